@@ -1,0 +1,201 @@
+//! The control channel: what a machine and its host say to each other.
+//!
+//! It is a byte stream of its own (a virtio-serial port named [`PORT_NAME`] in a virtual machine), so nothing is
+//! ever parsed from the console. Each message is a frame: the length of the payload as a little-endian `u32`,
+//! then the payload in postcard's encoding. The machine speaks first, with [`FromMachine::Hello`].
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// Name of the virtio-serial port, as `/sys/class/virtio-ports/*/name` shows it.
+pub const PORT_NAME: &str = "org.solum.control";
+
+/// Version of the messages; both sides come from the same release, so they must be equal.
+pub const PROTOCOL: u16 = 1;
+
+/// The largest payload of a frame, in bytes. Anything longer is a broken peer.
+pub const PAYLOAD_MAX: usize = 64 * 1024;
+
+/// What a machine tells its host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromMachine {
+    /// PID 1 runs. `protocol` is [`PROTOCOL`] of its build.
+    Hello {
+        /// Version of the messages.
+        protocol: u16,
+    },
+    /// The program was started.
+    Started,
+    /// An interface has an address.
+    Network(NetworkReport),
+    /// The clock was set.
+    Clock(ClockReport),
+    /// Something the user should know; the machine goes on.
+    Warning(String),
+    /// The program ended, and the machine powers off now.
+    Ended(Outcome),
+}
+
+/// What a host asks of its machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToMachine {
+    /// Stop the program in an orderly way, then power off.
+    Stop,
+    /// Send the program this signal (Linux numbers).
+    Signal(u8),
+    /// The size of the terminal that shows the console, in characters.
+    Resize {
+        /// Lines.
+        rows: u16,
+        /// Characters in a line.
+        columns: u16,
+    },
+}
+
+/// How a program ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It returned this exit status.
+    Exited(u8),
+    /// It was ended by this signal (Linux numbers).
+    Signaled {
+        /// The signal's number.
+        signal: u8,
+        /// PID 1 sent it, because the program did not stop within its grace.
+        after_grace: bool,
+    },
+    /// It could not be started; the text says why.
+    NotStarted(String),
+    /// PID 1 could not bring the machine up; the text says why.
+    MachineFailed(String),
+}
+
+/// An interface that has an address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkReport {
+    /// The kernel's name, like `eth0`.
+    pub interface: String,
+    /// The address.
+    pub address: IpAddr,
+    /// Length of the network prefix in bits.
+    pub prefix: u8,
+    /// The default router, if there is one.
+    pub gateway: Option<IpAddr>,
+    /// Time servers that the DHCP server offered (option 42).
+    pub time_servers: Vec<IpAddr>,
+}
+
+/// The clock was set from a time server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockReport {
+    /// The server that was believed.
+    pub server: String,
+    /// By how much the clock was wrong, in milliseconds; positive if it was behind.
+    pub offset_ms: i64,
+}
+
+/// Encodes one message as a frame.
+pub fn encode<M: Serialize>(message: &M) -> Vec<u8> {
+    // Serialising plain structures into memory has no way to fail.
+    let payload = postcard::to_stdvec(message).unwrap_or_default();
+    let mut frame = Vec::with_capacity(4 + payload.len());
+    frame.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+    frame.extend_from_slice(&payload);
+    frame
+}
+
+/// Takes bytes as they arrive and gives back whole messages.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    buffer: Vec<u8>,
+}
+
+impl Decoder {
+    /// A decoder at the start of a stream.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds bytes that were read from the channel.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next whole message, `None` if more bytes are needed, or an error after which the stream is useless.
+    pub fn next<M: DeserializeOwned>(&mut self) -> Result<Option<M>, FrameError> {
+        let Some((header, rest)) = self.buffer.split_first_chunk::<4>() else { return Ok(None) };
+        let length = u32::from_le_bytes(*header) as usize;
+        if length > PAYLOAD_MAX {
+            return Err(FrameError::TooLong(length));
+        }
+        let Some(payload) = rest.get(..length) else { return Ok(None) };
+        let message = match postcard::take_from_bytes(payload) {
+            Ok((message, [])) => message,
+            _ => return Err(FrameError::Malformed),
+        };
+        self.buffer.drain(..4 + length);
+        Ok(Some(message))
+    }
+}
+
+/// The peer does not speak this protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameError {
+    /// A frame announces more than [`PAYLOAD_MAX`] bytes.
+    TooLong(usize),
+    /// A payload is not one of the messages.
+    Malformed,
+}
+
+impl std::fmt::Display for FrameError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TooLong(length) => {
+                write!(f, "a control frame of {length} bytes, where {PAYLOAD_MAX} are allowed")
+            }
+            Self::Malformed => f.write_str("a control frame that is no message"),
+        }
+    }
+}
+
+impl std::error::Error for FrameError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_survive_any_splitting() {
+        let messages = [
+            FromMachine::Hello { protocol: PROTOCOL },
+            FromMachine::Warning("share /data could not be mounted".into()),
+            FromMachine::Ended(Outcome::Signaled { signal: 9, after_grace: true }),
+        ];
+        let stream: Vec<u8> = messages.iter().flat_map(encode).collect();
+        for chunk in 1..stream.len() {
+            let mut decoder = Decoder::new();
+            let mut seen = Vec::new();
+            for bytes in stream.chunks(chunk) {
+                decoder.push(bytes);
+                while let Some(message) = decoder.next::<FromMachine>().unwrap() {
+                    seen.push(message);
+                }
+            }
+            assert_eq!(seen, messages, "in chunks of {chunk}");
+        }
+    }
+
+    #[test]
+    fn garbage_is_an_error_and_never_an_allocation() {
+        let mut decoder = Decoder::new();
+        decoder.push(&[0xff; 8]);
+        assert_eq!(decoder.next::<ToMachine>(), Err(FrameError::TooLong(0xffff_ffff)));
+        let mut decoder = Decoder::new();
+        decoder.push(&[1, 0, 0, 0, 0x7f]);
+        assert_eq!(decoder.next::<ToMachine>(), Err(FrameError::Malformed));
+        let mut decoder = Decoder::new();
+        decoder.push(&[2, 0, 0, 0, 0, 0]);
+        assert_eq!(decoder.next::<ToMachine>(), Err(FrameError::Malformed), "bytes after the message");
+    }
+}

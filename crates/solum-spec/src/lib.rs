@@ -1,0 +1,15 @@
+//! What the user described, validated; and what host and machine say to each other.
+//!
+//! This crate knows no file, no process and no clock. The host side turns arguments (later `solum.toml`) into
+//! these types, PID 1 reads them back; so both sides agree by construction.
+
+pub mod control;
+pub mod description;
+mod endpoint;
+mod share;
+mod size;
+
+pub use description::Description;
+pub use endpoint::{Protocol, Publish, PublishError};
+pub use share::{Bundle, BundleError, Share, ShareError};
+pub use size::{ByteSize, ByteSizeError};
