@@ -39,7 +39,8 @@ impl FromStr for Share {
             Some(rest) => (rest, true),
             None => (text.strip_suffix(":rw").unwrap_or(text), false),
         };
-        let (source, target) = split_at_target(rest).ok_or_else(|| wrong("has no `:/path` for the machine"))?;
+        let (source, target) =
+            split_at_target(rest).ok_or_else(|| wrong("has no `:/path` for the machine"))?;
         check_target(target).map_err(wrong)?;
         Ok(Self { source: source.into(), target: target.to_owned(), read_only })
     }
@@ -74,7 +75,8 @@ impl FromStr for Bundle {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = |reason| BundleError { text: text.to_owned(), reason };
-        let (source, target) = split_at_target(text).ok_or_else(|| wrong("has no `:/path` for the machine"))?;
+        let (source, target) =
+            split_at_target(text).ok_or_else(|| wrong("has no `:/path` for the machine"))?;
         check_target(target).map_err(wrong)?;
         if ["run", "tmp"].contains(&top_directory(target)) {
             return Err(wrong("lies in /run or /tmp, which are empty when a machine starts"));

@@ -45,7 +45,9 @@ pub enum ByteSizeError {
 impl fmt::Display for ByteSizeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoNumber(text) => write!(f, "`{text}` does not start with a number; write a size like 512M"),
+            Self::NoNumber(text) => {
+                write!(f, "`{text}` does not start with a number; write a size like 512M")
+            }
             Self::UnknownUnit(unit) => {
                 write!(f, "`{unit}` is not a unit of size; use K, M, G or T (or KiB, MiB, GiB, TiB)")
             }
