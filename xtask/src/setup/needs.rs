@@ -1,0 +1,142 @@
+//! The one table of programs that do not come from cargo: who needs them, and which Debian package has them.
+
+use crate::shell;
+use clap::ValueEnum;
+use std::path::Path;
+
+/// What a machine shall be able to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Purpose {
+    /// `cargo xtask demo`, and `solum run`
+    Demo,
+    /// `cargo xtask test`
+    Test,
+    /// Building a kernel from source
+    Kernel,
+}
+
+/// How one sees that a need is met; never by asking the package manager, so own builds and other systems count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sign {
+    /// A program of this name is in `PATH`.
+    Program(&'static str),
+    /// A file of this name is in one of the directories for C headers.
+    Header(&'static str),
+}
+
+/// One thing that must be on the machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Need {
+    /// How one sees that it is there.
+    pub sign: Sign,
+    /// The Debian package that brings it.
+    pub package: &'static str,
+    /// Who needs it.
+    pub purposes: &'static [Purpose],
+    /// What for.
+    pub reason: &'static str,
+}
+
+use Purpose::{Demo, Kernel, Test};
+use Sign::{Header, Program};
+
+#[cfg(target_arch = "aarch64")]
+const QEMU: Need = Need {
+    sign: Program("qemu-system-aarch64"),
+    package: "qemu-system-arm",
+    purposes: &[Demo, Test],
+    reason: "runs the machines",
+};
+#[cfg(not(target_arch = "aarch64"))]
+const QEMU: Need = Need {
+    sign: Program("qemu-system-x86_64"),
+    package: "qemu-system-x86",
+    purposes: &[Demo, Test],
+    reason: "runs the machines",
+};
+
+/// Everything that is needed beyond cargo and a C linker (without which cargo could not have built this).
+pub const NEEDS: &[Need] = &[
+    QEMU,
+    Need {
+        sign: Program("go"),
+        package: "golang-go",
+        purposes: &[Test],
+        reason: "the tests run a static Go program as a machine",
+    },
+    Need {
+        sign: Program("git"),
+        package: "git",
+        purposes: &[Test],
+        reason: "`tidy` looks at the files git tracks",
+    },
+    Need { sign: Program("make"), package: "make", purposes: &[Kernel], reason: "drives the kernel's build" },
+    Need { sign: Program("flex"), package: "flex", purposes: &[Kernel], reason: "the kernel's Kconfig" },
+    Need { sign: Program("bison"), package: "bison", purposes: &[Kernel], reason: "the kernel's Kconfig" },
+    Need { sign: Program("bc"), package: "bc", purposes: &[Kernel], reason: "the kernel's timeconst.h" },
+    Need {
+        sign: Program("xz"),
+        package: "xz-utils",
+        purposes: &[Kernel],
+        reason: "unpacks the kernel's source",
+    },
+    Need { sign: Program("lz4"), package: "lz4", purposes: &[Kernel], reason: "packs the kernel's image" },
+    Need {
+        sign: Header("libelf.h"),
+        package: "libelf-dev",
+        purposes: &[Kernel],
+        reason: "objtool, for stack validation",
+    },
+];
+
+/// The needs of these purposes that this machine does not meet.
+pub fn missing(purposes: &[Purpose]) -> Vec<Need> {
+    missing_where(purposes, is_met)
+}
+
+fn missing_where(purposes: &[Purpose], is_met: impl Fn(Sign) -> bool) -> Vec<Need> {
+    let wanted = |need: &&Need| need.purposes.iter().any(|purpose| purposes.contains(purpose));
+    NEEDS.iter().filter(wanted).filter(|need| !is_met(need.sign)).copied().collect()
+}
+
+fn is_met(sign: Sign) -> bool {
+    match sign {
+        Program(name) => shell::find_program(name).is_some(),
+        Header(name) => {
+            let multiarch = format!("/usr/include/{}-linux-gnu", std::env::consts::ARCH);
+            ["/usr/include", "/usr/local/include", &multiarch]
+                .iter()
+                .any(|dir| Path::new(dir).join(name).is_file())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn a_purpose_gets_its_own_needs_only() {
+        let nothing_is_there = |_| false;
+        let demo = missing_where(&[Demo], nothing_is_there);
+        assert_eq!(demo, [QEMU]);
+        let both = missing_where(&[Demo, Test], nothing_is_there);
+        assert!(both.iter().any(|need| need.package == "golang-go"));
+        assert!(!both.iter().any(|need| need.package == "flex"));
+    }
+
+    #[test]
+    fn what_is_there_is_not_missing() {
+        let all_but_go = |sign| sign != Program("go");
+        let missing: Vec<_> =
+            missing_where(&[Demo, Test, Kernel], all_but_go).iter().map(|n| n.package).collect();
+        assert_eq!(missing, ["golang-go"]);
+    }
+
+    #[test]
+    fn each_package_stands_in_one_row() {
+        let packages: HashSet<_> = NEEDS.iter().map(|need| need.package).collect();
+        assert_eq!(packages.len(), NEEDS.len());
+    }
+}

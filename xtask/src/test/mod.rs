@@ -1,0 +1,161 @@
+//! `cargo xtask test`: every layer of checks, cheapest first, exactly what CI runs.
+
+mod summary;
+
+use crate::failure::{Failure, Outcome};
+use crate::phases::Phases;
+use crate::setup::{self, Purpose};
+use crate::shell;
+use crate::workspace::{Package, Workspace};
+use crate::{deny, tidy};
+use clap::ValueEnum;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use summary::{Counts, Reader};
+
+/// The package whose integration tests boot machines.
+const MACHINE_TESTS: &str = "solum-cli";
+
+/// One kind of check.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Layer {
+    /// The source is formatted
+    Fmt,
+    /// No lint warns
+    Clippy,
+    /// The rules that no compiler checks hold
+    Tidy,
+    /// The dependencies are permissible
+    Deny,
+    /// The crates do what their own tests say, without a machine
+    Unit,
+    /// Whole machines do what they should, from the command line to the power-off
+    Machines,
+    /// The documentation builds, and its links resolve
+    Docs,
+}
+
+impl Layer {
+    fn title(self) -> &'static str {
+        match self {
+            Self::Fmt => "fmt",
+            Self::Clippy => "clippy",
+            Self::Tidy => "tidy",
+            Self::Deny => "deny",
+            Self::Unit => "unit",
+            Self::Machines => "machines",
+            Self::Docs => "docs",
+        }
+    }
+}
+
+/// Runs the layers (all when none is named), each whether or not an earlier one failed, and sums up.
+pub fn run(workspace: &Workspace, layers: &[Layer]) -> Outcome {
+    let layers = if layers.is_empty() { Layer::value_variants() } else { layers };
+    let mut phases = Phases::default();
+    let mut counts = Counts::default();
+    let prepared = phases.run("set up", || setup::prepare(workspace, &[Purpose::Demo, Purpose::Test]));
+    report(prepared);
+    for layer in layers {
+        report(phases.run(layer.title(), || run_layer(workspace, *layer, &mut counts)));
+    }
+    let failed = phases.failed().join(", ");
+    // Standard output ends with the sum, whatever standard error shows beside it.
+    println!("\n{}\n", phases.table());
+    if !failed.is_empty() {
+        println!("failed: {failed}");
+    }
+    println!("{counts}");
+    if failed.is_empty() { Ok(()) } else { Err(Failure::new(format!("not everything holds: {failed}"))) }
+}
+
+fn report(outcome: Outcome) {
+    if let Err(failure) = outcome {
+        println!("error: {failure}");
+        if let Some(hint) = failure.hint() {
+            println!(" hint: {hint}");
+        }
+    }
+}
+
+fn run_layer(workspace: &Workspace, layer: Layer, counts: &mut Counts) -> Outcome {
+    let cargo = |arguments: &[&str]| {
+        let mut command = shell::cargo(workspace.root());
+        command.args(arguments);
+        command
+    };
+    match layer {
+        Layer::Fmt => shell::run(&mut cargo(&["fmt", "--all", "--check"])),
+        Layer::Clippy => {
+            shell::run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
+        }
+        Layer::Tidy => tidy::run(workspace),
+        Layer::Deny => deny::run(workspace),
+        Layer::Unit => run_unit_tests(workspace, counts),
+        Layer::Machines => run_machine_tests(workspace, counts),
+        Layer::Docs => shell::run(
+            cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"])
+                .env("RUSTDOCFLAGS", "--deny warnings"),
+        ),
+    }
+}
+
+fn run_unit_tests(workspace: &Workspace, counts: &mut Counts) -> Outcome {
+    let inside = run_tests(workspace, &["--workspace", "--lib", "--bins", "--examples"], counts);
+    let beside = run_tests_beside_crates(workspace, counts);
+    let documented = run_tests(workspace, &["--workspace", "--doc"], counts);
+    inside.and(beside).and(documented)
+}
+
+/// The integration tests of every package but the one whose tests are machines.
+fn run_tests_beside_crates(workspace: &Workspace, counts: &mut Counts) -> Outcome {
+    let metadata = workspace.metadata()?;
+    let packages =
+        metadata.packages.iter().filter(|package| package.name != MACHINE_TESTS && has_tests(package));
+    let mut arguments: Vec<&str> = packages.flat_map(|package| ["--package", &package.name]).collect();
+    if arguments.is_empty() {
+        return Ok(());
+    }
+    arguments.extend(["--test", "*"]);
+    run_tests(workspace, &arguments, counts)
+}
+
+fn has_tests(package: &Package) -> bool {
+    package.targets.iter().any(|target| target.kind.iter().any(|kind| kind == "test"))
+}
+
+fn run_machine_tests(workspace: &Workspace, counts: &mut Counts) -> Outcome {
+    let metadata = workspace.metadata()?;
+    if !metadata.packages.iter().any(|package| package.name == MACHINE_TESTS && has_tests(package)) {
+        return Err(Failure::new(format!(
+            "{MACHINE_TESTS} has no integration tests, so no machine was tested"
+        )));
+    }
+    run_tests(workspace, &["--package", MACHINE_TESTS, "--test", "*"], counts)
+}
+
+/// `cargo test`, its output shown and counted as it comes. Every binary runs, even after one failed.
+fn run_tests(workspace: &Workspace, selection: &[&str], counts: &mut Counts) -> Outcome {
+    let mut command = shell::cargo(workspace.root());
+    command.args(["test", "--no-fail-fast"]).args(selection).args(["--", "--show-output"]);
+    let title = shell::shown(&command);
+    eprintln!("  $ {title}");
+    let mut child = spawn(&mut command)?;
+    let mut reader = Reader::default();
+    let output = child.stdout.take();
+    for line in output.into_iter().flat_map(|pipe| BufReader::new(pipe).split(b'\n')) {
+        let line =
+            line.map_err(|error| Failure::new(format!("the output of `{title}` broke off: {error}")))?;
+        if let Some(shown) = reader.read(&String::from_utf8_lossy(&line)) {
+            println!("{shown}");
+        }
+    }
+    *counts += reader.counts();
+    let status = child.wait().map_err(|error| shell::not_started(&command, &error))?;
+    if status.success() { Ok(()) } else { Err(Failure::new(format!("`{title}` ended with {status}"))) }
+}
+
+fn spawn(command: &mut Command) -> Outcome<std::process::Child> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    command.spawn().map_err(|error| shell::not_started(command, &error))
+}
