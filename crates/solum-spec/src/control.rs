@@ -71,6 +71,45 @@ pub enum Outcome {
     MachineFailed(String),
 }
 
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exited(status) => write!(f, "the program ended with status {status}"),
+            Self::Signaled { signal, after_grace: false } => {
+                write!(f, "the program was ended by signal {signal}{}", signal_name(*signal))
+            }
+            Self::Signaled { signal, after_grace: true } => {
+                write!(
+                    f,
+                    "the program did not stop in time and was ended by signal {signal}{}",
+                    signal_name(*signal)
+                )
+            }
+            Self::NotStarted(why) | Self::MachineFailed(why) => f.write_str(why),
+        }
+    }
+}
+
+/// The name of a signal in brackets, for the signals that end programs (signal(7), x86 and Arm numbers).
+fn signal_name(signal: u8) -> &'static str {
+    match signal {
+        1 => " (SIGHUP)",
+        2 => " (SIGINT)",
+        3 => " (SIGQUIT)",
+        4 => " (SIGILL, an illegal instruction)",
+        6 => " (SIGABRT, it gave up)",
+        7 => " (SIGBUS, a bad memory access)",
+        8 => " (SIGFPE, an arithmetic error)",
+        9 => " (SIGKILL)",
+        11 => " (SIGSEGV, a bad memory access)",
+        13 => " (SIGPIPE)",
+        14 => " (SIGALRM)",
+        15 => " (SIGTERM)",
+        31 => " (SIGSYS, a forbidden system call)",
+        _ => "",
+    }
+}
+
 /// An interface that has an address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkReport {
@@ -123,7 +162,7 @@ impl Decoder {
     }
 
     /// The next whole message, `None` if more bytes are needed, or an error after which the stream is useless.
-    pub fn next<M: DeserializeOwned>(&mut self) -> Result<Option<M>, FrameError> {
+    pub fn decode<M: DeserializeOwned>(&mut self) -> Result<Option<M>, FrameError> {
         let Some((header, rest)) = self.buffer.split_first_chunk::<4>() else { return Ok(None) };
         let length = u32::from_le_bytes(*header) as usize;
         if length > PAYLOAD_MAX {
@@ -178,7 +217,7 @@ mod tests {
             let mut seen = Vec::new();
             for bytes in stream.chunks(chunk) {
                 decoder.push(bytes);
-                while let Some(message) = decoder.next::<FromMachine>().unwrap() {
+                while let Some(message) = decoder.decode::<FromMachine>().unwrap() {
                     seen.push(message);
                 }
             }
@@ -190,12 +229,12 @@ mod tests {
     fn garbage_is_an_error_and_never_an_allocation() {
         let mut decoder = Decoder::new();
         decoder.push(&[0xff; 8]);
-        assert_eq!(decoder.next::<ToMachine>(), Err(FrameError::TooLong(0xffff_ffff)));
+        assert_eq!(decoder.decode::<ToMachine>(), Err(FrameError::TooLong(0xffff_ffff)));
         let mut decoder = Decoder::new();
         decoder.push(&[1, 0, 0, 0, 0x7f]);
-        assert_eq!(decoder.next::<ToMachine>(), Err(FrameError::Malformed));
+        assert_eq!(decoder.decode::<ToMachine>(), Err(FrameError::Malformed));
         let mut decoder = Decoder::new();
         decoder.push(&[2, 0, 0, 0, 0, 0]);
-        assert_eq!(decoder.next::<ToMachine>(), Err(FrameError::Malformed), "bytes after the message");
+        assert_eq!(decoder.decode::<ToMachine>(), Err(FrameError::Malformed), "bytes after the message");
     }
 }

@@ -1,0 +1,126 @@
+//! The machine's end of the control channel.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use solum_spec::control::{Decoder, FromMachine, ToMachine, encode};
+
+use crate::kernel_log;
+
+/// How long a host that does not read may delay the machine, per message.
+const PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
+/// An open channel to the host.
+pub struct Channel {
+    port: File,
+    decoder: Decoder,
+    /// The host spoke nonsense or went away. Nothing more is read, but the outcome is still told.
+    deaf: bool,
+}
+
+impl Channel {
+    /// `port` must have been opened non-blocking.
+    pub fn new(port: File) -> Self {
+        Self { port, decoder: Decoder::new(), deaf: false }
+    }
+
+    /// What to wait on for messages of the host.
+    pub fn readable(&self) -> Option<BorrowedFd<'_>> {
+        (!self.deaf).then(|| self.port.as_fd())
+    }
+
+    /// Sends a message. A host that does not read loses it; the machine does not stop for that.
+    pub fn tell(&mut self, message: &FromMachine) {
+        let frame = encode(message);
+        let mut rest = frame.as_slice();
+        while !rest.is_empty() {
+            match self.port.write(rest) {
+                Ok(0) => return,
+                Ok(written) => rest = &rest[written..],
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let ready = poll(&mut [PollFd::new(&self.port, PollFlags::OUT)], Some(&PATIENCE));
+                    if ready == Ok(0) {
+                        return;
+                    }
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// The next message of the host, if one is there.
+    pub fn receive(&mut self) -> Option<ToMachine> {
+        while !self.deaf {
+            match self.decoder.decode() {
+                Ok(Some(message)) => return Some(message),
+                Ok(None) => self.read()?,
+                Err(error) => {
+                    kernel_log::warning(&format!("the host sent {error}; it is not listened to any more"));
+                    self.deaf = true;
+                }
+            }
+        }
+        None
+    }
+
+    fn read(&mut self) -> Option<()> {
+        let mut buffer = [0; 4096];
+        match self.port.read(&mut buffer) {
+            // A virtio-serial port reads as ended while no host is connected to it.
+            Ok(0) => self.deaf = true,
+            Ok(length) => self.decoder.push(&buffer[..length]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use solum_spec::control::Outcome;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+
+    fn pair() -> (Channel, UnixStream) {
+        let (machine, host) = UnixStream::pair().unwrap();
+        machine.set_nonblocking(true).unwrap();
+        (Channel::new(File::from(OwnedFd::from(machine))), host)
+    }
+
+    #[test]
+    fn both_sides_hear_each_other() {
+        let (mut channel, mut host) = pair();
+        assert_eq!(channel.receive(), None);
+        host.write_all(&[encode(&ToMachine::Stop), encode(&ToMachine::Signal(10))].concat()).unwrap();
+        assert_eq!(channel.receive(), Some(ToMachine::Stop));
+        assert_eq!(channel.receive(), Some(ToMachine::Signal(10)));
+        let ended = FromMachine::Ended(Outcome::Exited(7));
+        channel.tell(&ended);
+        drop(channel);
+        let mut bytes = Vec::new();
+        host.read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes, encode(&ended));
+    }
+
+    #[test]
+    fn a_host_that_talks_nonsense_is_not_listened_to() {
+        let (mut channel, mut host) = pair();
+        host.write_all(&[0xff; 64]).unwrap();
+        assert_eq!(channel.receive(), None);
+        assert!(channel.readable().is_none());
+    }
+
+    #[test]
+    fn a_host_that_went_away_does_not_keep_the_machine_busy() {
+        let (mut channel, host) = pair();
+        drop(host);
+        assert_eq!(channel.receive(), None);
+        assert!(channel.readable().is_none());
+        channel.tell(&FromMachine::Started);
+    }
+}

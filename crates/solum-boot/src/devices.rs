@@ -1,0 +1,208 @@
+//! Finding the devices a machine's life hangs on: console, control channel, power button.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
+use rustix::termios::{LocalModes, OptionalActions, OutputModes, tcgetattr, tcsetattr};
+use solum_spec::control::PORT_NAME;
+
+/// Kernel's key code of a power button (include/uapi/linux/input-event-codes.h).
+const KEY_POWER: usize = 116;
+/// Virtio device number of a console device (Virtio 1.2, section 5.3).
+const VIRTIO_CONSOLE: &str = "0x0003";
+
+/// The kernel's announcements of devices, so that waiting for one needs no polling.
+pub struct Announcements(OwnedFd);
+
+impl Announcements {
+    /// Listens from now on. Open it before loading modules, or announcements are missed.
+    pub fn listen() -> io::Result<Self> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(KOBJECT_UEVENT))?;
+        // Group 1 is what the kernel itself sends (lib/kobject_uevent.c).
+        bind(&socket, &SocketAddrNetlink::new(0, 1))?;
+        Ok(Self(socket))
+    }
+
+    /// Asks `find` now and after each announcement, until it finds something or `patience` is over.
+    pub fn wait_for<T>(&self, patience: Duration, mut find: impl FnMut() -> Option<T>) -> Option<T> {
+        let end = Instant::now() + patience;
+        loop {
+            if let Some(found) = find() {
+                return Some(found);
+            }
+            let left = end.checked_duration_since(Instant::now())?;
+            let timeout = Timespec::try_from(left).ok()?;
+            match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&timeout)) {
+                Ok(0) => return find(),
+                Ok(_) => self.drain(),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return find(),
+            }
+        }
+    }
+
+    fn drain(&self) {
+        let mut message = [0; 4096];
+        while recv(&self.0, &mut message[..], RecvFlags::DONTWAIT).is_ok() {}
+    }
+}
+
+/// Whether this machine has a virtio console device, whose ports appear a moment after its driver.
+pub fn has_virtio_console() -> bool {
+    entries("/sys/bus/virtio/devices")
+        .any(|device| read_trimmed(device.join("device")).is_some_and(|id| id == VIRTIO_CONSOLE))
+}
+
+/// The device file of the control channel, if the host plugged one in.
+pub fn control_port() -> Option<PathBuf> {
+    entries("/sys/class/virtio-ports").find_map(|port| {
+        let named = read_trimmed(port.join("name")).is_some_and(|name| name == PORT_NAME);
+        named
+            .then(|| Path::new("/dev").join(port.file_name().unwrap_or_default()))
+            .filter(|file| file.exists())
+    })
+}
+
+/// Opens the control channel, without waiting and without becoming its terminal.
+pub fn open_control(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32)
+        .open(path)
+}
+
+/// The terminal of the programs: the virtio console, which leaves every byte as it is, or the kernel's console.
+pub fn console_path() -> &'static str {
+    if Path::new("/dev/hvc0").exists() { "/dev/hvc0" } else { "/dev/console" }
+}
+
+/// Opens the programs' terminal. Bytes written to it arrive unchanged, and what is typed is not echoed, because
+/// the terminal in front of the user does that already.
+pub fn open_console() -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let console = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(OFlags::NOCTTY.bits() as i32)
+        .open(console_path())?;
+    if let Ok(mut modes) = tcgetattr(&console) {
+        modes.output_modes -= OutputModes::OPOST;
+        modes.local_modes -= LocalModes::ECHO;
+        let _ = tcsetattr(&console, OptionalActions::Now, &modes);
+    }
+    Ok(console)
+}
+
+/// Opens every input device with a power key.
+pub fn power_buttons() -> Vec<File> {
+    entries("/sys/class/input")
+        .filter(|entry| entry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"event")))
+        .filter(|entry| {
+            read_trimmed(entry.join("device/capabilities/key"))
+                .is_some_and(|bitmap| has_bit(&bitmap, KEY_POWER))
+        })
+        .filter_map(|entry| {
+            use std::os::unix::fs::OpenOptionsExt;
+            OpenOptions::new()
+                .read(true)
+                .custom_flags(OFlags::NONBLOCK.bits() as i32)
+                .open(Path::new("/dev/input").join(entry.file_name()?))
+                .ok()
+        })
+        .collect()
+}
+
+/// Whether a pressed power key is among what the device reports (Documentation/input/event-codes.rst).
+pub fn power_pressed(mut button: &File) -> bool {
+    use std::io::Read;
+    // struct input_event: two words of time, then type: u16, code: u16, value: i32.
+    const TIME: usize = 2 * size_of::<usize>();
+    const EVENT: usize = TIME + 8;
+    let mut pressed = false;
+    let mut buffer = [0; 16 * EVENT];
+    while let Ok(length @ 1..) = button.read(&mut buffer) {
+        pressed |= buffer[..length].chunks_exact(EVENT).any(|event| {
+            let half = |at: usize| u16::from_ne_bytes([event[TIME + at], event[TIME + at + 1]]);
+            (half(0), usize::from(half(2)), half(4) | half(6)) == (1, KEY_POWER, 1)
+        });
+    }
+    pressed
+}
+
+/// Reads one bit of a bitmap as sysfs prints it: machine words in hexadecimal, the highest first.
+fn has_bit(bitmap: &str, bit: usize) -> bool {
+    let word = bitmap.split(' ').rev().nth(bit / usize::BITS as usize);
+    word.and_then(|word| usize::from_str_radix(word, 16).ok())
+        .is_some_and(|word| word >> (bit % usize::BITS as usize) & 1 == 1)
+}
+
+fn entries(directory: &str) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+fn read_trimmed(path: PathBuf) -> Option<String> {
+    fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+}
+
+/// Waits until everything written to a terminal has left the machine.
+pub fn drain(terminal: impl AsFd) {
+    let _ = rustix::termios::tcdrain(terminal);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sysfs_bitmaps_are_read_from_the_right() {
+        assert!(has_bit("10000000000000 0", 116));
+        assert!(!has_bit("10000000000000 0", 52));
+        assert!(has_bit("10000000000000", 52));
+        assert!(!has_bit("0", 116));
+        assert!(!has_bit("not hex", 1));
+    }
+
+    #[test]
+    fn only_a_pressed_power_key_counts() {
+        use std::io::{Seek, Write};
+        let event = |kind: u16, code: u16, value: i32| {
+            let mut bytes = vec![0; 2 * size_of::<usize>()];
+            bytes.extend(kind.to_ne_bytes());
+            bytes.extend(code.to_ne_bytes());
+            bytes.extend(value.to_ne_bytes());
+            bytes
+        };
+        let cases = [
+            (vec![event(1, 116, 1), event(0, 0, 0)], true),
+            (vec![event(1, 116, 0)], false),
+            (vec![event(1, 30, 1)], false),
+            (vec![], false),
+        ];
+        for (events, pressed) in cases {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&events.concat()).unwrap();
+            file.rewind().unwrap();
+            assert_eq!(power_pressed(&file), pressed);
+        }
+    }
+
+    #[test]
+    fn waiting_ends_with_patience() {
+        let Ok(announcements) = Announcements::listen() else {
+            println!("skipped: no netlink sockets here");
+            return;
+        };
+        assert_eq!(announcements.wait_for(Duration::ZERO, || None::<()>), None);
+        assert_eq!(announcements.wait_for(Duration::ZERO, || Some(7)), Some(7));
+    }
+}

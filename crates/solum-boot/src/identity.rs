@@ -1,0 +1,106 @@
+//! Who the machine and its users are: host name and the few files in `/etc` that C libraries look for.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::Path;
+
+use rustix::system::sethostname;
+
+/// Name of the user that programs run as.
+pub const USER: &str = "app";
+/// Its home.
+pub const HOME: &str = "/home/app";
+/// User and group of the role `net`.
+pub const NET_USER_ID: u32 = 101;
+/// User and group of the role `time`.
+pub const TIME_USER_ID: u32 = 102;
+/// Where the role `net` keeps what it writes.
+pub const NET_DIRECTORY: &str = "/run/net";
+/// Where the role `time` keeps what it writes.
+pub const TIME_DIRECTORY: &str = "/run/time";
+/// Exists once the clock was set from a time server; holds the time of setting (RFC 3339).
+pub const CLOCK_SET: &str = "/run/time/clock-set";
+
+/// Sets the host name and writes what is missing of `/etc`. Files that came with the image stay as they are.
+pub fn establish(host_name: &str, user_id: u32) -> Vec<String> {
+    let mut failures = Vec::new();
+    let mut note = |what: &str, result: io::Result<()>| {
+        if let Err(error) = result {
+            failures.push(format!("{what}: {error}"));
+        }
+    };
+    note("the host name could not be set", sethostname(host_name.as_bytes()).map_err(Into::into));
+    for (path, content) in files(host_name, user_id) {
+        note(path, write_if_absent(path, &content));
+    }
+    note("/etc/resolv.conf", link_if_absent("/etc/resolv.conf", "/run/net/resolv.conf"));
+    note(NET_DIRECTORY, directory_of(NET_DIRECTORY, 0o755, NET_USER_ID));
+    note(TIME_DIRECTORY, directory_of(TIME_DIRECTORY, 0o755, TIME_USER_ID));
+    if user_id != 0 {
+        note(HOME, directory_of(HOME, 0o700, user_id));
+    }
+    failures
+}
+
+fn files(host_name: &str, user_id: u32) -> [(&'static str, String); 3] {
+    let user = if user_id == 0 { String::new() } else { format!("{USER}:x:{user_id}:{user_id}::{HOME}:\n") };
+    let group = if user_id == 0 { String::new() } else { format!("{USER}:x:{user_id}:\n") };
+    [
+        // RFC 6761, section 6.3: localhost is answered without asking a DNS server. The C libraries would ask.
+        ("/etc/hosts", format!("127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {host_name}\n")),
+        (
+            "/etc/passwd",
+            format!(
+                "root:x:0:0::/root:\nnet:x:{NET_USER_ID}:{NET_USER_ID}::/:\ntime:x:{TIME_USER_ID}:{TIME_USER_ID}::/:\n{user}"
+            ),
+        ),
+        ("/etc/group", format!("root:x:0:\ntty:x:5:\nnet:x:{NET_USER_ID}:\ntime:x:{TIME_USER_ID}:\n{group}")),
+    ]
+}
+
+fn write_if_absent(path: &str, content: &str) -> io::Result<()> {
+    if Path::new(path).symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    if let Some(parent) = Path::new(path).parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::write(path, content)
+}
+
+fn link_if_absent(path: &str, target: &str) -> io::Result<()> {
+    if Path::new(path).symlink_metadata().is_ok() { Ok(()) } else { symlink(target, path) }
+}
+
+fn directory_of(path: &str, permissions: u32, user_id: u32) -> io::Result<()> {
+    fs::create_dir_all(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(permissions))?;
+    chown(path, Some(user_id), Some(user_id))
+}
+
+/// Kernel settings that let an unprivileged program do what is harmless when it has a machine of its own.
+/// Meanings: Linux, Documentation/networking/ip-sysctl.rst. What a kernel lacks is left out.
+pub fn relax() {
+    for (path, value) in [
+        ("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"),
+        ("/proc/sys/net/ipv4/ping_group_range", "0 2147483647"),
+    ] {
+        let _ = fs::write(path, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_only_machines_have_no_other_user() {
+        let [hosts, passwd, group] = files("m", 0);
+        assert!(hosts.1.contains("127.0.1.1 m\n"));
+        assert!(!passwd.1.contains(HOME) && !group.1.contains("app"));
+        let [_, passwd, group] = files("m", 1000);
+        assert!(passwd.1.ends_with("app:x:1000:1000::/home/app:\n"), "{}", passwd.1);
+        assert!(group.1.ends_with("app:x:1000:\n"));
+    }
+}

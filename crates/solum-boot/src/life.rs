@@ -1,0 +1,462 @@
+//! The life of a machine, as decisions: what PID 1 does next. No I/O and no clock of its own.
+//!
+//! `step(now, event) -> effects`; the shell around it is [`pid1`](crate::pid1).
+
+use solum_spec::control::{ClockReport, FromMachine, NetworkReport, Outcome};
+use solum_spec::description::Wait;
+
+/// A process that PID 1 itself starts and watches. All others are somebody's orphans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Child {
+    /// What the machine is for. When it ends, the machine ends.
+    Program,
+    /// The role that configures the network.
+    Net,
+    /// The role that sets the clock.
+    Time,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// With this exit status.
+    Exited(u8),
+    /// By this signal.
+    Signaled(u8),
+}
+
+/// Something happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Mounts, modules and devices are there.
+    Up,
+    /// The role `net` configured an interface.
+    Network(NetworkReport),
+    /// The role `time` set the clock.
+    Clock(ClockReport),
+    /// A child ended.
+    Ended(Child, Status),
+    /// A child could not be started; the text says why.
+    NotStarted(Child, String),
+    /// Host, power button or a signal to PID 1 ask for the end.
+    StopRequested,
+    /// The host wants the program to get this signal.
+    SignalRequested(u8),
+    /// PID 1 is the only process left.
+    AllGone,
+    /// The time that [`Life::deadline`] named is reached.
+    DeadlineReached,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Start the program.
+    StartProgram,
+    /// Start the role `net`.
+    StartNet,
+    /// Start the role `time` with these servers.
+    StartTime(Vec<String>),
+    /// Send the program a signal.
+    SignalProgram(u8),
+    /// Send every process but PID 1 a signal.
+    SignalAll(u8),
+    /// Tell the host.
+    Tell(FromMachine),
+    /// Flush, unmount, tell the host the outcome, power off.
+    End(Outcome),
+}
+
+/// What distinguishes one machine's life from another's.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What the program waits for.
+    pub wait: Vec<Wait>,
+    /// How long the program may take to stop, in milliseconds.
+    pub grace_ms: u32,
+    /// There is a network to configure.
+    pub network: bool,
+    /// Time servers named in the description.
+    pub time_servers: Vec<String>,
+}
+
+/// Linux signal numbers, the same on every architecture that Solum supports (signal(7)).
+pub const SIGKILL: u8 = 9;
+/// See [`SIGKILL`].
+pub const SIGTERM: u8 = 15;
+
+/// How long orphans may take to end after the program ended, in milliseconds.
+const ORPHAN_GRACE_MS: u64 = 1_000;
+/// Pause before a role that ended is started again, in milliseconds: at first, and at most.
+const RESTART_MS: std::ops::RangeInclusive<u64> = 1_000..=60_000;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The machine is coming up, or the program's conditions are not met.
+    Waiting,
+    Running,
+    /// The program was asked to stop and is killed at the deadline, if there still is one.
+    Stopping {
+        kill_at: Option<u64>,
+    },
+    /// The program ended; the rest of the processes are being ended.
+    Sweeping {
+        outcome: Outcome,
+        next_at: u64,
+        killed: bool,
+    },
+    Over,
+}
+
+/// A role and when it is started again.
+#[derive(Clone, Debug, Default)]
+struct Role {
+    running: bool,
+    restart_at: Option<u64>,
+    pause_ms: u64,
+}
+
+/// The state of a machine's life.
+#[derive(Clone, Debug)]
+pub struct Life {
+    plan: Plan,
+    phase: Phase,
+    up: bool,
+    network_ready: bool,
+    clock_ready: bool,
+    offered_servers: Vec<String>,
+    net: Role,
+    time: Role,
+}
+
+impl Life {
+    /// A machine that is just coming up.
+    pub fn new(plan: Plan) -> Self {
+        let network_ready = !plan.network;
+        Self {
+            plan,
+            phase: Phase::Waiting,
+            up: false,
+            network_ready,
+            clock_ready: false,
+            offered_servers: Vec::new(),
+            net: Role::default(),
+            time: Role::default(),
+        }
+    }
+
+    /// When [`Event::DeadlineReached`] is due, in milliseconds of the caller's monotonic clock.
+    pub fn deadline(&self) -> Option<u64> {
+        let phase = match &self.phase {
+            Phase::Stopping { kill_at } => *kill_at,
+            Phase::Sweeping { next_at, .. } => Some(*next_at),
+            Phase::Waiting | Phase::Running | Phase::Over => None,
+        };
+        [phase, self.net.restart_at, self.time.restart_at].into_iter().flatten().min()
+    }
+
+    /// Whether the machine only waits for its last processes, so that [`Event::AllGone`] is of interest.
+    pub fn is_sweeping(&self) -> bool {
+        matches!(self.phase, Phase::Sweeping { .. })
+    }
+
+    /// Decides what follows from `event`. `now` is in milliseconds of a monotonic clock.
+    pub fn step(&mut self, now: u64, event: Event) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Up => {
+                self.up = true;
+                // The program first: what does not wait for the network shall not lose a moment to it.
+                self.start_program_if_ready(&mut effects);
+                if self.plan.network {
+                    self.net.running = true;
+                    effects.push(Effect::StartNet);
+                }
+            }
+            Event::Network(report) => self.network(report, &mut effects),
+            Event::Clock(report) => {
+                self.clock_ready = true;
+                effects.push(Effect::Tell(FromMachine::Clock(report)));
+            }
+            Event::Ended(child, status) => self.ended(now, child, status, &mut effects),
+            Event::NotStarted(Child::Program, why) => self.sweep(now, Outcome::NotStarted(why), &mut effects),
+            Event::NotStarted(role, why) => {
+                effects.push(Effect::Tell(FromMachine::Warning(format!(
+                    "the role {} could not be started: {why}",
+                    role.name()
+                ))));
+                self.schedule_restart(now, role);
+            }
+            Event::StopRequested => self.stop(now, &mut effects),
+            Event::SignalRequested(signal) => match self.phase {
+                Phase::Running | Phase::Stopping { .. } => effects.push(Effect::SignalProgram(signal)),
+                Phase::Waiting | Phase::Sweeping { .. } | Phase::Over => {}
+            },
+            Event::AllGone => self.all_gone(&mut effects),
+            Event::DeadlineReached => self.deadline_reached(now, &mut effects),
+        }
+        self.start_program_if_ready(&mut effects);
+        effects
+    }
+
+    fn start_program_if_ready(&mut self, effects: &mut Vec<Effect>) {
+        let ready = |wait: &Wait| match wait {
+            Wait::Network => self.network_ready,
+            Wait::Clock => self.clock_ready,
+        };
+        if self.phase == Phase::Waiting && self.up && self.plan.wait.iter().all(ready) {
+            self.phase = Phase::Running;
+            effects.push(Effect::StartProgram);
+        }
+    }
+
+    fn network(&mut self, report: NetworkReport, effects: &mut Vec<Effect>) {
+        self.network_ready = true;
+        for server in &report.time_servers {
+            let server = server.to_string();
+            if !self.offered_servers.contains(&server) {
+                self.offered_servers.push(server);
+            }
+        }
+        effects.push(Effect::Tell(FromMachine::Network(report)));
+        let waiting = self.time.running || self.time.restart_at.is_some();
+        if !waiting {
+            self.start_time(effects);
+        }
+    }
+
+    fn start_time(&mut self, effects: &mut Vec<Effect>) {
+        let servers: Vec<String> =
+            self.offered_servers.iter().chain(&self.plan.time_servers).cloned().collect();
+        if !servers.is_empty() && matches!(self.phase, Phase::Waiting | Phase::Running) {
+            self.time.running = true;
+            self.time.restart_at = None;
+            effects.push(Effect::StartTime(servers));
+        }
+    }
+
+    fn ended(&mut self, now: u64, child: Child, status: Status, effects: &mut Vec<Effect>) {
+        if child == Child::Program {
+            let after_grace = matches!(self.phase, Phase::Stopping { kill_at: None });
+            let outcome = match status {
+                Status::Exited(status) => Outcome::Exited(status),
+                Status::Signaled(signal) => Outcome::Signaled { signal, after_grace },
+            };
+            self.sweep(now, outcome, effects);
+        } else if matches!(self.phase, Phase::Waiting | Phase::Running) {
+            effects.push(Effect::Tell(FromMachine::Warning(format!(
+                "the role {} {status}; it is started again",
+                child.name()
+            ))));
+            self.schedule_restart(now, child);
+        }
+    }
+
+    fn schedule_restart(&mut self, now: u64, child: Child) {
+        let role = match child {
+            Child::Net => &mut self.net,
+            Child::Time => &mut self.time,
+            Child::Program => return,
+        };
+        role.running = false;
+        role.pause_ms = (role.pause_ms * 2).clamp(*RESTART_MS.start(), *RESTART_MS.end());
+        role.restart_at = Some(now + role.pause_ms);
+    }
+
+    fn stop(&mut self, now: u64, effects: &mut Vec<Effect>) {
+        match self.phase {
+            Phase::Waiting => {
+                let why = "the machine was asked to stop before its program was started";
+                self.sweep(now, Outcome::NotStarted(why.into()), effects);
+            }
+            Phase::Running => {
+                self.phase = Phase::Stopping { kill_at: Some(now + u64::from(self.plan.grace_ms)) };
+                effects.push(Effect::SignalProgram(SIGTERM));
+            }
+            Phase::Stopping { .. } | Phase::Sweeping { .. } | Phase::Over => {}
+        }
+    }
+
+    fn sweep(&mut self, now: u64, outcome: Outcome, effects: &mut Vec<Effect>) {
+        if matches!(self.phase, Phase::Sweeping { .. } | Phase::Over) {
+            return;
+        }
+        self.net.restart_at = None;
+        self.time.restart_at = None;
+        self.phase = Phase::Sweeping { outcome, next_at: now + ORPHAN_GRACE_MS, killed: false };
+        effects.push(Effect::SignalAll(SIGTERM));
+    }
+
+    fn all_gone(&mut self, effects: &mut Vec<Effect>) {
+        if let Phase::Sweeping { outcome, .. } = &self.phase {
+            effects.push(Effect::End(outcome.clone()));
+            self.phase = Phase::Over;
+        }
+    }
+
+    fn deadline_reached(&mut self, now: u64, effects: &mut Vec<Effect>) {
+        match &mut self.phase {
+            Phase::Stopping { kill_at } if kill_at.is_some_and(|at| at <= now) => {
+                *kill_at = None;
+                effects.push(Effect::SignalProgram(SIGKILL));
+            }
+            Phase::Sweeping { next_at, killed: killed @ false, .. } if *next_at <= now => {
+                *killed = true;
+                *next_at = now + ORPHAN_GRACE_MS;
+                effects.push(Effect::SignalAll(SIGKILL));
+            }
+            // A process in uninterruptible sleep does not even die of SIGKILL. The machine ends all the same.
+            Phase::Sweeping { next_at, killed: true, .. } if *next_at <= now => self.all_gone(effects),
+            _ => {}
+        }
+        if self.net.restart_at.is_some_and(|at| at <= now) {
+            self.net.restart_at = None;
+            self.net.running = true;
+            effects.push(Effect::StartNet);
+        }
+        if self.time.restart_at.is_some_and(|at| at <= now) {
+            self.start_time(effects);
+        }
+    }
+}
+
+impl Child {
+    /// The word for it in messages, and the name a role is started by.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Program => "program",
+            Self::Net => "net",
+            Self::Time => "time",
+        }
+    }
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exited(status) => write!(f, "ended with status {status}"),
+            Self::Signaled(signal) => write!(f, "was ended by signal {signal}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    fn plan() -> Plan {
+        Plan { wait: vec![], grace_ms: 10_000, network: true, time_servers: vec![] }
+    }
+
+    fn report() -> NetworkReport {
+        NetworkReport {
+            interface: "eth0".into(),
+            address: IpAddr::V4(Ipv4Addr::new(10, 0, 2, 15)),
+            prefix: 24,
+            gateway: None,
+            time_servers: vec![IpAddr::V4(Ipv4Addr::new(10, 0, 2, 2))],
+        }
+    }
+
+    fn running() -> Life {
+        let mut life = Life::new(plan());
+        assert_eq!(life.step(0, Event::Up), [Effect::StartProgram, Effect::StartNet]);
+        life
+    }
+
+    #[test]
+    fn the_program_starts_without_waiting_for_the_network() {
+        running();
+    }
+
+    #[test]
+    fn the_program_waits_for_what_it_was_told_to() {
+        let mut life = Life::new(Plan { wait: vec![Wait::Network, Wait::Clock], ..plan() });
+        assert_eq!(life.step(0, Event::Up), [Effect::StartNet]);
+        let clock = ClockReport { server: "10.0.2.2".into(), offset_ms: 3 };
+        let effects = life.step(1, Event::Network(report()));
+        assert_eq!(effects[1], Effect::StartTime(vec!["10.0.2.2".into()]));
+        assert!(!effects.contains(&Effect::StartProgram));
+        assert!(life.step(2, Event::Clock(clock)).contains(&Effect::StartProgram));
+    }
+
+    #[test]
+    fn a_machine_without_network_waits_for_none() {
+        let mut life = Life::new(Plan { wait: vec![Wait::Network], network: false, ..plan() });
+        assert_eq!(life.step(0, Event::Up), [Effect::StartProgram]);
+    }
+
+    #[test]
+    fn the_programs_end_is_the_machines() {
+        let mut life = running();
+        let ended = Event::Ended(Child::Program, Status::Exited(3));
+        assert_eq!(life.step(5, ended), [Effect::SignalAll(SIGTERM)]);
+        assert_eq!(life.step(6, Event::Ended(Child::Net, Status::Signaled(SIGTERM))), []);
+        assert_eq!(life.step(7, Event::AllGone), [Effect::End(Outcome::Exited(3))]);
+        assert_eq!(life.deadline(), None);
+    }
+
+    #[test]
+    fn a_program_that_ignores_the_request_is_killed_after_its_grace() {
+        let mut life = running();
+        assert_eq!(life.step(100, Event::StopRequested), [Effect::SignalProgram(SIGTERM)]);
+        assert_eq!(life.step(200, Event::StopRequested), [], "asking twice does not shorten the grace");
+        assert_eq!(life.deadline(), Some(10_100));
+        assert_eq!(life.step(10_099, Event::DeadlineReached), []);
+        assert_eq!(life.step(10_100, Event::DeadlineReached), [Effect::SignalProgram(SIGKILL)]);
+        life.step(10_101, Event::Ended(Child::Program, Status::Signaled(SIGKILL)));
+        let outcome = Outcome::Signaled { signal: SIGKILL, after_grace: true };
+        assert_eq!(life.step(10_102, Event::AllGone), [Effect::End(outcome)]);
+    }
+
+    #[test]
+    fn orphans_are_ended_and_then_killed_and_then_left_behind() {
+        let mut life = running();
+        life.step(0, Event::Ended(Child::Program, Status::Exited(0)));
+        assert_eq!(life.deadline(), Some(1_000));
+        assert_eq!(life.step(1_000, Event::DeadlineReached), [Effect::SignalAll(SIGKILL)]);
+        assert_eq!(life.step(2_000, Event::DeadlineReached), [Effect::End(Outcome::Exited(0))]);
+    }
+
+    #[test]
+    fn roles_are_restarted_with_growing_pauses() {
+        let mut life = running();
+        let mut now = 0;
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            life.step(now, Event::Ended(Child::Net, Status::Signaled(11)));
+            let due = life.deadline().unwrap();
+            pauses.push(due - now);
+            now = due;
+            assert_eq!(life.step(now, Event::DeadlineReached), [Effect::StartNet]);
+        }
+        assert_eq!(pauses, [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
+    }
+
+    #[test]
+    fn a_stop_before_the_start_ends_the_machine() {
+        let mut life = Life::new(Plan { wait: vec![Wait::Network], ..plan() });
+        life.step(0, Event::Up);
+        assert_eq!(life.step(1, Event::StopRequested), [Effect::SignalAll(SIGTERM)]);
+        assert_eq!(life.step(1, Event::Network(report())).len(), 1, "the program is not started any more");
+        assert!(matches!(life.step(2, Event::AllGone)[..], [Effect::End(Outcome::NotStarted(_))]));
+    }
+
+    #[test]
+    fn a_program_that_cannot_start_ends_the_machine() {
+        let mut life = running();
+        let why = Event::NotStarted(Child::Program, "no such file".into());
+        assert_eq!(life.step(1, why), [Effect::SignalAll(SIGTERM)]);
+        let outcome = Outcome::NotStarted("no such file".into());
+        assert_eq!(life.step(2, Event::AllGone), [Effect::End(outcome)]);
+    }
+
+    #[test]
+    fn signals_reach_a_running_program_only() {
+        let mut life = Life::new(plan());
+        assert_eq!(life.step(0, Event::SignalRequested(10)), []);
+        let mut life = running();
+        assert_eq!(life.step(0, Event::SignalRequested(10)), [Effect::SignalProgram(10)]);
+    }
+}

@@ -1,0 +1,139 @@
+//! File systems that every machine has.
+
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+struct FileSystem {
+    kind: &'static str,
+    target: &'static str,
+    flags: MountFlags,
+    options: &'static str,
+}
+
+const fn file_system(
+    kind: &'static str,
+    target: &'static str,
+    flags: MountFlags,
+    options: &'static str,
+) -> FileSystem {
+    FileSystem { kind, target, flags, options }
+}
+
+const NO_SUID: MountFlags = MountFlags::NOSUID;
+const NO_DEV: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV);
+const NOTHING: MountFlags = NO_DEV.union(MountFlags::NOEXEC);
+
+/// In this order. Options as in the Filesystem Hierarchy Standard and Documentation/filesystems of Linux; a full
+/// /tmp leaves half of the memory to the programs.
+const FILE_SYSTEMS: [FileSystem; 8] = [
+    file_system("devtmpfs", "/dev", NO_SUID, "mode=0755"),
+    file_system("proc", "/proc", NOTHING, ""),
+    file_system("sysfs", "/sys", NOTHING, ""),
+    file_system("devpts", "/dev/pts", NO_SUID.union(MountFlags::NOEXEC), "mode=0620,gid=5,ptmxmode=0666"),
+    file_system("tmpfs", "/dev/shm", NO_DEV, "mode=1777,size=50%"),
+    file_system("tmpfs", "/run", NO_DEV, "mode=0755,size=20%"),
+    file_system("tmpfs", "/tmp", NO_DEV, "mode=1777,size=50%"),
+    file_system("cgroup2", "/sys/fs/cgroup", NOTHING, ""),
+];
+
+/// Mounts the file systems that every machine has. What a kernel lacks is left out and named.
+pub fn mount_all() -> Vec<String> {
+    let mut missing = Vec::new();
+    for FileSystem { kind, target, flags, options } in FILE_SYSTEMS {
+        let mounted = make_directory(target).and_then(|()| {
+            let options = CString::new(options).unwrap_or_default();
+            Ok(mount(kind, target, kind, flags, options.as_c_str())?)
+        });
+        match mounted {
+            // An initramfs that was prepared elsewhere may have mounted it.
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::BUSY.raw_os_error()) => {}
+            Err(error) => missing.push(format!("{kind} could not be mounted on {target}: {error}")),
+            Ok(()) => {}
+        }
+    }
+    link_descriptors();
+    missing
+}
+
+/// `/dev/stdin` and its kin, which programs expect and devtmpfs does not make.
+fn link_descriptors() {
+    for (name, target) in [
+        ("/dev/fd", "/proc/self/fd"),
+        ("/dev/stdin", "/proc/self/fd/0"),
+        ("/dev/stdout", "/proc/self/fd/1"),
+        ("/dev/stderr", "/proc/self/fd/2"),
+    ] {
+        // They exist already if the kernel was booted a second time on the same devtmpfs; nothing is lost then.
+        let _ = std::os::unix::fs::symlink(target, name);
+    }
+}
+
+/// Mounts a host directory shared by 9p over virtio.
+///
+/// `msize` is the largest message; 512 KiB is where throughput stops growing under QEMU (its wiki, "9psetup").
+pub fn mount_share(tag: &str, target: &str, read_only: bool) -> io::Result<()> {
+    make_directory(target)?;
+    let mut flags = NO_DEV;
+    if read_only {
+        flags |= MountFlags::RDONLY;
+    }
+    let options = c"trans=virtio,version=9p2000.L,msize=524288,cache=none,access=any";
+    Ok(mount(tag, target, "9p", flags, options)?)
+}
+
+fn make_directory(path: &str) -> io::Result<()> {
+    if Path::new(path).is_dir() { Ok(()) } else { fs::create_dir_all(path) }
+}
+
+/// Unmounts everything that can be unmounted, last mounted first, and makes the rest read-only.
+///
+/// The kernel's own trees hold no data and stay, because `/proc` is still needed.
+pub fn unmount_all() {
+    let Ok(table) = fs::read_to_string("/proc/self/mounts") else { return };
+    for line in table.lines().rev() {
+        let mut fields = line.split(' ');
+        let (Some(_), Some(target), Some(kind)) = (fields.next(), fields.next(), fields.next()) else {
+            continue;
+        };
+        if ["proc", "sysfs", "devtmpfs", "devpts", "cgroup2", "rootfs", "tmpfs", "ramfs"].contains(&kind) {
+            continue;
+        }
+        let target = unescape(target);
+        if unmount(target.as_str(), UnmountFlags::empty()).is_err() {
+            // Something still uses it. A lazy unmount at least flushes it when that something is gone.
+            let _ = unmount(target.as_str(), UnmountFlags::DETACH);
+        }
+    }
+}
+
+/// /proc/self/mounts writes space, tab, newline and backslash in octal (proc(5), getmntent(3)).
+fn unescape(field: &str) -> String {
+    field.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mount_points_come_before_what_is_mounted_in_them() {
+        for (index, inner) in FILE_SYSTEMS.iter().enumerate() {
+            for outer in &FILE_SYSTEMS[index + 1..] {
+                assert!(
+                    !inner.target.starts_with(&format!("{}/", outer.target)),
+                    "{} would be hidden",
+                    inner.target
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn mount_points_are_unescaped() {
+        assert_eq!(unescape(r"/a\040b\134c"), "/a b\\c");
+    }
+}

@@ -1,0 +1,346 @@
+//! PID 1: the thin shell around [`Life`]. It waits for events, asks `Life`, applies the effects; it never returns
+//! and never panics on anything that comes from outside.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{WaitOptions, wait};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::backend::SignalDelivery;
+use signal_hook::iterator::exfiltrator::SignalOnly;
+use solum_spec::Description;
+use solum_spec::control::{self, Decoder, FromMachine, Outcome, ToMachine};
+use solum_spec::description::Network;
+
+use crate::control_channel::Channel;
+use crate::devices::{self, Announcements};
+use crate::kernel_log;
+use crate::life::{Child, Effect, Event, Life, Plan, Status};
+use crate::process::{self, Processes};
+use crate::{identity, modules, mounts, net, power};
+
+/// Power failure or power button, by a daemon or the hypervisor (signal(7)).
+const SIGPWR: i32 = 30;
+
+/// How long ports of a virtio console may take to appear after its driver was loaded.
+const PORT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Brings the machine up, lives its life, and switches it off. Call it as PID 1 only.
+///
+/// `description` is an error if the image has none that can be read; the host is then told so.
+pub fn run(description: Result<Description, String>) -> ! {
+    let announcements = Announcements::listen();
+    let mut warnings = mounts::mount_all();
+    install_panic_hook();
+    match description {
+        Ok(description) => {
+            warnings.extend(load_modules(&description));
+            let channel = open_channel(announcements.ok().as_ref());
+            Pid1::new(description, channel).live(warnings)
+        }
+        Err(why) => {
+            modules::load_listed();
+            let mut channel = open_channel(announcements.ok().as_ref());
+            fail(channel.as_mut(), why)
+        }
+    }
+}
+
+/// Tells host and kernel log why there is no machine, and switches it off.
+fn fail(channel: Option<&mut Channel>, why: String) -> ! {
+    kernel_log::error(&why);
+    if let Some(channel) = channel {
+        channel.tell(&FromMachine::Ended(Outcome::MachineFailed(why)));
+    }
+    power::end(power::off_by_command_line())
+}
+
+/// A panic in PID 1 would be a panic of the kernel. There is no input known to cause one; should there be a
+/// mistake all the same, the machine says so and ends in good order.
+fn install_panic_hook() {
+    std::panic::set_hook(Box::new(|info| {
+        if rustix::process::getpid().as_raw_nonzero().get() == 1 {
+            let mut channel = open_channel(None);
+            fail(channel.as_mut(), format!("PID 1 has a defect: {info}"));
+        }
+        kernel_log::error(&info.to_string());
+    }));
+}
+
+fn load_modules(description: &Description) -> Vec<String> {
+    if description.modules.is_empty() {
+        modules::load_listed()
+    } else {
+        modules::load_all(description.modules.iter().map(String::as_str))
+    }
+}
+
+fn open_channel(announcements: Option<&Announcements>) -> Option<Channel> {
+    let ports = || {
+        let path = devices::control_port()?;
+        std::path::Path::new("/dev/hvc0").exists().then_some(path)
+    };
+    let path = match announcements {
+        Some(announcements) if devices::has_virtio_console() => announcements.wait_for(PORT_PATIENCE, ports),
+        _ => None,
+    };
+    // A host may have plugged in a control channel without a console, so the port alone is enough in the end.
+    let path = path.or_else(devices::control_port)?;
+    devices::open_control(&path).map(Channel::new).ok()
+}
+
+/// A role's end of the conversation: it reports, PID 1 listens.
+struct Reports {
+    stream: UnixStream,
+    decoder: Decoder,
+}
+
+struct Pid1 {
+    description: Description,
+    channel: Option<Channel>,
+    life: Life,
+    start: Instant,
+    processes: Processes,
+    reports: Vec<Reports>,
+    buttons: Vec<std::fs::File>,
+}
+
+impl Pid1 {
+    fn new(description: Description, channel: Option<Channel>) -> Self {
+        let life = Life::new(Plan {
+            wait: description.unit.wait.clone(),
+            grace_ms: description.unit.grace_ms,
+            network: description.network != Network::None,
+            time_servers: description.time_servers.clone(),
+        });
+        Self {
+            description,
+            channel,
+            life,
+            start: Instant::now(),
+            processes: Processes::default(),
+            reports: Vec::new(),
+            buttons: devices::power_buttons(),
+        }
+    }
+
+    fn live(mut self, mut warnings: Vec<String>) -> ! {
+        self.tell(&FromMachine::Hello { protocol: control::PROTOCOL });
+        let mut signals = match watch_signals() {
+            Ok(signals) => signals,
+            Err(error) => fail(self.channel.as_mut(), format!("PID 1 cannot receive signals: {error}")),
+        };
+        warnings.extend(self.settle());
+        for warning in warnings {
+            kernel_log::warning(&warning);
+            self.tell(&FromMachine::Warning(warning));
+        }
+        self.happen(Event::Up);
+        loop {
+            self.wait(signals.get_read().as_fd());
+            for signal in signals.pending() {
+                self.signal(signal);
+            }
+            self.listen_to_host();
+            self.listen_to_roles();
+            if self.buttons.iter().any(devices::power_pressed) {
+                self.happen(Event::StopRequested);
+            }
+            if self.life.deadline().is_some_and(|at| at <= self.now()) {
+                self.happen(Event::DeadlineReached);
+            }
+        }
+    }
+
+    /// Everything that makes the machine a place to live in, before its program starts.
+    fn settle(&mut self) -> Vec<String> {
+        identity::relax();
+        process::raise_limits();
+        let mut warnings = identity::establish(&self.description.host_name, self.description.unit.user_id);
+        if let Err(error) = net::loopback_up() {
+            warnings.push(format!("the loopback interface could not be brought up: {error}"));
+        }
+        for share in &self.description.shares {
+            if let Err(error) = mounts::mount_share(&share.tag, &share.target, share.read_only) {
+                warnings.push(format!("the share {} could not be mounted: {error}", share.target));
+            }
+        }
+        warnings
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Sleeps until there is something to do.
+    fn wait(&self, signals: BorrowedFd<'_>) {
+        let timeout = self.life.deadline().map(|at| Duration::from_millis(at.saturating_sub(self.now())));
+        let timeout = timeout.and_then(|left| Timespec::try_from(left).ok());
+        let control = self.channel.as_ref().and_then(Channel::readable);
+        let mut descriptors: Vec<PollFd<'_>> = [signals]
+            .into_iter()
+            .chain(control)
+            .chain(self.reports.iter().map(|role| role.stream.as_fd()))
+            .chain(self.buttons.iter().map(AsFd::as_fd))
+            .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN))
+            .collect();
+        // Only EINTR and ENOMEM are possible. Either way the loop looks at everything and comes back.
+        let _ = poll(&mut descriptors, timeout.as_ref());
+    }
+
+    fn signal(&mut self, signal: i32) {
+        match signal {
+            SIGCHLD => self.reap(),
+            SIGTERM | SIGINT | SIGPWR => self.happen(Event::StopRequested),
+            other => self.happen(Event::SignalRequested(other as u8)),
+        }
+    }
+
+    fn reap(&mut self) {
+        loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) => {
+                    let Some(child) = self.processes.ended(pid) else { continue };
+                    let status = match (status.exit_status(), status.terminating_signal()) {
+                        (Some(status), _) => Status::Exited(status as u8),
+                        (None, signal) => Status::Signaled(signal.unwrap_or_default() as u8),
+                    };
+                    self.happen(Event::Ended(child, status));
+                }
+                Err(rustix::io::Errno::CHILD) if self.life.is_sweeping() => {
+                    return self.happen(Event::AllGone);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+
+    fn listen_to_host(&mut self) {
+        while let Some(message) = self.channel.as_mut().and_then(Channel::receive) {
+            match message {
+                ToMachine::Stop => self.happen(Event::StopRequested),
+                ToMachine::Signal(signal) => self.happen(Event::SignalRequested(signal)),
+                ToMachine::Resize { rows, columns } => self.processes.resize_console(rows, columns),
+            }
+        }
+    }
+
+    fn listen_to_roles(&mut self) {
+        let mut messages = Vec::new();
+        self.reports.retain_mut(|role| role.read(&mut messages));
+        for message in messages {
+            match message {
+                FromMachine::Network(report) => self.happen(Event::Network(report)),
+                FromMachine::Clock(report) => self.happen(Event::Clock(report)),
+                FromMachine::Warning(text) => {
+                    kernel_log::warning(&text);
+                    self.tell(&FromMachine::Warning(text));
+                }
+                // A role speaks for itself only.
+                FromMachine::Hello { .. } | FromMachine::Started | FromMachine::Ended(_) => {}
+            }
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        for effect in self.life.step(self.now(), event) {
+            self.apply(effect);
+        }
+    }
+
+    fn apply(&mut self, effect: Effect) {
+        match effect {
+            Effect::StartProgram => match self.processes.start_program(&self.description) {
+                Ok(()) => self.tell(&FromMachine::Started),
+                Err(error) => {
+                    let why = format!("{} could not be started: {error}", self.description.unit.path);
+                    self.happen(Event::NotStarted(Child::Program, why));
+                }
+            },
+            Effect::StartNet => {
+                let configuration = control::encode(&self.description.network);
+                self.start_role(Child::Net, &configuration);
+            }
+            Effect::StartTime(servers) => self.start_role(Child::Time, &control::encode(&servers)),
+            Effect::SignalProgram(signal) => self.processes.signal(Child::Program, signal),
+            Effect::SignalAll(signal) => {
+                process::signal_all(signal);
+                self.reap();
+            }
+            Effect::Tell(message) => {
+                if let FromMachine::Warning(text) = &message {
+                    kernel_log::warning(text);
+                }
+                self.tell(&message);
+            }
+            Effect::End(outcome) => self.end(outcome),
+        }
+    }
+
+    fn start_role(&mut self, role: Child, configuration: &[u8]) {
+        let started = UnixStream::pair().and_then(|(ours, theirs)| {
+            self.processes.start_role(role, OwnedFd::from(theirs))?;
+            (&ours).write_all(configuration)?;
+            ours.set_nonblocking(true)?;
+            Ok(ours)
+        });
+        match started {
+            Ok(stream) => self.reports.push(Reports { stream, decoder: Decoder::new() }),
+            Err(error) => self.happen(Event::NotStarted(role, error.to_string())),
+        }
+    }
+
+    fn tell(&mut self, message: &FromMachine) {
+        if let Some(channel) = &mut self.channel {
+            channel.tell(message);
+        }
+    }
+
+    fn end(&mut self, outcome: Outcome) -> ! {
+        kernel_log::info(&format!("the machine ends: {outcome}"));
+        self.processes.drain_console();
+        self.tell(&FromMachine::Ended(outcome));
+        power::end(power::off_by_command_line())
+    }
+}
+
+impl Reports {
+    /// Reads what there is; whether the role may have more to say later.
+    fn read(&mut self, messages: &mut Vec<FromMachine>) -> bool {
+        let mut buffer = [0; 4096];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return false,
+                Ok(length) => self.decoder.push(&buffer[..length]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return self.decode(messages) && error.kind() == io::ErrorKind::WouldBlock,
+            }
+            if !self.decode(messages) {
+                return false;
+            }
+        }
+    }
+
+    fn decode(&mut self, messages: &mut Vec<FromMachine>) -> bool {
+        loop {
+            match self.decoder.decode() {
+                Ok(Some(message)) => messages.push(message),
+                Ok(None) => return true,
+                Err(error) => {
+                    messages.push(FromMachine::Warning(format!("a role sent {error}")));
+                    return false;
+                }
+            }
+        }
+    }
+}
+
+fn watch_signals() -> io::Result<SignalDelivery<UnixStream, SignalOnly>> {
+    let (read, write) = UnixStream::pair()?;
+    let signals = [SIGCHLD, SIGTERM, SIGINT, SIGPWR, SIGHUP, SIGUSR1, SIGUSR2];
+    SignalDelivery::with_pipe(read, write, SignalOnly, signals)
+}

@@ -1,0 +1,40 @@
+//! The end of a machine.
+
+use std::fs;
+
+use rustix::system::{RebootCommand, reboot};
+
+/// How this machine is switched off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Off {
+    /// ACPI or firmware cuts the power.
+    Power,
+    /// There is nobody to cut the power, but a reset ends the virtual machine (QEMU's `-no-reboot`).
+    Reset,
+}
+
+/// The word of the kernel command line by which a host without ACPI asks for a reset instead.
+pub const RESET_WORD: &str = "solum.end=reboot";
+
+/// Reads how this machine is switched off from its kernel command line.
+pub fn off_by_command_line() -> Off {
+    let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    if command_line.split_whitespace().any(|word| word == RESET_WORD) { Off::Reset } else { Off::Power }
+}
+
+/// Writes everything to its disk, unmounts, and switches the machine off. Never returns.
+pub fn end(off: Off) -> ! {
+    rustix::fs::sync();
+    crate::mounts::unmount_all();
+    rustix::fs::sync();
+    let (first, second) = match off {
+        Off::Power => (RebootCommand::PowerOff, RebootCommand::Restart),
+        Off::Reset => (RebootCommand::Restart, RebootCommand::PowerOff),
+    };
+    let _ = reboot(first);
+    let _ = reboot(second);
+    loop {
+        // Returning would end PID 1 and so panic the kernel; a machine that cannot be switched off stays halted.
+        std::thread::park();
+    }
+}

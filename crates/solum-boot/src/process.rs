@@ -1,0 +1,154 @@
+//! Starting and signalling processes.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit, setsid};
+use rustix::termios::{Winsize, tcsetwinsize};
+use solum_spec::Description;
+use solum_spec::description::Unit;
+
+use crate::life::Child;
+use crate::{devices, identity, kernel_log, role};
+
+/// What a program finds in its environment unless its description says otherwise.
+const PATH: &str = "/bin:/sbin:/usr/bin:/usr/sbin";
+
+/// Names the machine to its programs, so a program can tell that it runs in one.
+pub const MACHINE_VARIABLE: &str = "SOLUM_MACHINE";
+
+/// Descriptors a process may open: few unless it asks (select(2) breaks above 1024), many if it does.
+const OPEN_FILES: Rlimit = Rlimit { current: Some(1024), maximum: Some(524_288) };
+
+/// Raises what a kernel starts PID 1 with to what programs expect; children inherit it.
+pub fn raise_limits() {
+    let _ = setrlimit(Resource::Nofile, OPEN_FILES);
+}
+
+/// Signals every process but PID 1.
+pub fn signal_all(signal: u8) {
+    // SAFETY: kill(2) takes two integers and touches no memory; -1 means every process but PID 1 and the caller.
+    unsafe { libc::kill(-1, i32::from(signal)) };
+}
+
+/// The processes that PID 1 watches.
+#[derive(Default)]
+pub struct Processes {
+    running: Vec<(Pid, Child)>,
+    console: Option<File>,
+}
+
+impl Processes {
+    /// Starts the program of the machine on the console.
+    pub fn start_program(&mut self, description: &Description) -> io::Result<()> {
+        let console = devices::open_console()?;
+        let unit = &description.unit;
+        let mut command = Command::new(&unit.path);
+        command
+            .args(&unit.arguments)
+            .env_clear()
+            .envs(environment(unit, &description.host_name))
+            .stdin(console.try_clone()?)
+            .stdout(console.try_clone()?)
+            .stderr(console.try_clone()?);
+        if unit.user_id != 0 {
+            // So that the program may open /dev/tty, /dev/stdout and its like again.
+            let _ = std::os::unix::fs::chown(devices::console_path(), Some(unit.user_id), Some(unit.user_id));
+            command.uid(unit.user_id).gid(unit.user_id).current_dir(identity::HOME);
+        } else {
+            command.current_dir("/");
+        }
+        let is_root = unit.user_id == 0;
+        // SAFETY: between fork and exec the closure makes three system calls and nothing else; it neither
+        // allocates nor takes locks.
+        unsafe {
+            command.pre_exec(move || {
+                setsid()?;
+                // The console is the program's own terminal. Where it cannot be, it is still its output.
+                let _ = rustix::process::ioctl_tiocsctty(rustix::stdio::stdin());
+                if !is_root {
+                    rustix::thread::set_no_new_privs(true)?;
+                }
+                Ok(())
+            });
+        }
+        self.spawn(command, Child::Program)?;
+        self.console = Some(console);
+        Ok(())
+    }
+
+    /// Starts a role of this very executable. `channel` is its standard input: its configuration comes from
+    /// there, and its reports go there.
+    pub fn start_role(&mut self, child: Child, channel: OwnedFd) -> io::Result<()> {
+        let log = || kernel_log::open().map_or_else(|_| Stdio::null(), Stdio::from);
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .arg0(role::process_name(child))
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::from(channel))
+            .stdout(log())
+            .stderr(log());
+        self.spawn(command, child)
+    }
+
+    fn spawn(&mut self, mut command: Command, child: Child) -> io::Result<()> {
+        let process = command.spawn()?;
+        // PID 1 reaps whatever ends, so nobody waits for this handle.
+        if let Some(pid) = i32::try_from(process.id()).ok().and_then(Pid::from_raw) {
+            self.running.push((pid, child));
+        }
+        Ok(())
+    }
+
+    /// Notes that a process ended. `None` if it was an orphan, which nobody misses.
+    pub fn ended(&mut self, pid: Pid) -> Option<Child> {
+        let index = self.running.iter().position(|(running, _)| *running == pid)?;
+        Some(self.running.swap_remove(index).1)
+    }
+
+    /// Sends a child a signal, if it runs.
+    pub fn signal(&self, child: Child, signal: u8) {
+        let Some(signal) = Signal::from_named_raw(i32::from(signal)) else { return };
+        for (pid, _) in self.running.iter().filter(|(_, running)| *running == child) {
+            // It may have ended in this moment; that will be noticed.
+            let _ = kill_process(*pid, signal);
+        }
+    }
+
+    /// Gives the console the size of the terminal that shows it.
+    pub fn resize_console(&self, rows: u16, columns: u16) {
+        if let Some(console) = &self.console {
+            let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+            let _ = tcsetwinsize(console, size);
+        }
+    }
+
+    /// Waits until all output has left the machine.
+    pub fn drain_console(&self) {
+        if let Some(console) = &self.console {
+            devices::drain(console.as_fd());
+        }
+    }
+}
+
+fn environment(unit: &Unit, host_name: &str) -> Vec<(String, String)> {
+    let (home, user) = if unit.user_id == 0 { ("/root", "root") } else { (identity::HOME, identity::USER) };
+    let defaults = [
+        ("PATH", PATH),
+        ("HOME", home),
+        ("USER", user),
+        ("TMPDIR", "/tmp"),
+        ("TERM", "linux"),
+        (MACHINE_VARIABLE, host_name),
+    ];
+    // A later value of the same name wins.
+    defaults
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .chain(unit.environment.iter().cloned())
+        .collect()
+}
