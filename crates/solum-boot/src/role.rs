@@ -41,6 +41,7 @@ fn play(child: Child) -> io::Result<()> {
             net::run(&network, Path::new(identity::NET_DIRECTORY), &mut |report| {
                 tell(&channel, &FromMachine::Network(report));
             })
+            .map(|never| match never {})
         }
         Child::Time => {
             let servers: Vec<String> = configuration(&mut channel)?;

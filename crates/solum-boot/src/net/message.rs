@@ -1,0 +1,387 @@
+//! The messages of `NETLINK_ROUTE` (rtnetlink(7)), written and read without I/O.
+//!
+//! The numbers and the layouts are those of the kernel's own headers, as `linux-raw-sys` generates them. Everything
+//! is in the byte order of the machine, and padded to four bytes (netlink(7)).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use linux_raw_sys::if_arp;
+use linux_raw_sys::net;
+use linux_raw_sys::netlink as nl;
+
+/// Length of `struct nlmsghdr` in bytes.
+const HEADER: usize = 16;
+/// Length of `struct rtattr` in bytes.
+const ATTRIBUTE_HEADER: usize = 4;
+/// Length of `struct ifinfomsg` in bytes.
+const LINK_HEADER: usize = 16;
+/// Length of `struct ifaddrmsg` in bytes.
+const ADDRESS_HEADER: usize = 8;
+/// Length of `struct rtmsg` in bytes.
+const ROUTE_HEADER: usize = 12;
+/// Length of `struct nduseroptmsg` in bytes.
+const ND_OPTION_HEADER: usize = 16;
+
+/// `AF_INET` and `AF_INET6`: one byte in these headers, wider elsewhere.
+const INET: u8 = net::AF_INET as u8;
+const INET6: u8 = net::AF_INET6 as u8;
+
+/// A request to the kernel, being written.
+#[derive(Debug)]
+pub(super) struct Request {
+    bytes: Vec<u8>,
+}
+
+impl Request {
+    fn new(kind: u32, flags: u32, fixed: &[u8]) -> Self {
+        let mut bytes = vec![0; HEADER];
+        bytes[4..6].copy_from_slice(&(kind as u16).to_ne_bytes());
+        bytes[6..8].copy_from_slice(&((nl::NLM_F_REQUEST | flags) as u16).to_ne_bytes());
+        bytes.extend_from_slice(fixed);
+        Self { bytes }
+    }
+
+    fn attribute(mut self, kind: u32, data: &[u8]) -> Self {
+        self.bytes.extend_from_slice(&((ATTRIBUTE_HEADER + data.len()) as u16).to_ne_bytes());
+        self.bytes.extend_from_slice(&(kind as u16).to_ne_bytes());
+        self.bytes.extend_from_slice(data);
+        self.bytes.resize(align(self.bytes.len()), 0);
+        self
+    }
+
+    /// The whole message, carrying `sequence` so that its answer can be told from others.
+    pub fn finish(mut self, sequence: u32) -> Vec<u8> {
+        let length = self.bytes.len() as u32;
+        self.bytes[..4].copy_from_slice(&length.to_ne_bytes());
+        self.bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
+        self.bytes
+    }
+
+    /// Asks for every link.
+    pub fn all_links() -> Self {
+        Self::new(nl::RTM_GETLINK as u32, nl::NLM_F_DUMP, &[0; LINK_HEADER])
+    }
+
+    /// Asks for every IPv6 address.
+    pub fn all_ipv6_addresses() -> Self {
+        let mut fixed = [0; ADDRESS_HEADER];
+        fixed[0] = INET6;
+        Self::new(nl::RTM_GETADDR as u32, nl::NLM_F_DUMP, &fixed)
+    }
+
+    /// Asks for every IPv6 route.
+    pub fn all_ipv6_routes() -> Self {
+        let mut fixed = [0; ROUTE_HEADER];
+        fixed[0] = INET6;
+        Self::new(nl::RTM_GETROUTE as u32, nl::NLM_F_DUMP, &fixed)
+    }
+
+    /// Sets a link up.
+    pub fn set_up(index: u32) -> Self {
+        let up = net::net_device_flags::IFF_UP as u32;
+        let mut fixed = [0; LINK_HEADER];
+        fixed[4..8].copy_from_slice(&index.to_ne_bytes());
+        fixed[8..12].copy_from_slice(&up.to_ne_bytes());
+        fixed[12..16].copy_from_slice(&up.to_ne_bytes());
+        Self::new(nl::RTM_NEWLINK as u32, nl::NLM_F_ACK, &fixed)
+    }
+
+    /// Sets the largest packet of a link, in bytes.
+    pub fn set_mtu(index: u32, mtu: u16) -> Self {
+        let mut fixed = [0; LINK_HEADER];
+        fixed[4..8].copy_from_slice(&index.to_ne_bytes());
+        Self::new(nl::RTM_NEWLINK as u32, nl::NLM_F_ACK, &fixed)
+            .attribute(nl::IFLA_MTU as u32, &u32::from(mtu).to_ne_bytes())
+    }
+
+    /// Adds an address, or renews the lifetime of one that is there.
+    pub fn add_address(address: &Address) -> Self {
+        let flags = nl::NLM_F_ACK | nl::NLM_F_CREATE | nl::NLM_F_REPLACE;
+        let request = Self::address(nl::RTM_NEWADDR as u32, flags, address)
+            .attribute(nl::IFA_RT_PRIORITY as u32, &address.metric.to_ne_bytes());
+        let Some(valid_s) = address.valid_s else { return request };
+        // struct ifa_cacheinfo: preferred lifetime, valid lifetime, two fields that only the kernel writes.
+        let mut lifetimes = [0; 16];
+        lifetimes[..4].copy_from_slice(&valid_s.to_ne_bytes());
+        lifetimes[4..8].copy_from_slice(&valid_s.to_ne_bytes());
+        request.attribute(nl::IFA_CACHEINFO as u32, &lifetimes)
+    }
+
+    /// Removes an address.
+    pub fn remove_address(address: &Address) -> Self {
+        Self::address(nl::RTM_DELADDR as u32, nl::NLM_F_ACK, address)
+    }
+
+    fn address(kind: u32, flags: u32, address: &Address) -> Self {
+        let mut octets = [0; 16];
+        let (family, data) = octets_of(address.address, &mut octets);
+        let scope = if address.address.is_loopback() { nl::rt_scope_t::RT_SCOPE_HOST } else { UNIVERSE };
+        let mut fixed = [family, address.prefix, 0, scope as u8, 0, 0, 0, 0];
+        fixed[4..].copy_from_slice(&address.interface.to_ne_bytes());
+        // IPv4 takes both: IFA_LOCAL is the own address, IFA_ADDRESS the peer's, equal unless point-to-point.
+        Self::new(kind, flags, &fixed)
+            .attribute(nl::IFA_LOCAL as u32, data)
+            .attribute(nl::IFA_ADDRESS as u32, data)
+    }
+
+    /// Adds an IPv4 route, or replaces the one with the same destination and metric.
+    pub fn add_route(route: &KernelRoute) -> Self {
+        Self::route(nl::RTM_NEWROUTE as u32, nl::NLM_F_ACK | nl::NLM_F_CREATE | nl::NLM_F_REPLACE, route)
+    }
+
+    /// Removes an IPv4 route.
+    pub fn remove_route(route: &KernelRoute) -> Self {
+        Self::route(nl::RTM_DELROUTE as u32, nl::NLM_F_ACK, route)
+    }
+
+    fn route(kind: u32, flags: u32, route: &KernelRoute) -> Self {
+        let scope = if route.gateway.is_some() { UNIVERSE } else { nl::rt_scope_t::RT_SCOPE_LINK };
+        let mut fixed = [0; ROUTE_HEADER];
+        fixed[0] = INET;
+        fixed[1] = route.prefix;
+        fixed[4] = nl::rt_class_t::RT_TABLE_MAIN as u8;
+        fixed[5] = nl::RTPROT_DHCP as u8;
+        fixed[6] = scope as u8;
+        fixed[7] = nl::RTN_UNICAST as u8;
+        if route.gateway.is_some() {
+            // Taken as a neighbour even if no address of ours has it in its network (a lease of /32, RFC 3442).
+            fixed[8..].copy_from_slice(&nl::RTNH_F_ONLINK.to_ne_bytes());
+        }
+        let mut request = Self::new(kind, flags, &fixed)
+            .attribute(nl::rtattr_type_t::RTA_OIF as u32, &route.interface.to_ne_bytes())
+            .attribute(nl::rtattr_type_t::RTA_PRIORITY as u32, &route.metric.to_ne_bytes())
+            .attribute(nl::rtattr_type_t::RTA_PREFSRC as u32, &route.source.octets());
+        if route.prefix > 0 {
+            request = request.attribute(nl::rtattr_type_t::RTA_DST as u32, &route.destination.octets());
+        }
+        if let Some(gateway) = route.gateway {
+            request = request.attribute(nl::rtattr_type_t::RTA_GATEWAY as u32, &gateway.octets());
+        }
+        request
+    }
+}
+
+const UNIVERSE: nl::rt_scope_t = nl::rt_scope_t::RT_SCOPE_UNIVERSE;
+
+/// An address on an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Address {
+    /// Index of the interface.
+    pub interface: u32,
+    pub address: IpAddr,
+    /// Length of the network prefix in bits.
+    pub prefix: u8,
+    /// Metric of the route to the network that the kernel adds by itself.
+    pub metric: u32,
+    /// Seconds after which the kernel removes it; for ever if `None`.
+    pub valid_s: Option<u32>,
+}
+
+/// A route of the kernel's main table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct KernelRoute {
+    /// Index of the interface.
+    pub interface: u32,
+    pub destination: Ipv4Addr,
+    /// Length of the destination's prefix in bits; 0 is the default route.
+    pub prefix: u8,
+    /// The next hop; `None` if the destination is on the link.
+    pub gateway: Option<Ipv4Addr>,
+    /// The address from which packets are sent.
+    pub source: Ipv4Addr,
+    /// Of several routes to a destination, the lowest metric is taken.
+    pub metric: u32,
+}
+
+/// What the kernel says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Message {
+    /// A link is there, or changed.
+    Link(Link),
+    /// A link is gone.
+    LinkGone(u32),
+    /// An IPv6 address of global scope is there and usable.
+    Ipv6Address { interface: u32, address: Ipv6Addr, prefix: u8 },
+    /// An IPv6 default route is there.
+    Ipv6Router { interface: u32, router: Ipv6Addr },
+    /// An IPv6 router names DNS servers (RFC 8106); an empty list withdraws them.
+    Ipv6Dns { interface: u32, servers: Vec<Ipv6Addr> },
+    /// The request with this number was done (`0`) or refused (an errno).
+    Done { sequence: u32, errno: i32 },
+    /// Anything else.
+    Other,
+}
+
+/// A network interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Link {
+    pub index: u32,
+    pub name: String,
+    /// The Ethernet address; `None` if it is no Ethernet interface.
+    pub mac: Option<[u8; 6]>,
+    pub loopback: bool,
+    /// Belongs to a bridge or a bond, which then has the addresses.
+    pub enslaved: bool,
+    /// The kind of a virtual interface, like `bridge`; `None` for hardware.
+    pub kind: Option<String>,
+    /// It can carry packets now.
+    pub carrier: bool,
+}
+
+/// Reads the messages of one datagram; what is malformed ends the iteration.
+pub(super) fn messages(mut datagram: &[u8]) -> impl Iterator<Item = Message> + '_ {
+    std::iter::from_fn(move || {
+        let length = u32_at(datagram, 0)? as usize;
+        let (kind, sequence) = (u16_at(datagram, 4)?, u32_at(datagram, 8)?);
+        let payload = datagram.get(HEADER..length)?;
+        datagram = datagram.get(align(length)..).unwrap_or_default();
+        Some(message(kind.into(), sequence, payload).unwrap_or(Message::Other))
+    })
+}
+
+fn message(kind: u32, sequence: u32, payload: &[u8]) -> Option<Message> {
+    const NEW_LINK: u32 = nl::RTM_NEWLINK as u32;
+    const REMOVED_LINK: u32 = nl::RTM_DELLINK as u32;
+    const NEW_ADDRESS: u32 = nl::RTM_NEWADDR as u32;
+    const NEW_ROUTE: u32 = nl::RTM_NEWROUTE as u32;
+    const ND_OPTION: u32 = nl::RTM_NEWNDUSEROPT as u32;
+    match kind {
+        // Both carry an errno, negated; that of the end of a list is 0.
+        nl::NLMSG_ERROR | nl::NLMSG_DONE => {
+            let errno = u32_at(payload, 0).unwrap_or(0) as i32;
+            Some(Message::Done { sequence, errno: errno.saturating_neg() })
+        }
+        NEW_LINK => link(payload).map(Message::Link),
+        REMOVED_LINK => Some(Message::LinkGone(u32_at(payload, 4)?)),
+        NEW_ADDRESS => ipv6_address(payload),
+        NEW_ROUTE => ipv6_router(payload),
+        ND_OPTION => ipv6_dns(payload),
+        _ => None,
+    }
+}
+
+fn link(payload: &[u8]) -> Option<Link> {
+    // Administratively up, operationally up (RFC 2863), and the lower layer up: only then has the kernel attached the
+    // queue; what is sent earlier is dropped in silence (linkwatch_do_dev in net/core/link_watch.c).
+    const RUNNING: u32 = net::net_device_flags::IFF_UP as u32
+        | net::net_device_flags::IFF_RUNNING as u32
+        | net::net_device_flags::IFF_LOWER_UP as u32;
+    let flags = u32_at(payload, 8)?;
+    let ethernet = u32::from(u16_at(payload, 2)?) == if_arp::ARPHRD_ETHER;
+    let mut link = Link {
+        index: u32_at(payload, 4)?,
+        name: String::new(),
+        mac: None,
+        loopback: flags & net::net_device_flags::IFF_LOOPBACK as u32 != 0,
+        enslaved: false,
+        kind: None,
+        carrier: flags & RUNNING == RUNNING,
+    };
+    for (kind, data) in attributes(payload.get(LINK_HEADER..)?) {
+        if kind == nl::IFLA_IFNAME as u32 {
+            link.name = text(data);
+        } else if kind == nl::IFLA_ADDRESS as u32 && ethernet {
+            link.mac = data.try_into().ok();
+        } else if kind == nl::IFLA_MASTER as u32 {
+            link.enslaved = true;
+        } else if kind == nl::IFLA_LINKINFO as u32 {
+            link.kind = attributes(data)
+                .find(|(kind, _)| *kind == nl::IFLA_INFO_KIND as u32)
+                .map(|(_, data)| text(data));
+        }
+    }
+    Some(link)
+}
+
+fn ipv6_address(payload: &[u8]) -> Option<Message> {
+    const UNUSABLE: u32 = nl::IFA_F_TENTATIVE | nl::IFA_F_DADFAILED | nl::IFA_F_DEPRECATED;
+    let [INET6, prefix, flags, scope, ..] = *payload else { return None };
+    let interface = u32_at(payload, 4)?;
+    let mut flags = u32::from(flags);
+    let mut address = None;
+    for (kind, data) in attributes(payload.get(ADDRESS_HEADER..)?) {
+        if kind == nl::IFA_ADDRESS as u32 {
+            address = ipv6(data);
+        } else if kind == nl::IFA_FLAGS as u32 {
+            flags = u32_at(data, 0)?;
+        }
+    }
+    let usable = scope == UNIVERSE as u8 && flags & UNUSABLE == 0;
+    usable.then_some(Message::Ipv6Address { interface, address: address?, prefix })
+}
+
+fn ipv6_router(payload: &[u8]) -> Option<Message> {
+    let [INET6, 0, ..] = *payload else { return None };
+    let (mut interface, mut router) = (None, None);
+    for (kind, data) in attributes(payload.get(ROUTE_HEADER..)?) {
+        if kind == nl::rtattr_type_t::RTA_OIF as u32 {
+            interface = u32_at(data, 0);
+        } else if kind == nl::rtattr_type_t::RTA_GATEWAY as u32 {
+            router = ipv6(data);
+        }
+    }
+    Some(Message::Ipv6Router { interface: interface?, router: router? })
+}
+
+/// The recursive DNS server option (RFC 8106 §5.1): type 25, length in units of eight bytes, two reserved bytes, the
+/// lifetime in seconds, addresses.
+fn ipv6_dns(payload: &[u8]) -> Option<Message> {
+    const RDNSS: u8 = 25;
+    if *payload.first()? != INET6 {
+        return None;
+    }
+    let interface = u32_at(payload, 4)?;
+    let option = payload.get(ND_OPTION_HEADER..)?;
+    let [RDNSS, length, ..] = *option else { return None };
+    let option = option.get(..usize::from(length) * 8)?;
+    let lifetime_s = u32::from_be_bytes(option.get(4..8)?.try_into().ok()?);
+    let servers =
+        if lifetime_s == 0 { Vec::new() } else { option[8..].chunks_exact(16).filter_map(ipv6).collect() };
+    Some(Message::Ipv6Dns { interface, servers })
+}
+
+/// Type and data of each attribute; what is malformed ends the iteration.
+fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
+    std::iter::from_fn(move || {
+        let length = usize::from(u16_at(bytes, 0)?);
+        // The two upper bits say how the data is encoded (NLA_F_NESTED, NLA_F_NET_BYTEORDER), not what it is.
+        let kind = u32::from(u16_at(bytes, 2)? & 0x3fff);
+        let data = bytes.get(ATTRIBUTE_HEADER..length)?;
+        bytes = bytes.get(align(length)..).unwrap_or_default();
+        Some((kind, data))
+    })
+}
+
+fn align(length: usize) -> usize {
+    length.saturating_add(3) & !3
+}
+
+fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
+    bytes.get(offset..)?.first_chunk().copied().map(u16::from_ne_bytes)
+}
+
+fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
+    bytes.get(offset..)?.first_chunk().copied().map(u32::from_ne_bytes)
+}
+
+fn ipv6(data: &[u8]) -> Option<Ipv6Addr> {
+    data.first_chunk::<16>().copied().map(Ipv6Addr::from)
+}
+
+fn text(data: &[u8]) -> String {
+    let end = data.iter().position(|&byte| byte == 0).unwrap_or(data.len());
+    String::from_utf8_lossy(&data[..end]).into_owned()
+}
+
+fn octets_of(address: IpAddr, buffer: &mut [u8; 16]) -> (u8, &[u8]) {
+    match address {
+        IpAddr::V4(address) => {
+            buffer[..4].copy_from_slice(&address.octets());
+            (INET, &buffer[..4])
+        }
+        IpAddr::V6(address) => {
+            *buffer = address.octets();
+            (INET6, buffer)
+        }
+    }
+}
