@@ -6,10 +6,12 @@
 pub mod control;
 pub mod description;
 mod endpoint;
+pub mod machine;
 mod share;
 mod size;
 
 pub use description::Description;
 pub use endpoint::{Protocol, Publish, PublishError};
+pub use machine::Machine;
 pub use share::{Bundle, BundleError, Share, ShareError};
 pub use size::{ByteSize, ByteSizeError};
