@@ -1,8 +1,9 @@
 //! Installs Debian packages, and finds its way around the one known trap.
 //!
 //! The trap: where qemu-utils was installed from backports, the QEMU of the release itself cannot be installed beside
-//! it (both depend on exactly their own version of qemu-system-common), and only backports' QEMU can. So every
-//! installation is simulated first, and `decide` reads what apt answered.
+//! it (its qemu-system-common breaks any other version of qemu-utils), and only backports' QEMU can. Left alone, apt
+//! finds its own way out and removes qemu-utils. So nothing may be removed, every installation is simulated first,
+//! and `decide` reads what apt answered.
 
 use super::sources::{self, Source};
 use crate::failure::{Failure, Outcome};
@@ -17,6 +18,9 @@ use std::process::{Command, Stdio};
 const SOURCES_DIRECTORY: &str = "/etc/apt/sources.list.d";
 const BACKPORTS_FILE: &str = "/etc/apt/sources.list.d/solum-backports.sources";
 
+/// Leave the rest of the machine alone.
+const GENTLY: [&str; 2] = ["--no-install-recommends", "--no-remove"];
+
 /// What `apt-get install --simulate` answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Simulation {
@@ -24,7 +28,7 @@ enum Simulation {
     Works,
     /// A package is not in the lists: they are missing or old, or there is no such package.
     Unknown,
-    /// The packages exist but contradict what is installed.
+    /// The packages exist but contradict what is installed, or could be had only by removing something.
     Conflicts,
 }
 
@@ -92,7 +96,7 @@ pub fn install(packages: &[&str]) -> Outcome {
 fn simulate(packages: &[&str]) -> Outcome<(Simulation, String)> {
     let mut command = Command::new("apt-get");
     // The answer is read, so it must be in English.
-    command.env("LC_ALL", "C").args(["install", "--simulate", "--no-install-recommends"]).args(packages);
+    command.env("LC_ALL", "C").args(["install", "--simulate"]).args(GENTLY).args(packages);
     let output = shell::output(&mut command)?;
     let answer =
         [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
@@ -148,7 +152,7 @@ fn update_lists(privilege: Privilege) -> Outcome {
 
 fn install_from(privilege: Privilege, packages: &[&str], suite: Option<&str>) -> Outcome {
     let mut command = privilege.apt_get();
-    command.args(["install", "--yes", "--no-install-recommends"]);
+    command.args(["install", "--yes"]).args(GENTLY);
     if let Some(suite) = suite {
         command.args(["--target-release", suite]);
     }
@@ -223,6 +227,7 @@ E: Unable to correct problems, you have held broken packages.
             (false, "E: Unable to locate package qemu-system-x86\n", Simulation::Unknown),
             (false, "E: Package 'golang-go' has no installation candidate\n", Simulation::Unknown),
             (false, CONFLICT, Simulation::Conflicts),
+            (false, "E: Packages need to be removed but remove is disabled.\n", Simulation::Conflicts),
         ];
         for (succeeded, answer, expected) in cases {
             assert_eq!(read_simulation(succeeded, answer), expected, "{answer}");
