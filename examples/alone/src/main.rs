@@ -23,7 +23,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Some("--panic") => panic!("as I was told to"),
-        Some(status) => status.parse().map_or(ExitCode::FAILURE, ExitCode::from),
+        Some(status) => status.parse::<u8>().map_or(ExitCode::FAILURE, ExitCode::from),
         None => ExitCode::SUCCESS,
     }
 }
