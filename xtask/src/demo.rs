@@ -7,7 +7,13 @@ use crate::shell;
 use crate::workspace::Workspace;
 use std::process::Command;
 
-/// Prepares this machine, builds `solum`, and boots `examples/hello` with it.
+/// What is booted.
+const PROGRAM: &str = "examples/hello";
+
+/// Two, to show that a machine has as many processors as one asks for.
+const CPUS: &str = "2";
+
+/// Prepares this machine, builds `solum`, and boots a program with it; says how long each phase took.
 pub fn run(workspace: &Workspace) -> Outcome {
     let mut phases = Phases::default();
     let outcome = run_phases(workspace, &mut phases);
@@ -16,12 +22,22 @@ pub fn run(workspace: &Workspace) -> Outcome {
 }
 
 fn run_phases(workspace: &Workspace, phases: &mut Phases) -> Outcome {
+    let program = workspace.metadata()?.target_directory.join("debug/solum");
+    let solum = |arguments: &[&str]| {
+        let mut command = Command::new(&program);
+        command.current_dir(workspace.root()).args(arguments);
+        command
+    };
     phases.run("set up", || setup::prepare(workspace, &[Purpose::Demo]))?;
-    phases.run("build the solum command", || {
+    phases.run("build the command `solum`", || {
         shell::run(shell::cargo(workspace.root()).args(["build", "--package", "solum-cli"]))
     })?;
-    let solum = workspace.metadata()?.target_directory.join("debug/solum");
-    phases.run("build examples/hello and run it as a machine", || {
-        shell::run(Command::new(solum).current_dir(workspace.root()).args(["run", "examples/hello"]))
+    phases.run("get a kernel", || shell::run(&mut solum(&["kernel", "build", "--kernel", "debian"])))?;
+    let image = workspace.scratch("hello.initramfs")?.display().to_string();
+    phases.run("build the program and its image", || {
+        shell::run(&mut solum(&["take", "--kernel", "debian", &image, PROGRAM]))
+    })?;
+    phases.run("boot it and power off", || {
+        shell::run(&mut solum(&["run", "--kernel", "debian", "--cpus", CPUS, PROGRAM]))
     })
 }

@@ -4,6 +4,7 @@ use crate::failure::{Failure, Outcome};
 use crate::shell;
 use serde::Deserialize;
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -26,6 +27,14 @@ impl Workspace {
     /// The directory of the workspace's `Cargo.toml`.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// A file of the tasks' own that need not outlive `cargo clean`; its directory exists.
+    pub fn scratch(&self, name: &str) -> Outcome<PathBuf> {
+        let directory = self.root.join("target/xtask");
+        fs::create_dir_all(&directory)
+            .map_err(|error| Failure::new(format!("{} could not be made: {error}", directory.display())))?;
+        Ok(directory.join(name))
     }
 
     /// What `cargo metadata` says of the workspace's own packages.

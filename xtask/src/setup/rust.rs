@@ -5,7 +5,7 @@ use crate::shell;
 use crate::workspace::Workspace;
 use std::env::consts::ARCH;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// The target for programs that are a machine's whole user space: static, and smaller than with glibc.
@@ -21,7 +21,8 @@ pub fn add_static_target(workspace: &Workspace) -> Outcome {
     if sysroot.join("lib/rustlib").join(&target).join("lib").is_dir() {
         return Ok(());
     }
-    let refusal = Refusal::of(workspace, &sysroot);
+    let refusal =
+        Refusal { file: workspace.scratch("no-static-target")?, toolchain: sysroot.display().to_string() };
     if refusal.is_known() {
         eprintln!(
             "  the Rust target {target} could not be had before (remove {} to try again)",
@@ -70,19 +71,12 @@ struct Refusal {
 }
 
 impl Refusal {
-    fn of(workspace: &Workspace, sysroot: &Path) -> Self {
-        let file = workspace.root().join("target/xtask/no-static-target");
-        Self { file, toolchain: sysroot.display().to_string() }
-    }
-
     fn is_known(&self) -> bool {
         fs::read_to_string(&self.file).is_ok_and(|toolchain| toolchain == self.toolchain)
     }
 
     fn remember(&self) -> Outcome {
-        let directory = self.file.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(directory)
-            .and_then(|()| fs::write(&self.file, &self.toolchain))
+        fs::write(&self.file, &self.toolchain)
             .map_err(|error| Failure::new(format!("{} could not be written: {error}", self.file.display())))
     }
 }
@@ -93,13 +87,12 @@ mod tests {
 
     #[test]
     fn a_refusal_holds_for_its_toolchain_only() {
-        let directory = std::env::temp_dir().join(format!("xtask-refusal-{}", std::process::id()));
-        let refusal =
-            |toolchain: &str| Refusal { file: directory.join("x/y"), toolchain: toolchain.to_owned() };
+        let file = std::env::temp_dir().join(format!("xtask-refusal-{}", std::process::id()));
+        let refusal = |toolchain: &str| Refusal { file: file.clone(), toolchain: toolchain.to_owned() };
         assert!(!refusal("stable").is_known());
         refusal("stable").remember().expect("the directory for temporary files is writable");
         assert!(refusal("stable").is_known());
         assert!(!refusal("nightly").is_known());
-        fs::remove_dir_all(directory).expect("it was just made");
+        fs::remove_file(&file).expect("it was just made");
     }
 }
