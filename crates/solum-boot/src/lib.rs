@@ -14,15 +14,4 @@ pub mod pid1;
 pub mod power;
 pub mod process;
 pub mod role;
-
-/// STUB until time/mod.rs lands: replace this inline module by `pub mod time;`.
-pub mod time {
-    use rustix::thread::CapabilitySet;
-    use solum_spec::control::ClockReport;
-    /// Needed.
-    pub const CAPABILITIES: CapabilitySet = CapabilitySet::SYS_TIME;
-    /// Runs.
-    pub fn run(_: &[String], _: &std::path::Path, _: &mut dyn FnMut(ClockReport)) -> std::io::Result<()> {
-        Ok(())
-    }
-}
+pub mod time;

@@ -51,6 +51,7 @@ fn play(child: Child) -> io::Result<()> {
             time::run(&servers, Path::new(identity::CLOCK_SET), &mut |report| {
                 tell(&channel, &FromMachine::Clock(report));
             })
+            .map(|never| match never {})
         }
         Child::Program => Ok(()),
     }
