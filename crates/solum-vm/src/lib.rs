@@ -1,1 +1,34 @@
-//! Being built.
+//! Runs an image: as a QEMU machine, or the bare program as a process of this host.
+//!
+//! From arguments to a running machine in three steps: a [`Machine`] says what is wanted, [`qemu::command`] turns
+//! it into a command line (pure, so it can be shown and tested), [`run`](run()) carries it out. While a machine
+//! runs, everything that happens becomes an [`life::Event`], and the pure [`life::Life`] decides what to do.
+//!
+//! This crate never prints and never exits: bytes go to the writers of [`Streams`], notices to a callback, and the
+//! end of a run is a [`Report`].
+
+pub mod accelerator;
+mod drain;
+mod emulator;
+mod error;
+pub mod host;
+mod kernel_line;
+mod kernel_log;
+pub mod life;
+mod machine;
+mod preflight;
+pub mod qemu;
+mod qmp;
+mod report;
+mod requests;
+mod run;
+pub mod shell;
+mod sink;
+
+pub use accelerator::Accelerator;
+pub use error::VmError;
+pub use kernel_line::LineError;
+pub use machine::{Console, Machine, MachineType};
+pub use report::{Durations, End, Report};
+pub use requests::{Handle, Requests, requests};
+pub use run::{Limits, Notice, Streams, run};

@@ -1,0 +1,1 @@
+//! The place `host`: the bare program as a process of this host.

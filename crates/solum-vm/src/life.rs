@@ -1,0 +1,272 @@
+//! The life of a run as decisions: events go in, effects come out, and nothing here touches the world.
+
+use std::time::Duration;
+
+use solum_spec::control::{Outcome, PROTOCOL, ToMachine};
+
+use crate::requests::Request;
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The whole run; then it is stopped as if the user had asked.
+    pub timeout: Option<Duration>,
+    /// Silence on every channel before PID 1 says hello; `None` for an initramfs that never will.
+    pub silence: Option<Duration>,
+    /// From a request to stop until the machine is ended by force: the program's grace and time to power off.
+    pub stop: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { timeout: None, silence: Some(Duration::from_secs(60)), stop: Duration::from_secs(20) }
+    }
+}
+
+/// From the program's end until the machine is ended by force.
+const POWER_OFF_LIMIT: Duration = Duration::from_secs(10);
+
+/// For the host to take what the machine wrote last. A reader that is slower than this loses output.
+const DRAIN_LIMIT: Duration = Duration::from_secs(30);
+
+/// From a kernel panic until the machine is ended by force, if the kernel does not restart by itself.
+const PANIC_LIMIT: Duration = Duration::from_secs(5);
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Bytes came on some channel.
+    Activity,
+    /// PID 1 runs and speaks this version of the protocol.
+    Hello(u16),
+    /// The program ended.
+    Ended(Outcome),
+    /// What came on the control channel is not its protocol.
+    Garbled,
+    /// Everything the program wrote has reached the host.
+    Drained,
+    /// The kernel panicked.
+    Panicked,
+    /// A caller asked for something.
+    Requested(Request),
+    /// Nobody reads the program's output any more.
+    OutputClosed,
+    /// Time has passed.
+    Tick,
+    /// The machine is no more, and its channels are read to their ends.
+    Gone,
+}
+
+/// Something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Tell PID 1.
+    Send(ToMachine),
+    /// Press the machine's power button.
+    PressPowerButton,
+    /// Find out when everything the program wrote has arrived; [`Event::Drained`] answers.
+    Drain,
+    /// Close the control channel: PID 1 waits for that before it powers off, because a machine that is off has
+    /// forgotten what its devices had not yet handed over.
+    HangUp,
+    /// End the machine by force.
+    Kill,
+}
+
+/// Why a run ended, as far as its events tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The program ended.
+    Program(Outcome),
+    /// The user asked for it, and the machine did not say how the program ended.
+    Stopped,
+    /// The user asked for a forced end.
+    Killed,
+    /// The time limit.
+    TimedOut(Duration),
+    /// Nothing happened for this long before PID 1 said hello.
+    Silent(Duration),
+    /// PID 1 speaks another version of the control protocol.
+    OtherProtocol(u16),
+    /// What came on the control channel is not its protocol.
+    Garbled,
+    /// The kernel panicked.
+    Panicked,
+    /// It did not end on its own after the program or the kernel did, or just vanished.
+    Unknown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Starting,
+    Up,
+    /// `told`: PID 1 has got the request.
+    Stopping {
+        told: bool,
+    },
+    Draining,
+    Leaving,
+    Killing,
+    Gone,
+}
+
+/// The state of a run.
+#[derive(Clone, Debug)]
+pub struct Life {
+    limits: Limits,
+    phase: Phase,
+    cause: Option<Cause>,
+    last_activity: Duration,
+    /// When the machine is ended by force.
+    force_at: Option<Duration>,
+}
+
+/// The longest wait between two looks at the clock.
+const FOREVER: Duration = Duration::from_secs(3600);
+
+impl Life {
+    /// A run at its start, at time zero.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, phase: Phase::Starting, cause: None, last_activity: Duration::ZERO, force_at: None }
+    }
+
+    /// The machine is gone.
+    pub fn is_over(&self) -> bool {
+        self.phase == Phase::Gone
+    }
+
+    /// What ended the run.
+    pub fn cause(&self) -> Cause {
+        self.cause.clone().unwrap_or(Cause::Unknown)
+    }
+
+    /// How long to wait at most before the next [`Event::Tick`].
+    pub fn patience(&self, now: Duration) -> Duration {
+        let silence = self.silence_at().map(|(at, _)| at);
+        let timeout = self.timeout_at().map(|(at, _)| at);
+        let next = [self.force_at, silence, timeout].into_iter().flatten().min();
+        next.map_or(FOREVER, |at| at.saturating_sub(now))
+    }
+
+    /// Takes one event at time `now` since the start, and says what to do.
+    pub fn step(&mut self, now: Duration, event: Event) -> Vec<Effect> {
+        if self.is_over() {
+            return Vec::new();
+        }
+        match event {
+            Event::Activity => self.last_activity = now,
+            Event::Hello(protocol) => return self.hello(now, protocol),
+            Event::Ended(outcome) => return self.ended(now, outcome),
+            Event::Drained if self.phase == Phase::Draining => return self.hang_up(now),
+            Event::Drained => {}
+            Event::Garbled => return self.kill(now, Cause::Garbled),
+            Event::Panicked => self.panicked(now),
+            Event::Requested(request) => return self.requested(now, request),
+            Event::OutputClosed => return self.stop(now, Cause::Stopped),
+            Event::Tick => return self.tick(now),
+            Event::Gone => self.phase = Phase::Gone,
+        }
+        Vec::new()
+    }
+
+    fn hello(&mut self, now: Duration, protocol: u16) -> Vec<Effect> {
+        self.last_activity = now;
+        if protocol != PROTOCOL {
+            return self.kill(now, Cause::OtherProtocol(protocol));
+        }
+        match self.phase {
+            Phase::Starting => self.phase = Phase::Up,
+            Phase::Stopping { told: false } => {
+                self.phase = Phase::Stopping { told: true };
+                return vec![Effect::Send(ToMachine::Stop)];
+            }
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn ended(&mut self, now: Duration, outcome: Outcome) -> Vec<Effect> {
+        if !matches!(self.phase, Phase::Starting | Phase::Up | Phase::Stopping { .. }) {
+            return Vec::new();
+        }
+        // What the program says of itself is more than that it was asked to stop; a timeout stays a timeout.
+        if matches!(self.cause, None | Some(Cause::Stopped)) {
+            self.cause = Some(Cause::Program(outcome));
+        }
+        self.phase = Phase::Draining;
+        self.force_at = Some(now + DRAIN_LIMIT);
+        vec![Effect::Drain]
+    }
+
+    fn hang_up(&mut self, now: Duration) -> Vec<Effect> {
+        self.phase = Phase::Leaving;
+        self.force_at = Some(now + POWER_OFF_LIMIT);
+        vec![Effect::HangUp]
+    }
+
+    fn panicked(&mut self, now: Duration) {
+        if self.phase != Phase::Killing {
+            self.cause.get_or_insert(Cause::Panicked);
+            self.phase = Phase::Leaving;
+            self.force_at = Some(now + PANIC_LIMIT);
+        }
+    }
+
+    fn requested(&mut self, now: Duration, request: Request) -> Vec<Effect> {
+        let told = match request {
+            Request::Stop => return self.stop(now, Cause::Stopped),
+            Request::Kill => return self.kill(now, Cause::Killed),
+            Request::Signal(signal) => ToMachine::Signal(signal),
+            Request::Resize { rows, columns } => ToMachine::Resize { rows, columns },
+        };
+        let listening = matches!(self.phase, Phase::Up | Phase::Stopping { told: true });
+        if listening { vec![Effect::Send(told)] } else { Vec::new() }
+    }
+
+    fn stop(&mut self, now: Duration, cause: Cause) -> Vec<Effect> {
+        let effect = match self.phase {
+            Phase::Up => Effect::Send(ToMachine::Stop),
+            // Nobody listens on the control channel yet, if ever; a kernel with a button driver may react.
+            Phase::Starting => Effect::PressPowerButton,
+            _ => return Vec::new(),
+        };
+        self.phase = Phase::Stopping { told: self.phase == Phase::Up };
+        self.cause.get_or_insert(cause);
+        self.force_at = Some(now + self.limits.stop);
+        vec![effect]
+    }
+
+    fn kill(&mut self, now: Duration, cause: Cause) -> Vec<Effect> {
+        self.cause.get_or_insert(cause);
+        self.phase = Phase::Killing;
+        // SIGKILL cannot be refused, but a process in an uninterruptible wait takes its time: ask again.
+        self.force_at = Some(now + PANIC_LIMIT);
+        vec![Effect::Kill]
+    }
+
+    fn silence_at(&self) -> Option<(Duration, Duration)> {
+        let limit = self.limits.silence?;
+        (self.phase == Phase::Starting).then_some((self.last_activity + limit, limit))
+    }
+
+    fn timeout_at(&self) -> Option<(Duration, Duration)> {
+        let limit = self.limits.timeout?;
+        matches!(self.phase, Phase::Starting | Phase::Up).then_some((limit, limit))
+    }
+
+    fn tick(&mut self, now: Duration) -> Vec<Effect> {
+        if self.force_at.is_some_and(|at| at <= now) {
+            return match self.phase {
+                Phase::Draining => self.hang_up(now),
+                _ => self.kill(now, Cause::Unknown),
+            };
+        }
+        if let Some((_, limit)) = self.silence_at().filter(|(at, _)| *at <= now) {
+            return self.kill(now, Cause::Silent(limit));
+        }
+        if let Some((_, limit)) = self.timeout_at().filter(|(at, _)| *at <= now) {
+            return self.stop(now, Cause::TimedOut(limit));
+        }
+        Vec::new()
+    }
+}

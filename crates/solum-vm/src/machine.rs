@@ -1,0 +1,139 @@
+//! What is wanted of a virtual machine.
+
+use std::path::PathBuf;
+
+use solum_spec::{ByteSize, Publish, Share};
+
+use crate::accelerator::Accelerator;
+use crate::kernel_line::{self, LineError};
+
+/// A virtual machine, described completely; nothing else influences its command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// The name in process lists and messages.
+    pub name: String,
+    /// The emulator, as a path or as a name looked up in PATH.
+    pub emulator: PathBuf,
+    /// The kernel: a bzImage, or an ELF `vmlinux` with a PVH entry.
+    pub kernel: PathBuf,
+    /// The initramfs: any archive the kernel unpacks.
+    pub initramfs: PathBuf,
+    /// Words added to the kernel's command line, after those Solum writes, so they win.
+    pub command_line: Vec<String>,
+    /// Arguments for the initramfs's `/init`, for a program that is PID 1 itself.
+    pub init_arguments: Vec<String>,
+    /// Environment for the initramfs's `/init`.
+    pub init_environment: Vec<(String, String)>,
+    /// Main memory.
+    pub memory: ByteSize,
+    /// Number of virtual CPUs, at least 1.
+    pub cpus: u16,
+    /// The machine has a network interface behind QEMU's user-mode network.
+    pub network: bool,
+    /// Ports of the machine that the host makes reachable; they need `network`.
+    pub publish: Vec<Publish>,
+    /// Host directories the machine can mount, each under its 9p tag.
+    pub shares: Vec<(String, Share)>,
+    /// What executes the machine's instructions.
+    pub accelerator: Accelerator,
+    /// Which computer is emulated.
+    pub machine_type: MachineType,
+    /// What the program's standard streams are in the machine.
+    pub console: Console,
+    /// The kernel reports everything it does, not only what went wrong.
+    pub verbose_kernel: bool,
+}
+
+/// Which computer is emulated (docs/adr/0002 has the measurements).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MachineType {
+    /// A PC with PCI and ACPI: every kernel with virtio boots on it.
+    #[default]
+    Q35,
+    /// No PCI, no ACPI: virtio over MMIO, announced on the kernel's command line.
+    Microvm,
+}
+
+/// What the program's standard streams are in the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Console {
+    /// `/dev/hvc0`: a terminal, both ways. The kernel's driver moves 16 bytes at a time and QEMU drops what
+    /// nobody reads in time (hw/char/virtio-console.c, `flush_buf`), so it is for people, not for data.
+    #[default]
+    Terminal,
+    /// Three virtio-serial ports, [`STREAM_PORTS`](solum_spec::control::STREAM_PORTS): byte streams with
+    /// back-pressure, an end of input, and standard error apart from standard output.
+    Streams,
+}
+
+/// Memory of a machine, if nobody asks for another amount.
+pub const DEFAULT_MEMORY: ByteSize = ByteSize::mebibytes(256);
+
+/// The emulator for machines of this architecture.
+pub const DEFAULT_EMULATOR: &str = "qemu-system-x86_64";
+
+impl Machine {
+    /// A machine with one CPU, [`DEFAULT_MEMORY`] and nothing else.
+    pub fn new(name: impl Into<String>, kernel: impl Into<PathBuf>, initramfs: impl Into<PathBuf>) -> Self {
+        Self {
+            name: name.into(),
+            emulator: DEFAULT_EMULATOR.into(),
+            kernel: kernel.into(),
+            initramfs: initramfs.into(),
+            command_line: Vec::new(),
+            init_arguments: Vec::new(),
+            init_environment: Vec::new(),
+            memory: DEFAULT_MEMORY,
+            cpus: 1,
+            network: false,
+            publish: Vec::new(),
+            shares: Vec::new(),
+            accelerator: Accelerator::Tcg,
+            machine_type: MachineType::default(),
+            console: Console::default(),
+            verbose_kernel: false,
+        }
+    }
+
+    /// The kernel's command line, or why it cannot be written.
+    pub fn kernel_command_line(&self) -> Result<String, LineError> {
+        kernel_line::compose(self)
+    }
+
+    /// Names of the kernel modules this machine's devices need, as `modprobe` knows them; what a kernel has built
+    /// in is simply not among its modules.
+    pub fn kernel_modules(&self) -> Vec<&'static str> {
+        let mut names = match self.machine_type {
+            MachineType::Q35 => vec!["virtio_pci"],
+            MachineType::Microvm => vec!["virtio_mmio"],
+        };
+        names.extend(["virtio_console", "virtio_rng"]);
+        if self.network {
+            names.push("virtio_net");
+        }
+        if !self.shares.is_empty() {
+            names.extend(["9pnet_virtio", "9p"]);
+        }
+        if self.machine_type == MachineType::Q35 {
+            names.extend(["button", "evdev"]);
+        }
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_follow_the_devices() {
+        let mut machine = Machine::new("m", "k", "i");
+        let names = ["virtio_pci", "virtio_console", "virtio_rng", "button", "evdev"];
+        assert_eq!(machine.kernel_modules(), names);
+        machine.machine_type = MachineType::Microvm;
+        machine.network = true;
+        machine.shares.push(("share0".into(), ".:/src".parse().unwrap()));
+        let names = ["virtio_mmio", "virtio_console", "virtio_rng", "virtio_net", "9pnet_virtio", "9p"];
+        assert_eq!(machine.kernel_modules(), names);
+    }
+}

@@ -1,0 +1,204 @@
+//! A machine as a QEMU command line.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt::Display;
+use std::os::fd::RawFd;
+
+use solum_spec::control::{PORT_NAME, STREAM_PORTS};
+
+use crate::accelerator::Accelerator;
+use crate::kernel_line::LineError;
+use crate::machine::{Console, Machine, MachineType};
+
+/// How the machine's channels reach the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channels {
+    /// For a person at a shell: console and kernel log share QEMU's standard streams, Ctrl-A X ends it.
+    ByHand,
+    /// For [`run`](crate::run()): connected sockets that QEMU inherits.
+    Sockets(Sockets),
+}
+
+/// Descriptor numbers in the QEMU process, each a connected stream socket.
+///
+/// Inherited sockets need no directory, have no permissions to get wrong, no path that can be too long, and no
+/// moment in which the peer is not yet there; and their end of file says that QEMU is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sockets {
+    /// The kernel's log, the machine's first serial port.
+    pub kernel_log: RawFd,
+    /// The control channel of [`solum_spec::control`].
+    pub control: RawFd,
+    /// QMP, QEMU's own monitor protocol.
+    pub monitor: RawFd,
+    /// Standard input, output and error under [`Console::Streams`]. A terminal uses QEMU's own streams.
+    pub streams: Option<[RawFd; 3]>,
+}
+
+/// The command that runs `machine`, the emulator first.
+pub fn command(machine: &Machine, channels: &Channels) -> Result<Vec<OsString>, LineError> {
+    let mut command = Command { words: vec![machine.emulator.clone().into()], bus: machine.machine_type };
+    command.computer(machine);
+    command.option("-kernel", &machine.kernel);
+    command.option("-initrd", &machine.initramfs);
+    command.option("-append", machine.kernel_command_line()?);
+    command.channels(machine.console, channels);
+    command.virtio("rng", "");
+    command.network(machine);
+    command.shares(machine);
+    Ok(command.words)
+}
+
+struct Command {
+    words: Vec<OsString>,
+    bus: MachineType,
+}
+
+impl Command {
+    fn flag(&mut self, name: &str) {
+        self.words.push(name.into());
+    }
+
+    fn option(&mut self, name: &str, value: impl AsRef<OsStr>) {
+        self.words.push(name.into());
+        self.words.push(value.as_ref().to_owned());
+    }
+
+    /// A virtio device on the bus of this machine type; `properties` start with a comma.
+    fn virtio(&mut self, kind: &str, properties: impl Display) {
+        let device = match self.bus {
+            MachineType::Q35 => format!("virtio-{kind}-pci{properties}"),
+            MachineType::Microvm => format!("virtio-{kind}-device{properties}"),
+        };
+        self.option("-device", device);
+    }
+
+    fn computer(&mut self, machine: &Machine) {
+        self.option("-name", format!("solum-{}", escape(&machine.name)));
+        self.option(
+            "-machine",
+            match self.bus {
+                MachineType::Q35 => "q35,usb=off,vmport=off",
+                MachineType::Microvm => "microvm,acpi=off,rtc=on,pit=on,pic=on",
+            },
+        );
+        let (accelerator, cpu) = match machine.accelerator {
+            Accelerator::Kvm => ("kvm", "host"),
+            Accelerator::Tcg => ("tcg", "max"),
+        };
+        self.option("-accel", accelerator);
+        self.option("-cpu", cpu);
+        self.option("-smp", machine.cpus.to_string());
+        self.option("-m", format!("{}M", machine.memory.as_mebibytes()));
+        // No default devices, no configuration files of the host: the same command is the same machine everywhere.
+        for flag in ["-nodefaults", "-no-user-config", "-no-reboot"] {
+            self.flag(flag);
+        }
+        self.option("-display", "none");
+    }
+
+    fn channels(&mut self, console: Console, channels: &Channels) {
+        self.virtio("serial", "");
+        match channels {
+            Channels::ByHand => {
+                self.option("-chardev", "stdio,id=console,mux=on,signal=off");
+                self.option("-serial", "chardev:console");
+                self.option("-device", "virtconsole,chardev=console");
+            }
+            Channels::Sockets(sockets) => self.sockets(console, sockets),
+        }
+    }
+
+    fn sockets(&mut self, console: Console, sockets: &Sockets) {
+        self.socket("kernel", sockets.kernel_log);
+        self.option("-serial", "chardev:kernel");
+        self.socket("monitor", sockets.monitor);
+        self.option("-mon", "chardev=monitor,mode=control");
+        match (console, sockets.streams) {
+            (Console::Streams, Some(descriptors)) => {
+                for (number, (name, descriptor)) in STREAM_PORTS.iter().zip(descriptors).enumerate() {
+                    self.port(&format!("stream{number}"), name, descriptor);
+                }
+            }
+            _ => {
+                self.option("-chardev", "stdio,id=console,signal=off");
+                self.option("-device", "virtconsole,chardev=console");
+            }
+        }
+        self.port("control", PORT_NAME, sockets.control);
+    }
+
+    fn socket(&mut self, id: &str, descriptor: RawFd) {
+        self.option("-chardev", format!("socket,id={id},fd={descriptor}"));
+    }
+
+    fn port(&mut self, id: &str, name: &str, descriptor: RawFd) {
+        self.socket(id, descriptor);
+        self.option("-device", format!("virtserialport,chardev={id},name={name}"));
+    }
+
+    fn network(&mut self, machine: &Machine) {
+        if !machine.network {
+            return;
+        }
+        let mut backend = "user,id=net0".to_owned();
+        for publish in &machine.publish {
+            backend += &format!(
+                ",hostfwd={}:{}:{}-:{}",
+                publish.protocol, publish.address, publish.host_port, publish.machine_port
+            );
+        }
+        self.option("-netdev", backend);
+        // No boot ROM: it would have to be installed, and would offer to boot from the network.
+        let rom = if self.bus == MachineType::Q35 { ",romfile=" } else { "" };
+        self.virtio("net", format_args!(",netdev=net0{rom}"));
+    }
+
+    fn shares(&mut self, machine: &Machine) {
+        for (tag, share) in &machine.shares {
+            let mut backend =
+                OsString::from(format!("local,id={tag},security_model=none,multidevs=remap,path="));
+            backend.push(escape_path(share.source.as_os_str()));
+            if share.read_only {
+                backend.push(",readonly=on");
+            }
+            self.option("-fsdev", backend);
+            self.virtio("9p", format_args!(",fsdev={tag},mount_tag={tag}"));
+        }
+    }
+}
+
+/// In QEMU's option lists a comma is written twice (qemu(1), `-drive file=`).
+fn escape(text: &str) -> String {
+    text.replace(',', ",,")
+}
+
+fn escape_path(path: &OsStr) -> OsString {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    let doubled = path.as_bytes().iter().flat_map(|&byte| vec![byte; if byte == b',' { 2 } else { 1 }]);
+    OsString::from_vec(doubled.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell;
+
+    fn machine() -> Machine {
+        Machine::new("hello", "vmlinuz", "hello.cpio")
+    }
+
+    fn shown(machine: &Machine, channels: &Channels) -> String {
+        // One option a line, so that a difference is easy to read.
+        shell::quote(&command(machine, channels).unwrap()).replace(" -", "\n-")
+    }
+
+    #[test]
+    fn paths_with_commas_survive() {
+        let mut machine = machine();
+        machine.shares.push(("share0".into(), "a,b:/data:ro".parse().unwrap()));
+        let shown = shown(&machine, &Channels::ByHand);
+        let line = "-fsdev local,id=share0,security_model=none,multidevs=remap,path=a,,b,readonly=on";
+        assert!(shown.contains(line), "{shown}");
+    }
+}

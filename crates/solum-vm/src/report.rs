@@ -1,0 +1,157 @@
+//! How a run ended.
+
+use std::fmt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use solum_spec::control::Outcome;
+
+use crate::kernel_log;
+use crate::life::Cause;
+
+/// All that is known of a run that is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// How it ended.
+    pub end: End,
+    /// The newest lines of the kernel's log; empty for a process of the host.
+    pub kernel_log: Vec<String>,
+    /// When things happened.
+    pub durations: Durations,
+}
+
+/// When things happened, since the emulator or process was started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Durations {
+    /// PID 1 said hello.
+    pub hello: Option<Duration>,
+    /// The program was started.
+    pub started: Option<Duration>,
+    /// The program ended.
+    pub ended: Option<Duration>,
+    /// The machine was gone.
+    pub total: Duration,
+}
+
+/// How a run ended. [`Display`](fmt::Display) is one sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The program ended, and this is how.
+    Program(Outcome),
+    /// The kernel panicked; the text is its own, like `VFS: Unable to mount root fs`.
+    KernelPanic(String),
+    /// The memory is too small for the kernel or the image; the text is the kernel's own.
+    MemoryTooSmall(String),
+    /// The machine is gone, and nobody said how the program ended.
+    Vanished,
+    /// The user stopped it, and the program's status is not known.
+    Stopped,
+    /// The user ended it by force.
+    Killed,
+    /// The time limit was reached.
+    TimedOut(Duration),
+    /// Nothing happened for this long before PID 1 said hello.
+    NoProgress(Duration),
+    /// PID 1 speaks this other version of the control protocol.
+    OtherProtocol(u16),
+    /// What came on the control channel is not its protocol.
+    Garbled,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Program(outcome) => outcome.fmt(f),
+            Self::KernelPanic(text) => write!(f, "the kernel panicked: {text}"),
+            Self::MemoryTooSmall(text) => write!(f, "the machine has too little memory: {text}"),
+            Self::Vanished => f.write_str("the machine ended without saying how its program ended"),
+            Self::Stopped => f.write_str("the machine was stopped before its program said how it ended"),
+            Self::Killed => f.write_str("the machine was ended by force"),
+            Self::TimedOut(limit) => write!(f, "the time limit of {} s was reached", limit.as_secs_f32()),
+            Self::NoProgress(limit) => {
+                write!(f, "the machine did nothing for {} s while it started", limit.as_secs_f32())
+            }
+            Self::Garbled => {
+                f.write_str("the machine sent something on the control channel that is not its protocol")
+            }
+            Self::OtherProtocol(version) => {
+                write!(
+                    f,
+                    "the image's init speaks version {version} of the control protocol, which is not ours"
+                )
+            }
+        }
+    }
+}
+
+impl End {
+    /// What to try next, where there is something.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::MemoryTooSmall(_) => "give the machine more with --memory",
+            Self::KernelPanic(_) | Self::Vanished => "--verbose shows everything the kernel says",
+            Self::NoProgress(_) => {
+                "--verbose shows how far the kernel gets; if it runs under KVM, try --accel tcg, because a \
+                 nested /dev/kvm can be unusable"
+            }
+            Self::OtherProtocol(_) | Self::Garbled => "build the image with this version of Solum",
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+/// How the kernel's own sentence about a panic starts (kernel/panic.c).
+const PANIC: &str = "Kernel panic - not syncing: ";
+
+/// Whether a line of the kernel's log says that it panicked.
+pub(crate) fn is_panic(line: &str) -> bool {
+    line.contains(PANIC)
+}
+
+/// What kernels say when there is too little memory for them or for the initramfs.
+const TOO_LITTLE_MEMORY: [&str; 6] = [
+    "System is deadlocked on memory",
+    "Out of memory and no killable processes",
+    "Initramfs unpacking failed: write error",
+    "initrd extends beyond end of memory",
+    "Cannot allocate",
+    "Failed to allocate",
+];
+
+/// The end of a run, from why it ended and from what the kernel said.
+pub(crate) fn judge(cause: Cause, kernel_log: &[String]) -> End {
+    match cause {
+        Cause::Program(outcome) => End::Program(outcome),
+        Cause::Killed => End::Killed,
+        Cause::TimedOut(limit) => End::TimedOut(limit),
+        Cause::OtherProtocol(version) => End::OtherProtocol(version),
+        Cause::Garbled => End::Garbled,
+        Cause::Stopped | Cause::Panicked | Cause::Unknown | Cause::Silent(_) => from_log(kernel_log)
+            .unwrap_or(match cause {
+                Cause::Stopped => End::Stopped,
+                Cause::Silent(limit) => End::NoProgress(limit),
+                _ => End::Vanished,
+            }),
+    }
+}
+
+fn from_log(kernel_log: &[String]) -> Option<End> {
+    let panic = kernel_log.iter().find_map(|line| Some(line.split_once(PANIC)?.1))?;
+    let shortage = kernel_log.iter().find(|line| TOO_LITTLE_MEMORY.iter().any(|text| line.contains(text)));
+    Some(match shortage {
+        Some(line) => End::MemoryTooSmall(kernel_log::message(line).to_owned()),
+        None => End::KernelPanic(panic.to_owned()),
+    })
+}
+
+/// QEMU's own words, if it is QEMU that failed and not the machine.
+pub(crate) fn refusal(cause: &Cause, status: ExitStatus, complaints: &str) -> Option<String> {
+    if status.success() || *cause != Cause::Unknown {
+        return None;
+    }
+    // `qemu-system-x86_64: -m 1X: …`: the program's name says nothing that the sentence around it does not.
+    let lines = complaints.lines().map(|line| line.split_once(": ").map_or(line, |(_, text)| text).trim());
+    let text = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    Some(if text.is_empty() { format!("it ended with {status} and said nothing") } else { text })
+}
