@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
 use rustix::termios::{LocalModes, OptionalActions, OutputModes, tcgetattr, tcsetattr};
-use solum_spec::control::PORT_NAME;
+use solum_spec::control::STREAM_PORTS;
 
 /// Kernel's key code of a power button (include/uapi/linux/input-event-codes.h).
 const KEY_POWER: usize = 116;
@@ -61,14 +61,19 @@ pub fn has_virtio_console() -> bool {
         .any(|device| read_trimmed(device.join("device")).is_some_and(|id| id == VIRTIO_CONSOLE))
 }
 
-/// The device file of the control channel, if the host plugged one in.
-pub fn control_port() -> Option<PathBuf> {
+/// The device file of the virtio-serial port of this name, if the host plugged one in.
+pub fn port(name: &str) -> Option<PathBuf> {
     entries("/sys/class/virtio-ports").find_map(|port| {
-        let named = read_trimmed(port.join("name")).is_some_and(|name| name == PORT_NAME);
+        let named = read_trimmed(port.join("name")).is_some_and(|own| own == name);
         named
             .then(|| Path::new("/dev").join(port.file_name().unwrap_or_default()))
             .filter(|file| file.exists())
     })
+}
+
+/// Whether the program's standard streams are there: ports of their own, or a console.
+pub fn has_streams() -> bool {
+    Path::new(CONSOLE).exists() || STREAM_PORTS.iter().all(|name| port(name).is_some())
 }
 
 /// Opens the control channel, without waiting and without becoming its terminal.
@@ -81,26 +86,41 @@ pub fn open_control(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// The terminal of the programs: the virtio console, which leaves every byte as it is, or the kernel's console.
-pub fn console_path() -> &'static str {
-    if Path::new("/dev/hvc0").exists() { "/dev/hvc0" } else { "/dev/console" }
+/// The virtio console, which leaves every byte as it is.
+const CONSOLE: &str = "/dev/hvc0";
+
+/// What the program reads and writes.
+pub struct Streams {
+    /// Standard input, output and error.
+    pub files: [File; 3],
+    /// They are one terminal, with this path.
+    pub terminal: Option<&'static str>,
 }
 
-/// Opens the programs' terminal. Bytes written to it arrive unchanged, and what is typed is not echoed, because
-/// the terminal in front of the user does that already.
-pub fn open_console() -> io::Result<File> {
+/// Opens the program's standard streams: the host's ports for them, else the virtio console, else the kernel's.
+pub fn open_streams() -> io::Result<Streams> {
+    let [input, output, error] = STREAM_PORTS.map(port);
+    if let (Some(input), Some(output), Some(error)) = (input, output, error) {
+        let write = |path: &Path| OpenOptions::new().write(true).open(path);
+        return Ok(Streams { files: [File::open(input)?, write(&output)?, write(&error)?], terminal: None });
+    }
+    let path = if Path::new(CONSOLE).exists() { CONSOLE } else { "/dev/console" };
+    let console = open_terminal(path)?;
+    Ok(Streams { files: [console.try_clone()?, console.try_clone()?, console], terminal: Some(path) })
+}
+
+/// Opens a terminal. Bytes written to it arrive unchanged, and what is typed is not echoed, because the terminal
+/// in front of the user does that already.
+fn open_terminal(path: &str) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
-    let console = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(OFlags::NOCTTY.bits() as i32)
-        .open(console_path())?;
-    if let Ok(mut modes) = tcgetattr(&console) {
+    let terminal =
+        OpenOptions::new().read(true).write(true).custom_flags(OFlags::NOCTTY.bits() as i32).open(path)?;
+    if let Ok(mut modes) = tcgetattr(&terminal) {
         modes.output_modes -= OutputModes::OPOST;
         modes.local_modes -= LocalModes::ECHO;
-        let _ = tcsetattr(&console, OptionalActions::Now, &modes);
+        let _ = tcsetattr(&terminal, OptionalActions::Now, &modes);
     }
-    Ok(console)
+    Ok(terminal)
 }
 
 /// Opens every input device with a power key.

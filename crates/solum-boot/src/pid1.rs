@@ -79,16 +79,14 @@ fn load_modules(description: &Description) -> Vec<String> {
 }
 
 fn open_channel(announcements: Option<&Announcements>) -> Option<Channel> {
-    let ports = || {
-        let path = devices::control_port()?;
-        std::path::Path::new("/dev/hvc0").exists().then_some(path)
-    };
+    let control = || devices::port(control::PORT_NAME);
+    let ports = || control().filter(|_| devices::has_streams());
     let path = match announcements {
         Some(announcements) if devices::has_virtio_console() => announcements.wait_for(PORT_PATIENCE, ports),
         _ => None,
     };
-    // A host may have plugged in a control channel without a console, so the port alone is enough in the end.
-    let path = path.or_else(devices::control_port)?;
+    // A host may have plugged in a control channel without streams, so the port alone is enough in the end.
+    let path = path.or_else(control)?;
     devices::open_control(&path).map(Channel::new).ok()
 }
 
@@ -224,7 +222,7 @@ impl Pid1 {
             match message {
                 ToMachine::Stop => self.happen(Event::StopRequested),
                 ToMachine::Signal(signal) => self.happen(Event::SignalRequested(signal)),
-                ToMachine::Resize { rows, columns } => self.processes.resize_console(rows, columns),
+                ToMachine::Resize { rows, columns } => self.processes.resize_terminal(rows, columns),
             }
         }
     }
@@ -302,7 +300,7 @@ impl Pid1 {
 
     fn end(&mut self, outcome: Outcome) -> ! {
         kernel_log::info(&format!("the machine ends: {outcome}"));
-        self.processes.drain_console();
+        self.processes.drain_terminal();
         self.tell(&FromMachine::Ended(outcome));
         power::end(power::off_by_command_line())
     }

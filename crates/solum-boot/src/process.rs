@@ -11,6 +11,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 use solum_spec::Description;
 use solum_spec::description::Unit;
 
+use crate::devices::Streams;
 use crate::life::Child;
 use crate::{devices, identity, kernel_log, role};
 
@@ -38,37 +39,41 @@ pub fn signal_all(signal: u8) {
 #[derive(Default)]
 pub struct Processes {
     running: Vec<(Pid, Child)>,
-    console: Option<File>,
+    terminal: Option<File>,
 }
 
 impl Processes {
-    /// Starts the program of the machine on the console.
+    /// Starts the program of the machine on the streams that the host gave it.
     pub fn start_program(&mut self, description: &Description) -> io::Result<()> {
-        let console = devices::open_console()?;
+        let Streams { files: [input, output, error], terminal } = devices::open_streams()?;
         let unit = &description.unit;
         let mut command = Command::new(&unit.path);
         command
             .args(&unit.arguments)
             .env_clear()
             .envs(environment(unit, &description.host_name))
-            .stdin(console.try_clone()?)
-            .stdout(console.try_clone()?)
-            .stderr(console.try_clone()?);
-        if unit.user_id != 0 {
-            // So that the program may open /dev/tty, /dev/stdout and its like again.
-            let _ = std::os::unix::fs::chown(devices::console_path(), Some(unit.user_id), Some(unit.user_id));
-            command.uid(unit.user_id).gid(unit.user_id).current_dir(identity::HOME);
-        } else {
-            command.current_dir("/");
-        }
+            .stdin(input)
+            .stdout(output.try_clone()?)
+            .stderr(error);
         let is_root = unit.user_id == 0;
+        if is_root {
+            command.current_dir("/");
+        } else {
+            if let Some(path) = terminal {
+                // So that the program may open /dev/tty, /dev/stdout and their like again.
+                let _ = std::os::unix::fs::chown(path, Some(unit.user_id), Some(unit.user_id));
+            }
+            command.uid(unit.user_id).gid(unit.user_id).current_dir(identity::HOME);
+        }
         // SAFETY: between fork and exec the closure makes three system calls and nothing else; it neither
         // allocates nor takes locks.
         unsafe {
             command.pre_exec(move || {
                 setsid()?;
-                // The console is the program's own terminal. Where it cannot be, it is still its output.
-                let _ = rustix::process::ioctl_tiocsctty(rustix::stdio::stdin());
+                if terminal.is_some() {
+                    // The console is the program's own terminal. Where it cannot be, it is still its output.
+                    let _ = rustix::process::ioctl_tiocsctty(rustix::stdio::stdin());
+                }
                 if !is_root {
                     rustix::thread::set_no_new_privs(true)?;
                 }
@@ -76,7 +81,7 @@ impl Processes {
             });
         }
         self.spawn(command, Child::Program)?;
-        self.console = Some(console);
+        self.terminal = terminal.map(|_| output);
         Ok(())
     }
 
@@ -119,18 +124,18 @@ impl Processes {
         }
     }
 
-    /// Gives the console the size of the terminal that shows it.
-    pub fn resize_console(&self, rows: u16, columns: u16) {
-        if let Some(console) = &self.console {
+    /// Gives the program's terminal the size of the terminal that shows it.
+    pub fn resize_terminal(&self, rows: u16, columns: u16) {
+        if let Some(terminal) = &self.terminal {
             let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-            let _ = tcsetwinsize(console, size);
+            let _ = tcsetwinsize(terminal, size);
         }
     }
 
-    /// Waits until all output has left the machine.
-    pub fn drain_console(&self) {
-        if let Some(console) = &self.console {
-            devices::drain(console.as_fd());
+    /// Waits until all output to a terminal has left the machine. Ports have no memory to wait for.
+    pub fn drain_terminal(&self) {
+        if let Some(terminal) = &self.terminal {
+            devices::drain(terminal.as_fd());
         }
     }
 }

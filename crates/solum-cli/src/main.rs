@@ -1,3 +1,45 @@
-//! Being built.
+//! The `solum` command: one file a verb, in `verb/`.
 
-fn main() {}
+mod arguments;
+mod assemble;
+mod bundle;
+mod cache;
+mod cargo;
+mod exit_code;
+mod failure;
+mod init;
+mod kernel_choice;
+mod launch;
+mod output;
+mod program;
+mod terminal;
+mod verb;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::arguments::{Arguments, Verb};
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    match perform(Arguments::parse().verb) {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => ExitCode::from(failure.report()),
+    }
+}
+
+fn perform(verb: Verb) -> Result<u8, Failure> {
+    match verb {
+        Verb::Run(arguments) => verb::run::run(&arguments),
+        Verb::Take(arguments) => verb::take::take(&arguments).map(|()| 0),
+        Verb::Exec(arguments) => verb::exec::exec(&arguments),
+        Verb::Kernel(arguments) => verb::kernel::kernel(&arguments).map(|()| 0),
+        Verb::Doctor(arguments) => verb::doctor::doctor(&arguments),
+        Verb::Completions { shell } => {
+            verb::completions::completions(shell);
+            Ok(0)
+        }
+        Verb::Man { directory } => verb::man::man(&directory).map(|()| 0),
+    }
+}

@@ -2,8 +2,10 @@
 //!
 //! Nothing here reads a file or a clock, so the same inputs give the same image, byte for byte, on every machine.
 
+pub mod compress;
 pub mod cpio;
 pub mod executable;
 pub mod initramfs;
 
+pub use compress::Compression;
 pub use executable::{Architecture, Executable, Refusal};

@@ -109,7 +109,8 @@ impl Draft {
                 return Err(MachineError::SharedTwice(share.target.clone()));
             }
         }
-        if self.network == Network::None && self.wait.iter().any(|w| matches!(w, Wait::Network | Wait::Clock)) {
+        if self.network == Network::None && self.wait.iter().any(|w| matches!(w, Wait::Network | Wait::Clock))
+        {
             return Err(MachineError::WaitWithoutNetwork);
         }
         for (name, value) in &self.environment {

@@ -1,0 +1,370 @@
+//! Every flag of every verb: its name, its help, how it is read. Completions and man pages come from here too.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use solum_spec::description::{Network, StaticNetwork, Wait};
+use solum_spec::{Bundle, ByteSize, Publish, Share};
+
+/// Turns programs into whole machines: a Linux kernel, one small PID 1, and your code; nothing else.
+#[derive(Debug, Parser)]
+#[command(
+    name = "solum",
+    version,
+    max_term_width = 110,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(after_help = crate::exit_code::HELP)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Runs a program as the whole user space of a machine
+    Run(Box<Run>),
+    /// Writes the initramfs of a program's machine
+    Take(Take),
+    /// Boots a kernel with an initramfs
+    Exec(Box<Exec>),
+    /// Builds, lists, shows and removes kernels
+    #[command(subcommand)]
+    Kernel(Kernel),
+    /// Says what is installed, what is missing, and how to get it
+    Doctor(Doctor),
+    /// Prints the completions for a shell
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Writes the man pages into a directory
+    Man {
+        /// The directory; it is made if it is missing.
+        directory: PathBuf,
+    },
+}
+
+/// Which program, and how Cargo builds it.
+#[derive(Debug, Args)]
+pub struct Program {
+    /// A Cargo package directory, or a static executable
+    pub program: PathBuf,
+    /// The binary of the package, if it has several
+    #[arg(long, value_name = "NAME", conflicts_with = "example", help_heading = "Package")]
+    pub bin: Option<String>,
+    /// An example of the package instead of a binary
+    #[arg(long, value_name = "NAME", help_heading = "Package")]
+    pub example: Option<String>,
+    /// Features to build with, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "FEATURES", help_heading = "Package")]
+    pub features: Vec<String>,
+    /// Cargo profile to build with
+    #[arg(long, default_value = "release", value_name = "PROFILE", help_heading = "Package")]
+    pub profile: String,
+    /// Rust target to build for [default: musl where it is installed, else GNU linked statically]
+    #[arg(long, value_name = "TRIPLE", help_heading = "Package")]
+    pub target: Option<String>,
+}
+
+/// What is inside the machine beside the program.
+#[derive(Debug, Args)]
+pub struct Inside {
+    /// Copies a file into the image
+    #[arg(long = "file", value_name = "SRC:/PATH", help_heading = "Inside the machine")]
+    pub files: Vec<Bundle>,
+    /// Copies a directory into the image
+    #[arg(long = "dir", value_name = "SRC:/PATH", help_heading = "Inside the machine")]
+    pub directories: Vec<Bundle>,
+    /// Sets a variable in the program's environment; without a value, copies it from here
+    #[arg(long = "env", value_name = "NAME[=VALUE]", help_heading = "Inside the machine")]
+    pub environment: Vec<String>,
+    /// Runs the program as root instead of as an ordinary user
+    #[arg(long, help_heading = "Inside the machine")]
+    pub root: bool,
+    /// Starts the program only when the network has an address, or the clock was set
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT", help_heading = "Inside the machine")]
+    pub wait: Vec<WaitFor>,
+    /// How the machine gets its addresses: dhcp, none, or ADDRESS/PREFIX[,gateway=ADDRESS][,dns=ADDRESS]…
+    #[arg(long, default_value = "dhcp", value_parser = network, value_name = "HOW", help_heading = "Inside the machine")]
+    pub network: Network,
+    /// An NTP server, name or address; may be given several times
+    #[arg(long = "time-server", value_name = "SERVER", help_heading = "Inside the machine")]
+    pub time_servers: Vec<String>,
+    /// The machine's name [default: the program's]
+    #[arg(long, value_name = "NAME", help_heading = "Inside the machine")]
+    pub name: Option<String>,
+    /// How long the program may take to stop before it is killed, in seconds
+    #[arg(long, default_value_t = 10, value_name = "SECONDS", help_heading = "Inside the machine")]
+    pub grace: u32,
+}
+
+/// The virtual machine around it.
+#[derive(Debug, Args)]
+pub struct Around {
+    /// Memory of the machine
+    #[arg(long, default_value = "128M", value_name = "SIZE", help_heading = "Machine")]
+    pub memory: ByteSize,
+    /// Number of processors
+    #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Machine")]
+    pub cpus: u16,
+    /// Makes a port of the machine reachable from the host
+    #[arg(long, value_name = "[ADDRESS:]HOST:MACHINE[/udp]", help_heading = "Machine")]
+    pub publish: Vec<Publish>,
+    /// How the machine's processor is made: by hardware (kvm) or by software (tcg)
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Machine")]
+    pub accel: Accelerator,
+    /// The kind of PC that QEMU makes
+    #[arg(long, value_enum, default_value = "auto", value_name = "KIND", help_heading = "Machine")]
+    pub machine: MachineKind,
+    /// Adds words to the kernel's command line
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true, help_heading = "Machine")]
+    pub append: Vec<String>,
+    /// Ends the machine after this many seconds
+    #[arg(long, value_name = "SECONDS", help_heading = "Machine")]
+    pub timeout: Option<u32>,
+    /// Prints the QEMU command instead of running it
+    #[arg(long, help_heading = "Machine")]
+    pub dry_run: bool,
+    /// Shows the kernel's messages and says what Solum decides
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+/// Which kernel.
+#[derive(Debug, Args)]
+pub struct KernelChoice {
+    /// Where the kernel comes from: a provider (debian, source, host) or a kernel file
+    /// [default: a built one if there is one, else debian]
+    #[arg(long, value_name = "PROVIDER|PATH", help_heading = "Kernel")]
+    pub kernel: Option<String>,
+    /// The version, for the provider `source`
+    #[arg(long, value_name = "VERSION", help_heading = "Kernel")]
+    pub kernel_version: Option<String>,
+}
+
+/// `solum run`
+#[derive(Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    pub program: Program,
+    /// Arguments of the program
+    #[arg(last = true)]
+    pub arguments: Vec<String>,
+    /// Where it runs: as a virtual machine, or as a process of this host
+    #[arg(long, value_enum, default_value = "vm")]
+    pub place: Place,
+    #[command(flatten)]
+    pub around: Around,
+    /// Lets the machine see a directory of the host
+    #[arg(long = "share", value_name = "DIR:/PATH[:ro]", help_heading = "Machine")]
+    pub shares: Vec<Share>,
+    #[command(flatten)]
+    pub kernel: KernelChoice,
+    #[command(flatten)]
+    pub inside: Inside,
+}
+
+/// `solum take`
+#[derive(Debug, Args)]
+pub struct Take {
+    /// The file to write
+    pub out_initramfs: PathBuf,
+    #[command(flatten)]
+    pub program: Program,
+    /// Arguments of the program
+    #[arg(last = true)]
+    pub arguments: Vec<String>,
+    /// Adds the modules that this kernel needs; without it, only a kernel that has all built in can boot it
+    #[command(flatten)]
+    pub kernel: KernelChoice,
+    #[command(flatten)]
+    pub inside: Inside,
+}
+
+/// `solum exec`
+#[derive(Debug, Args)]
+pub struct Exec {
+    /// The kernel: a bzImage, or an ELF vmlinux that can be booted by PVH
+    pub kernel: PathBuf,
+    /// The initramfs
+    pub initramfs: PathBuf,
+    #[command(flatten)]
+    pub around: Around,
+}
+
+/// `solum kernel`
+#[derive(Debug, Subcommand)]
+pub enum Kernel {
+    /// Builds a kernel, or fetches a prebuilt one
+    Build(KernelBuild),
+    /// Lists the kernels in the cache
+    List {
+        /// Prints JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows one kernel
+    Show {
+        /// Its id, or the beginning of it, as `list` prints it
+        id: String,
+        /// Prints JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Removes kernels from the cache
+    Remove {
+        /// Their ids, or the beginnings of them
+        #[arg(required_unless_present = "all")]
+        ids: Vec<String>,
+        /// Removes all of them
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+/// `solum kernel build`
+#[derive(Debug, Args)]
+pub struct KernelBuild {
+    /// Where the built kernel is copied to; it stays in the cache in any case
+    pub out: Option<PathBuf>,
+    /// Where the kernel comes from
+    #[arg(long, default_value = "source", value_name = "PROVIDER|PATH")]
+    pub kernel: String,
+    /// What the kernel is for
+    #[arg(long, default_value = "vm")]
+    pub profile: String,
+    /// Version to build [default: that of the distribution's source package, where there is one]
+    #[arg(long, value_name = "VERSION")]
+    pub version: Option<String>,
+    /// Where releases are taken from: an address or a directory laid out like kernel.org's /pub/linux/kernel
+    #[arg(long, value_name = "URL|DIR")]
+    pub mirror: Option<String>,
+    /// A file of CONFIG_ lines on top of the profile; may be given several times
+    #[arg(long = "config", value_name = "FRAGMENT")]
+    pub fragments: Vec<PathBuf>,
+    /// An unpacked kernel source tree to build from
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["version", "mirror"])]
+    pub tree: Option<PathBuf>,
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Shows the compiler's messages
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+/// `solum doctor`
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where a system runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Place {
+    /// A virtual machine.
+    Vm,
+    /// A process of this host.
+    Host,
+}
+
+/// How a virtual processor is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Accelerator {
+    /// Hardware where it can be relied on, else software.
+    Auto,
+    /// The processor's virtualisation.
+    Kvm,
+    /// Software emulation.
+    Tcg,
+}
+
+/// The kind of PC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MachineKind {
+    /// The fastest that boots the kernel reliably.
+    Auto,
+    /// A PC with PCI Express and ACPI.
+    Q35,
+    /// The least that boots Linux.
+    Microvm,
+}
+
+/// What a program can be made to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WaitFor {
+    /// An interface has an address.
+    Network,
+    /// The clock was set from a time server.
+    Clock,
+}
+
+impl From<WaitFor> for Wait {
+    fn from(wait: WaitFor) -> Self {
+        match wait {
+            WaitFor::Network => Self::Network,
+            WaitFor::Clock => Self::Clock,
+        }
+    }
+}
+
+fn network(text: &str) -> Result<Network, String> {
+    match text {
+        "dhcp" => return Ok(Network::Automatic),
+        "none" => return Ok(Network::None),
+        _ => {}
+    }
+    let mut parts = text.split(',');
+    let own = parts.next().unwrap_or_default();
+    let (address, prefix) = own
+        .split_once('/')
+        .ok_or("write dhcp, none, or ADDRESS/PREFIX like 10.0.2.15/24,gateway=10.0.2.2")?;
+    let address = address.parse().map_err(|_| format!("`{address}` is not an IPv4 address"))?;
+    let prefix = match prefix.parse() {
+        Ok(prefix @ 0..=32) => prefix,
+        _ => return Err(format!("`{prefix}` is not the length of a prefix, 0 to 32")),
+    };
+    let mut network = StaticNetwork { address, prefix, gateway: None, dns: Vec::new() };
+    for part in parts {
+        match part.split_once('=') {
+            Some(("gateway", gateway)) => {
+                let parsed = gateway.parse().map_err(|_| format!("`{gateway}` is not an IPv4 address"))?;
+                network.gateway = Some(parsed);
+            }
+            Some(("dns", server)) => {
+                network.dns.push(server.parse().map_err(|_| format!("`{server}` is not an IP address"))?);
+            }
+            _ => return Err(format!("`{part}` is neither gateway=ADDRESS nor dns=ADDRESS")),
+        }
+    }
+    Ok(Network::Static(network))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn networks_are_read() {
+        assert_eq!(network("dhcp"), Ok(Network::Automatic));
+        let Ok(Network::Static(fixed)) = network("10.0.2.15/24,gateway=10.0.2.2,dns=10.0.2.3,dns=::1") else {
+            panic!("a static network")
+        };
+        assert_eq!((fixed.prefix, fixed.dns.len()), (24, 2));
+        assert!(network("10.0.2.15").is_err());
+        assert!(network("10.0.2.15/33").unwrap_err().contains("0 to 32"));
+        assert!(network("10.0.2.15/24,router=1.2.3.4").unwrap_err().contains("router"));
+    }
+}

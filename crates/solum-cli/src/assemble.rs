@@ -1,0 +1,151 @@
+//! From a validated machine to the bytes of its initramfs.
+
+use solum_image::compress::{self, Compression};
+use solum_image::cpio::ArchiveError;
+use solum_image::initramfs::{self, Bundled, Module};
+use solum_spec::description::{self, Description, Mount, Network, Unit};
+use solum_spec::machine::{Draft, Machine};
+
+use crate::arguments::Inside;
+use crate::bundle;
+use crate::exit_code::ExitCode;
+use crate::failure::Failure;
+use crate::program::Found;
+
+/// What makes up the inside of a machine, before it is bytes.
+pub struct Inner {
+    /// The program.
+    pub program: Found,
+    /// PID 1, unless the program is that itself.
+    pub init: Option<Vec<u8>>,
+    /// Modules of the kernel that will boot it.
+    pub modules: Vec<Module>,
+}
+
+/// Reads `NAME=VALUE`, or copies NAME from this process's environment.
+pub fn environment(given: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    given
+        .iter()
+        .map(|text| match text.split_once('=') {
+            Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+            None => match std::env::var(text) {
+                Ok(value) => Ok((text.clone(), value)),
+                Err(_) => Err(Failure::new(
+                    ExitCode::UnusableInput,
+                    format_args!("--env {text}: there is no such variable to copy from here"),
+                )
+                .hint(format!("write --env {text}=VALUE"))),
+            },
+        })
+        .collect()
+}
+
+/// The terminal's kind travels into the machine, because the program draws on it.
+fn with_terminal(mut environment: Vec<(String, String)>) -> Vec<(String, String)> {
+    let has_own = environment.iter().any(|(name, _)| name == "TERM");
+    if let (false, Ok(terminal)) = (has_own, std::env::var("TERM")) {
+        environment.insert(0, ("TERM".to_owned(), terminal));
+    }
+    environment
+}
+
+/// Turns arguments into a draft of the machine; the caller adds what is around it.
+pub fn draft(inside: &Inside, arguments: &[String], program: &Found) -> Result<Draft, Failure> {
+    Ok(Draft {
+        name: inside.name.clone().unwrap_or_else(|| program.name.clone()),
+        memory: solum_spec::ByteSize::mebibytes(128),
+        cpus: 1,
+        network: inside.network.clone(),
+        publish: Vec::new(),
+        shares: Vec::new(),
+        bundles: Vec::new(),
+        arguments: arguments.to_vec(),
+        environment: environment(&inside.environment)?,
+        root: inside.root || program.executable.is_machine,
+        wait: inside.wait.iter().map(|wait| (*wait).into()).collect(),
+        grace_ms: inside.grace.saturating_mul(1000),
+    })
+}
+
+/// The tag of the share with this index.
+pub fn share_tag(index: usize) -> String {
+    format!("share{index}")
+}
+
+/// What PID 1 is told.
+pub fn describe(machine: &Machine, inside: &Inside, program: &str, modules: &[Module]) -> Description {
+    Description {
+        host_name: machine.name.clone(),
+        modules: modules.iter().map(|module| initramfs::module_path(&module.name)).collect(),
+        shares: machine
+            .shares
+            .iter()
+            .enumerate()
+            .map(|(index, share)| Mount {
+                tag: share_tag(index),
+                target: share.target.clone(),
+                read_only: share.read_only,
+            })
+            .collect(),
+        network: machine.network.clone(),
+        time_servers: inside.time_servers.clone(),
+        unit: Unit {
+            name: program.to_owned(),
+            path: initramfs::program_path(program),
+            arguments: machine.arguments.clone(),
+            environment: with_terminal(machine.environment.clone()),
+            user_id: if machine.root { 0 } else { user_id() },
+            wait: machine.wait.clone(),
+            grace_ms: machine.grace_ms,
+        },
+    }
+}
+
+/// Programs have the user's own number, so that files in shares belong to the same person on both sides.
+fn user_id() -> u32 {
+    match rustix::process::getuid().as_raw() {
+        0 => description::DEFAULT_USER_ID,
+        own => own,
+    }
+}
+
+/// The bytes of the machine's initramfs.
+pub fn initramfs(machine: &Machine, inside: &Inside, inner: Inner) -> Result<Vec<u8>, Failure> {
+    let bundled = bundle::read(&inside.files, &inside.directories)?;
+    let described = describe(machine, inside, &inner.program.name, &inner.modules);
+    let built = match inner.init {
+        Some(init) => initramfs::with_init(init, &described, inner.program.bytes, inner.modules, bundled),
+        None => single_file(machine, inside, &described, inner, bundled),
+    };
+    built.map_err(|error| Failure::new(ExitCode::UnusableInput, &error).hint(error.hint()))
+}
+
+/// The description stays out of a single-file machine that nothing needs to be said about.
+fn single_file(
+    machine: &Machine,
+    inside: &Inside,
+    described: &Description,
+    inner: Inner,
+    mut bundled: Vec<Bundled>,
+) -> Result<Vec<u8>, ArchiveError> {
+    let silent = machine.arguments.is_empty()
+        && machine.environment.is_empty()
+        && machine.shares.is_empty()
+        && machine.network == Network::default()
+        && inside.time_servers.is_empty();
+    if !silent {
+        bundled.push(Bundled {
+            path: description::PATH.to_owned(),
+            permissions: 0o444,
+            content: initramfs::BundledContent::File(described.to_bytes()),
+        });
+    }
+    initramfs::single_file(inner.program.bytes, inner.modules, bundled)
+}
+
+/// Compresses an initramfs for the kernel that will boot it. One that is unknown reads it as it is.
+pub fn compress(archive: Vec<u8>, by: Option<Compression>) -> Result<Vec<u8>, Failure> {
+    compress::compress(archive, by.unwrap_or(Compression::None)).map_err(|error| {
+        Failure::new(ExitCode::HostRefuses, format_args!("the image could not be compressed: {error}"))
+    })
+}

@@ -1,0 +1,107 @@
+//! Reading the user's files that go into an image.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use solum_image::initramfs::{Bundled, BundledContent};
+use solum_spec::Bundle;
+
+use crate::exit_code::ExitCode;
+use crate::failure::Failure;
+
+/// Reads single files (`--file`) and whole directories (`--dir`).
+pub fn read(files: &[Bundle], directories: &[Bundle]) -> Result<Vec<Bundled>, Failure> {
+    let mut bundled = Vec::new();
+    for Bundle { source, target } in files {
+        let metadata =
+            fs::metadata(source).map_err(|error| Failure::file("cannot bundle", source, &error))?;
+        if metadata.is_dir() {
+            return Err(wrong_kind(source, "a directory, and --file takes a file", "--dir"));
+        }
+        bundled.push(file(source, target, &metadata)?);
+    }
+    for Bundle { source, target } in directories {
+        let metadata =
+            fs::metadata(source).map_err(|error| Failure::file("cannot bundle", source, &error))?;
+        if !metadata.is_dir() {
+            return Err(wrong_kind(source, "a file, and --dir takes a directory", "--file"));
+        }
+        tree(source, target.trim_end_matches('/'), &mut bundled)?;
+    }
+    Ok(bundled)
+}
+
+fn wrong_kind(source: &Path, what: &str, flag: &str) -> Failure {
+    Failure::new(ExitCode::UnusableInput, format_args!("{} is {what}", source.display()))
+        .hint(format!("use {flag} instead"))
+}
+
+fn file(source: &Path, target: &str, metadata: &fs::Metadata) -> Result<Bundled, Failure> {
+    let bytes = fs::read(source).map_err(|error| Failure::file("cannot bundle", source, &error))?;
+    Ok(Bundled {
+        path: target.to_owned(),
+        permissions: metadata.permissions().mode() & 0o777,
+        content: BundledContent::File(bytes),
+    })
+}
+
+fn tree(source: &Path, target: &str, bundled: &mut Vec<Bundled>) -> Result<(), Failure> {
+    let refused = |error: std::io::Error| Failure::file("cannot bundle", source, &error);
+    let permissions = fs::metadata(source).map_err(refused)?.permissions().mode() & 0o777;
+    bundled.push(Bundled { path: target.to_owned(), permissions, content: BundledContent::Directory });
+    for entry in fs::read_dir(source).map_err(refused)? {
+        let path = entry.map_err(refused)?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            return Err(Failure::new(
+                ExitCode::UnusableInput,
+                format_args!("{} has a name that is not UTF-8, so it cannot be bundled", path.display()),
+            ));
+        };
+        let target = format!("{target}/{name}");
+        let metadata =
+            fs::symlink_metadata(&path).map_err(|error| Failure::file("cannot bundle", &path, &error))?;
+        if metadata.is_dir() {
+            tree(&path, &target, bundled)?;
+        } else if metadata.is_symlink() {
+            let link = fs::read_link(&path).map_err(|error| Failure::file("cannot bundle", &path, &error))?;
+            let content = BundledContent::Symlink(link.to_string_lossy().into_owned());
+            bundled.push(Bundled { path: target, permissions: 0o777, content });
+        } else if metadata.is_file() {
+            bundled.push(file(&path, &target, &metadata)?);
+        } else {
+            return Err(Failure::new(
+                ExitCode::UnusableInput,
+                format_args!(
+                    "{} is neither file, directory nor link, so it cannot be bundled",
+                    path.display()
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_bundled_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("sub")).unwrap();
+        fs::write(directory.path().join("sub/a"), "x").unwrap();
+        std::os::unix::fs::symlink("sub/a", directory.path().join("link")).unwrap();
+        let bundle = Bundle { source: directory.path().into(), target: "/data/".into() };
+        let mut paths: Vec<String> = read(&[], &[bundle]).unwrap().into_iter().map(|b| b.path).collect();
+        paths.sort();
+        assert_eq!(paths, ["/data", "/data/link", "/data/sub", "/data/sub/a"]);
+    }
+
+    #[test]
+    fn the_wrong_flag_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let bundle = Bundle { source: directory.path().into(), target: "/data".into() };
+        assert!(read(&[bundle], &[]).is_err());
+    }
+}

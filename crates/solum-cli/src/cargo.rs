@@ -1,0 +1,202 @@
+//! Driving Cargo: which package, which binary, for which target, and where the executable came out.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use cargo_metadata::{Message, MetadataCommand, Package, TargetKind};
+use solum_image::Architecture;
+
+use crate::arguments::Program;
+use crate::exit_code::ExitCode;
+use crate::failure::Failure;
+
+/// How Rust programs are linked so that they need nothing beside them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaticTarget {
+    /// The target triple.
+    pub triple: String,
+    /// The C library is not static by itself and has to be asked.
+    ask_for_static: bool,
+}
+
+impl StaticTarget {
+    /// The target a user named.
+    pub fn named(triple: &str) -> Self {
+        Self { triple: triple.to_owned(), ask_for_static: triple.ends_with("-gnu") }
+    }
+
+    /// The best that the toolchain in use for `directory` has installed: musl, else GNU.
+    pub fn best_for(directory: &Path, architecture: Architecture) -> Self {
+        let musl = format!("{architecture}-unknown-linux-musl");
+        let libraries = Command::new("rustc")
+            .args(["--print", "target-libdir", "--target", &musl])
+            .current_dir(directory)
+            .stderr(Stdio::null())
+            .output();
+        let installed =
+            libraries.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir());
+        if installed { Self::named(&musl) } else { Self::named(&format!("{architecture}-unknown-linux-gnu")) }
+    }
+
+    /// The arguments that make Cargo build for this target. Flags of the user's environment stay in force,
+    /// because Cargo takes RUSTFLAGS instead of its configuration, not beside it.
+    fn configure(&self, cargo: &mut Command, more_flags: &[&str]) {
+        cargo.args(["--target", &self.triple]);
+        let mut flags: Vec<&str> =
+            if self.ask_for_static { vec!["-Ctarget-feature=+crt-static"] } else { vec![] };
+        flags.extend(more_flags);
+        if flags.is_empty() {
+            return;
+        }
+        match std::env::var("RUSTFLAGS") {
+            Ok(own) => {
+                cargo.env("RUSTFLAGS", format!("{own} {}", flags.join(" ")));
+            }
+            Err(_) => {
+                let list: Vec<String> = flags.iter().map(|flag| format!("{flag:?}")).collect();
+                cargo.arg("--config").arg(format!("target.{}.rustflags=[{}]", self.triple, list.join(",")));
+            }
+        }
+    }
+}
+
+/// Something that Cargo built.
+#[derive(Debug)]
+pub struct Built {
+    /// The binary's name.
+    pub name: String,
+    /// The executable.
+    pub path: PathBuf,
+}
+
+/// Builds the program of a package directory and says where it is. Cargo's own output goes to the user.
+pub fn build_program(directory: &Path, program: &Program) -> Result<Built, Failure> {
+    let manifest = directory.join("Cargo.toml");
+    if !manifest.is_file() {
+        return Err(Failure::new(
+            ExitCode::UnusableInput,
+            format_args!("the directory {} has no Cargo.toml", directory.display()),
+        )
+        .hint("give a Cargo package directory, or a static executable".to_owned()));
+    }
+    let package = package(&manifest)?;
+    let name = match (&program.bin, &program.example) {
+        (_, Some(example)) => example.clone(),
+        (bin, None) => binary(&package, bin.as_deref())?,
+    };
+    let target = match &program.target {
+        Some(triple) => StaticTarget::named(triple),
+        None => StaticTarget::best_for(directory, Architecture::HOST),
+    };
+    let mut cargo = cargo_build(&manifest, &program.profile);
+    cargo.args([if program.example.is_some() { "--example" } else { "--bin" }, &name]);
+    if !program.features.is_empty() {
+        cargo.args(["--features", &program.features.join(",")]);
+    }
+    target.configure(&mut cargo, &[]);
+    let path = run_build(cargo, &name)?;
+    Ok(Built { name, path })
+}
+
+/// Builds the init out of Solum's own workspace.
+pub fn build_init(workspace: &Path, target: &StaticTarget) -> Result<PathBuf, Failure> {
+    let mut cargo = cargo_build(&workspace.join("Cargo.toml"), "machine");
+    cargo.args(["--package", "solum-init", "--bin", "solum-init", "--quiet"]);
+    target.configure(&mut cargo, &INIT_FLAGS);
+    run_build(cargo, "solum-init")
+}
+
+/// An executable at a fixed address needs no relocations, which are a tenth of PID 1's size. It is the first
+/// process, runs no foreign code and is given no address that an attacker could profit from knowing.
+const INIT_FLAGS: [&str; 1] = ["-Crelocation-model=static"];
+
+fn cargo_build(manifest: &Path, profile: &str) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .arg("build")
+        .arg("--manifest-path")
+        .arg(manifest)
+        .args(["--profile", profile, "--message-format", "json-render-diagnostics"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    cargo
+}
+
+/// Runs Cargo and returns the executable of the binary or example `name`.
+fn run_build(mut cargo: Command, name: &str) -> Result<PathBuf, Failure> {
+    let failed = || Failure::new(ExitCode::BuildFailed, format_args!("cargo could not build `{name}`"));
+    let output = cargo.stderr(Stdio::inherit()).output().map_err(|error| cargo_missing(&error))?;
+    if !output.status.success() {
+        return Err(failed().hint("the reason is in Cargo's own messages above".to_owned()));
+    }
+    Message::parse_stream(output.stdout.as_slice())
+        .filter_map(|message| match message {
+            Ok(Message::CompilerArtifact(artifact)) if artifact.target.name == name => artifact.executable,
+            _ => None,
+        })
+        .last()
+        .map(PathBuf::from)
+        .ok_or_else(|| {
+            failed().hint("Cargo succeeded, but named no executable; please report this".to_owned())
+        })
+}
+
+fn cargo_missing(error: &std::io::Error) -> Failure {
+    Failure::new(
+        ExitCode::ToolMissing,
+        format_args!("cargo cannot be started: {}", crate::failure::reason(error)),
+    )
+    .hint("install Rust, see https://rustup.rs, or give a static executable instead of a package".to_owned())
+}
+
+fn package(manifest: &Path) -> Result<Package, Failure> {
+    let metadata =
+        MetadataCommand::new().manifest_path(manifest).no_deps().exec().map_err(|error| match error {
+            cargo_metadata::Error::CargoMetadata { stderr } => Failure::new(
+                ExitCode::UnusableInput,
+                format_args!("cargo cannot read {}", manifest.display()),
+            )
+            .context(stderr.lines().map(str::to_owned).collect()),
+            cargo_metadata::Error::Io(error) => cargo_missing(&error),
+            other => Failure::new(
+                ExitCode::UnusableInput,
+                format_args!("cargo cannot read {}: {other}", manifest.display()),
+            ),
+        })?;
+    let canonical = manifest.canonicalize().unwrap_or_else(|_| manifest.to_owned());
+    let names: Vec<String> = metadata.packages.iter().map(|package| package.name.to_string()).collect();
+    metadata.packages.into_iter().find(|package| package.manifest_path == canonical).ok_or_else(|| {
+        Failure::new(
+            ExitCode::UnusableInput,
+            format_args!("{} is a workspace, not a package", manifest.display()),
+        )
+        .hint(format!("give the directory of one of its packages: {}", names.join(", ")))
+    })
+}
+
+/// The name of the binary that is meant.
+fn binary(package: &Package, wanted: Option<&str>) -> Result<String, Failure> {
+    let names: Vec<&str> = package
+        .targets
+        .iter()
+        .filter(|target| target.kind.contains(&TargetKind::Bin))
+        .map(|target| target.name.as_str())
+        .collect();
+    let wrong = |message: String, hint: String| Failure::new(ExitCode::UnusableInput, message).hint(hint);
+    match (wanted.or(package.default_run.as_deref()), names.as_slice()) {
+        (Some(name), names) if names.contains(&name) => Ok(name.to_owned()),
+        (_, []) => Err(wrong(
+            format!("the package `{}` has no binary", package.name),
+            "give a package with a src/main.rs, or name one of its examples with --example".into(),
+        )),
+        (Some(name), names) => Err(wrong(
+            format!("the package `{}` has no binary `{name}`", package.name),
+            format!("it has: {}", names.join(", ")),
+        )),
+        (None, [name]) => Ok((*name).to_owned()),
+        (None, names) => Err(wrong(
+            format!("the package `{}` has several binaries: {}", package.name, names.join(", ")),
+            format!("choose one, for example with --bin {}", names[0]),
+        )),
+    }
+}

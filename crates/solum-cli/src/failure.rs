@@ -1,0 +1,90 @@
+//! What a user sees when something goes wrong: a sentence, a hint, an exit status. Rendered here, and once.
+
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+
+use crate::exit_code::ExitCode;
+
+/// An error on its way to the user.
+#[derive(Debug)]
+pub struct Failure {
+    code: ExitCode,
+    message: String,
+    hint: Option<String>,
+    /// Lines that somebody else said, like the kernel's last ones.
+    context: Vec<String>,
+}
+
+impl Failure {
+    /// A failure that says `message`, one sentence without a full stop.
+    pub fn new(code: ExitCode, message: impl Display) -> Self {
+        Self { code, message: message.to_string(), hint: None, context: Vec::new() }
+    }
+
+    /// Adds what to type next.
+    pub fn hint(mut self, hint: impl Into<Option<String>>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+
+    /// Adds lines that somebody else said.
+    pub fn context(mut self, lines: Vec<String>) -> Self {
+        self.context = lines;
+        self
+    }
+
+    /// The host refused something to do with a file.
+    pub fn file(what: &str, path: &Path, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        let code = match error.kind() {
+            ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory => {
+                ExitCode::UnusableInput
+            }
+            _ => ExitCode::HostRefuses,
+        };
+        let hint = match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                Some("free some space, or put the cache elsewhere with SOLUM_CACHE=/path".to_owned())
+            }
+            _ => None,
+        };
+        Self::new(code, format_args!("{what} {}: {}", path.display(), reason(error))).hint(hint)
+    }
+
+    /// Prints the failure and gives back the process's exit status.
+    pub fn report(&self) -> u8 {
+        let mut stderr = std::io::stderr().lock();
+        let (red, cyan, off) =
+            if stderr.is_terminal() { ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m") } else { ("", "", "") };
+        let mut text = format!("{red}error{off}: {}\n", self.message);
+        for line in &self.context {
+            text += &format!("  | {line}\n");
+        }
+        if let Some(hint) = &self.hint {
+            text += &format!("{cyan}hint{off}: {hint}\n");
+        }
+        // Nobody is left to hear that standard error is closed.
+        let _ = stderr.write_all(text.as_bytes());
+        self.code as u8
+    }
+}
+
+/// The system's reason in its own words, without the number that Rust adds.
+pub fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let plain = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = plain.chars();
+    letters.next().map(|first| first.to_ascii_lowercase().to_string() + letters.as_str()).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_has_no_number() {
+        assert_eq!(reason(&std::io::Error::from_raw_os_error(28)), "no space left on device");
+        assert_eq!(reason(&std::io::Error::other("own words")), "own words");
+    }
+}

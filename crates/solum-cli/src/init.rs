@@ -1,0 +1,83 @@
+//! Where the init file comes from: beside `solum`, else the workspace it is run from, else `cargo install`.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use solum_image::{Architecture, executable};
+
+use crate::cache::Cache;
+use crate::cargo::{self, StaticTarget};
+use crate::exit_code::ExitCode;
+use crate::failure::{Failure, reason};
+
+/// The version that host and machine must share.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The bytes of PID 1 for machines of this host's architecture.
+pub fn find(cache: &Cache) -> Result<Vec<u8>, Failure> {
+    let path = locate(cache)?;
+    let bytes = fs::read(&path).map_err(|error| Failure::file("cannot read the init", &path, &error))?;
+    executable::inspect(&bytes, Architecture::HOST).map_err(|refusal| {
+        Failure::new(ExitCode::UnusableInput, format_args!("the init {} {refusal}", path.display()))
+    })?;
+    Ok(bytes)
+}
+
+fn locate(cache: &Cache) -> Result<PathBuf, Failure> {
+    let solum = env::current_exe().ok().and_then(|path| path.canonicalize().ok());
+    let beside = solum
+        .as_deref()
+        .and_then(Path::parent)
+        .map(|directory| directory.join(format!("solum-init-{}", Architecture::HOST)));
+    if let Some(path) = beside.filter(|path| path.is_file()) {
+        return Ok(path);
+    }
+    let here = env::current_dir().ok();
+    if let Some(workspace) =
+        [solum.as_deref(), here.as_deref()].into_iter().flatten().find_map(workspace_above)
+    {
+        return cargo::build_init(&workspace, &StaticTarget::best_for(&workspace, Architecture::HOST));
+    }
+    install(cache)
+}
+
+/// Solum's own workspace of the same version, if `path` lies in it.
+fn workspace_above(path: &Path) -> Option<PathBuf> {
+    path.ancestors().find(|directory| is_workspace(directory)).map(Path::to_owned)
+}
+
+fn is_workspace(directory: &Path) -> bool {
+    directory.join("crates/solum-init/Cargo.toml").is_file()
+        && fs::read_to_string(directory.join("Cargo.toml"))
+            .is_ok_and(|manifest| manifest.contains(&format!("version = \"{VERSION}\"")))
+}
+
+/// Installs the init of exactly this version into the cache, once for each target.
+fn install(cache: &Cache) -> Result<PathBuf, Failure> {
+    let here = env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+    let target = StaticTarget::best_for(&here, Architecture::HOST);
+    let root = cache.directory(&format!("init/{VERSION}/{}", target.triple))?;
+    let path = root.join("bin/solum-init");
+    if path.is_file() {
+        return Ok(path);
+    }
+    let status = Command::new("cargo")
+        .args(["install", "solum-init", "--locked", "--version", &format!("={VERSION}")])
+        .args(["--profile", "machine", "--target", &target.triple, "--root"])
+        .arg(&root)
+        .stdin(Stdio::null())
+        .status()
+        .map_err(|error| {
+            Failure::new(ExitCode::ToolMissing, format_args!("cargo cannot be started: {}", reason(&error)))
+        })?;
+    if status.success() && path.is_file() {
+        return Ok(path);
+    }
+    Err(Failure::new(ExitCode::BuildFailed, format_args!("cargo could not install solum-init {VERSION}"))
+        .hint(format!(
+            "put solum-init-{} beside the solum executable, or run solum from its workspace",
+            Architecture::HOST
+        )))
+}

@@ -1,0 +1,197 @@
+//! Carrying out a run: from a plan to an exit status.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use solum_spec::control::{FromMachine, Outcome};
+use solum_spec::{Machine, Share};
+use solum_vm::accelerator::{self, Requested};
+use solum_vm::{Accelerator, Console, End, Limits, MachineType, Notice, Report, Streams, VmError};
+
+use crate::arguments::{self, Around, MachineKind, Run};
+use crate::assemble;
+use crate::exit_code::ExitCode;
+use crate::failure::Failure;
+use crate::program::Found;
+use crate::terminal::{self, say};
+
+/// A kernel and an initramfs, and the virtual machine that is to boot them.
+pub struct Launch<'a> {
+    /// The machine's name.
+    pub name: String,
+    /// The kernel file.
+    pub kernel: PathBuf,
+    /// The initramfs file.
+    pub initramfs: PathBuf,
+    /// What the user wants of the virtual machine.
+    pub around: &'a Around,
+    /// Directories it sees.
+    pub shares: &'a [Share],
+    /// It has a network interface.
+    pub network: bool,
+    /// How long the program may take to stop.
+    pub grace_seconds: u32,
+}
+
+/// The machine's devices, as far as they decide which kernel modules it needs.
+pub fn devices(around: &Around, shares: &[Share], network: bool) -> solum_vm::Machine {
+    let mut machine = solum_vm::Machine::new("", "", "");
+    machine.machine_type = machine_type(around.machine);
+    machine.network = network;
+    machine.shares =
+        shares.iter().enumerate().map(|(index, share)| (assemble::share_tag(index), share.clone())).collect();
+    machine
+}
+
+fn machine_type(kind: MachineKind) -> MachineType {
+    match kind {
+        MachineKind::Auto => MachineType::default(),
+        MachineKind::Q35 => MachineType::Q35,
+        MachineKind::Microvm => MachineType::Microvm,
+    }
+}
+
+/// A name for messages, out of a file's.
+pub fn file_stem(path: &Path) -> String {
+    path.file_stem().map_or_else(|| "machine".to_owned(), |stem| stem.to_string_lossy().into_owned())
+}
+
+impl Launch<'_> {
+    /// Boots the machine, or prints how it would be booted; gives back the exit status.
+    pub fn boot(&self) -> Result<u8, Failure> {
+        let machine = self.machine();
+        if self.around.dry_run {
+            return print_command(&machine);
+        }
+        let interactive = terminal::is_interactive();
+        let mut machine = machine;
+        machine.console = if interactive { Console::Terminal } else { Console::Streams };
+        let (handle, requests) = solum_vm::requests().map_err(host_refuses)?;
+        terminal::obey_signals(handle).map_err(host_refuses)?;
+        let limits = Limits {
+            timeout: self.around.timeout.map(|seconds| Duration::from_secs(seconds.into())),
+            stop: Duration::from_secs(u64::from(self.grace_seconds) + 10),
+            ..Limits::default()
+        };
+        let spinner = terminal::spinner(format!("booting {}", self.name));
+        let verbose = self.around.verbose;
+        let mut observer = |notice: Notice<'_>| {
+            if matches!(notice, Notice::Message(FromMachine::Started)) {
+                spinner.finish_and_clear();
+            }
+            spinner.suspend(|| tell(notice, verbose));
+        };
+        let report = solum_vm::run(&machine, limits, streams(), requests, &mut observer);
+        spinner.finish_and_clear();
+        conclude(report.map_err(failed_to_run)?, verbose)
+    }
+
+    fn machine(&self) -> solum_vm::Machine {
+        let requested = match self.around.accel {
+            arguments::Accelerator::Auto => Requested::Auto,
+            arguments::Accelerator::Kvm => Requested::Exactly(Accelerator::Kvm),
+            arguments::Accelerator::Tcg => Requested::Exactly(Accelerator::Tcg),
+        };
+        let choice = accelerator::choose(requested, &accelerator::facts());
+        if self.around.verbose {
+            say(&format!("accelerator: {}", choice.reason));
+        }
+        let mut machine = devices(self.around, self.shares, self.network);
+        machine.name.clone_from(&self.name);
+        machine.kernel.clone_from(&self.kernel);
+        machine.initramfs.clone_from(&self.initramfs);
+        machine.command_line.clone_from(&self.around.append);
+        machine.memory = self.around.memory;
+        machine.cpus = self.around.cpus;
+        machine.publish.clone_from(&self.around.publish);
+        machine.accelerator = choice.accelerator;
+        machine.verbose_kernel = self.around.verbose;
+        machine
+    }
+}
+
+fn print_command(machine: &solum_vm::Machine) -> Result<u8, Failure> {
+    let words = solum_vm::qemu::command(machine, &solum_vm::qemu::Channels::ByHand)
+        .map_err(|error| failed_to_run(VmError::Line(error)))?;
+    println!("{}", solum_vm::shell::quote(&words));
+    Ok(0)
+}
+
+/// Runs the program as a process of this host, with the arguments and environment it would have in its machine.
+pub fn on_host(program: &Found, machine: &Machine, arguments: &Run) -> Result<u8, Failure> {
+    let _ = (program, machine, arguments);
+    Err(Failure::new(ExitCode::HostRefuses, "the place host is not there yet"))
+}
+
+fn streams() -> Streams {
+    Streams {
+        input: Some(Box::new(io::stdin())),
+        output: Box::new(io::stdout()),
+        error: Box::new(io::stderr()),
+    }
+}
+
+fn tell(notice: Notice<'_>, verbose: bool) {
+    match notice {
+        Notice::Message(FromMachine::Warning(text)) => say(&format!("warning: {text}")),
+        Notice::Message(FromMachine::Network(report)) if verbose => {
+            say(&format!("network: {} has {}/{}", report.interface, report.address, report.prefix));
+        }
+        Notice::Message(FromMachine::Clock(report)) if verbose => {
+            say(&format!("clock: set from {}, it was wrong by {} ms", report.server, report.offset_ms));
+        }
+        Notice::KernelLine(line) if verbose => say(&format!("kernel: {line}")),
+        _ => {}
+    }
+}
+
+/// Turns the end of a run into an exit status, or into what the user is told.
+fn conclude(report: Report, verbose: bool) -> Result<u8, Failure> {
+    if verbose {
+        let seconds = |duration: Option<Duration>| {
+            duration.map_or_else(|| "never".to_owned(), |duration| format!("{:.2} s", duration.as_secs_f64()))
+        };
+        let times = &report.durations;
+        say(&format!(
+            "PID 1 after {}, program after {}, ended after {}, machine gone after {}",
+            seconds(times.hello),
+            seconds(times.started),
+            seconds(times.ended),
+            seconds(Some(times.total))
+        ));
+    }
+    let code = match &report.end {
+        End::Program(Outcome::Exited(status)) => return Ok(*status),
+        End::Program(Outcome::Signaled { signal, .. }) => {
+            say(&report.end.to_string());
+            return Ok(128 + signal);
+        }
+        End::Program(Outcome::NotStarted(_)) => ExitCode::NotStarted,
+        End::TimedOut(_) => ExitCode::TimedOut,
+        End::Killed => ExitCode::Killed,
+        _ => ExitCode::MachineFailed,
+    };
+    let last_lines = match &report.end {
+        End::KernelPanic(_) | End::MemoryTooSmall(_) | End::Vanished | End::NoProgress(_) => {
+            report.kernel_log
+        }
+        _ => Vec::new(),
+    };
+    Err(Failure::new(code, &report.end).hint(report.end.hint()).context(last_lines))
+}
+
+fn failed_to_run(error: VmError) -> Failure {
+    let code = match &error {
+        VmError::Line(_) | VmError::Share(..) | VmError::File(..) => ExitCode::UnusableInput,
+        VmError::NotAKernel(..) => ExitCode::KernelUnavailable,
+        VmError::NoEmulator(_) => ExitCode::ToolMissing,
+        VmError::Refused(_) | VmError::MemoryTooSmall { .. } => ExitCode::MachineFailed,
+        _ => ExitCode::HostRefuses,
+    };
+    Failure::new(code, &error).hint(error.hint())
+}
+
+fn host_refuses(error: io::Error) -> Failure {
+    failed_to_run(VmError::Host(error))
+}

@@ -1,0 +1,50 @@
+//! Writing files so that nothing half-written is left behind.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::failure::Failure;
+
+/// Writes a file beside its place, flushes it, and moves it there: afterwards it is there whole, or not at all.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    write(path, bytes).map_err(|error| Failure::file("cannot write", path, &error))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::Builder::new().prefix(".solum-").tempfile_in(directory)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    let file = file.persist(path).map_err(|refused| refused.error)?;
+    // A new file is as other programs would make it; a temporary one is for its owner alone.
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    file.set_permissions(permissions)?;
+    fs::File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_file_leaves_nothing_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("out");
+        fs::create_dir(&target).unwrap();
+        assert!(write_whole(&target, b"bytes").is_err(), "a directory is in the way");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_old_file_is_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("out");
+        write_whole(&target, b"old and longer").unwrap();
+        write_whole(&target, b"new").unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"new");
+    }
+}

@@ -1,0 +1,63 @@
+//! From what the user typed as PROGRAM to the bytes of a static executable.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use solum_image::{Architecture, Executable, executable};
+
+use crate::arguments::Program;
+use crate::cargo;
+use crate::exit_code::ExitCode;
+use crate::failure::Failure;
+
+/// A program that can be all of a machine's user space.
+pub struct Found {
+    /// Its name: that of the binary.
+    pub name: String,
+    /// Where the executable is on the host.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// What it is.
+    pub executable: Executable,
+}
+
+/// Finds the program, building it first if it is a package.
+pub fn find(program: &Program) -> Result<Found, Failure> {
+    let given = &program.program;
+    let metadata = fs::metadata(given).map_err(|error| {
+        Failure::file("there is no program to run at", given, &error)
+            .hint("give a Cargo package directory, or a static executable".to_owned())
+    })?;
+    let (name, path) = if metadata.is_dir() {
+        let built = cargo::build_program(given, program)?;
+        (built.name, built.path)
+    } else {
+        package_flags_are_unused(program)?;
+        (file_name(given), given.clone())
+    };
+    let bytes = fs::read(&path).map_err(|error| Failure::file("cannot read", &path, &error))?;
+    let executable = executable::inspect(&bytes, Architecture::HOST).map_err(|refusal| {
+        let message = format!("{} {refusal}", path.display());
+        Failure::new(ExitCode::UnusableInput, message).hint(refusal.hint())
+    })?;
+    Ok(Found { name, path, bytes, executable })
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(|| "program".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+fn package_flags_are_unused(program: &Program) -> Result<(), Failure> {
+    let flag = match program {
+        Program { bin: Some(_), .. } => "--bin",
+        Program { example: Some(_), .. } => "--example",
+        Program { features, .. } if !features.is_empty() => "--features",
+        _ => return Ok(()),
+    };
+    Err(Failure::new(
+        ExitCode::UnusableInput,
+        format_args!("{flag} chooses within a Cargo package, but {} is a file", program.program.display()),
+    )
+    .hint("give the package's directory, or leave the flag out".to_owned()))
+}

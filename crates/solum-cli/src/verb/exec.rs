@@ -1,0 +1,19 @@
+//! `solum exec`: a kernel and an initramfs that exist already.
+
+use crate::arguments::Exec;
+use crate::failure::Failure;
+use crate::launch::{self, Launch};
+
+/// Boots them and gives back the exit status.
+pub fn exec(arguments: &Exec) -> Result<u8, Failure> {
+    let launch = Launch {
+        name: launch::file_stem(&arguments.initramfs),
+        kernel: arguments.kernel.clone(),
+        initramfs: arguments.initramfs.clone(),
+        around: &arguments.around,
+        shares: &[],
+        network: true,
+        grace_seconds: 10,
+    };
+    launch.boot()
+}

@@ -1,0 +1,85 @@
+//! `solum run`: from a program to its exit status.
+
+use std::fs;
+use std::time::Instant;
+
+use solum_spec::Machine;
+use solum_spec::description::Network;
+
+use crate::arguments::{Place, Run};
+use crate::assemble::{self, Inner};
+use crate::cache::Cache;
+use crate::exit_code::ExitCode;
+use crate::failure::Failure;
+use crate::kernel_choice::{self, Chosen};
+use crate::launch::{self, Launch};
+use crate::output::write_whole;
+use crate::program::Found;
+use crate::terminal::say;
+use crate::{init, program};
+
+/// Runs the program where it was asked to, and gives back the exit status.
+pub fn run(arguments: &Run) -> Result<u8, Failure> {
+    let program = program::find(&arguments.program)?;
+    let mut draft = assemble::draft(&arguments.inside, &arguments.arguments, &program)?;
+    draft.memory = arguments.around.memory;
+    draft.cpus = arguments.around.cpus;
+    draft.publish = arguments.around.publish.clone();
+    draft.shares = arguments.shares.clone();
+    let machine = draft.validate().map_err(|error| Failure::new(ExitCode::UnusableInput, &error))?;
+    match arguments.place {
+        Place::Host => launch::on_host(&program, &machine, arguments),
+        Place::Vm => in_vm(program, &machine, arguments),
+    }
+}
+
+fn in_vm(program: Found, machine: &Machine, arguments: &Run) -> Result<u8, Failure> {
+    let start = Instant::now();
+    let cache = Cache::of_user()?;
+    let kernel = kernel_choice::choose(&arguments.kernel, &cache)?;
+    let image = image(program, machine, arguments, &kernel, &cache)?;
+    // A dry run is pasted into a shell later, so its image stays; any other image is gone with its machine.
+    let (initramfs, _directory) = if arguments.around.dry_run {
+        let path = cache.directory("images")?.join(format!("{}.initramfs", machine.name));
+        (path, None)
+    } else {
+        let directory = tempfile::Builder::new()
+            .prefix("solum-")
+            .tempdir()
+            .map_err(|error| Failure::file("cannot make a directory in", &std::env::temp_dir(), &error))?;
+        (directory.path().join("initramfs"), Some(directory))
+    };
+    if arguments.around.dry_run {
+        write_whole(&initramfs, &image)?;
+    } else {
+        fs::write(&initramfs, &image).map_err(|error| Failure::file("cannot write", &initramfs, &error))?;
+    }
+    if arguments.around.verbose {
+        say(&format!("kernel: {} ({})", kernel.version(), kernel.image().display()));
+        say(&format!("image: {} KiB, made in {} ms", image.len() / 1024, start.elapsed().as_millis()));
+    }
+    Launch {
+        name: machine.name.clone(),
+        kernel: kernel.image().to_owned(),
+        initramfs,
+        around: &arguments.around,
+        shares: &arguments.shares,
+        network: machine.network != Network::None,
+        grace_seconds: arguments.inside.grace,
+    }
+    .boot()
+}
+
+fn image(
+    program: Found,
+    machine: &Machine,
+    arguments: &Run,
+    kernel: &Chosen,
+    cache: &Cache,
+) -> Result<Vec<u8>, Failure> {
+    let devices = launch::devices(&arguments.around, &arguments.shares, machine.network != Network::None);
+    let modules = kernel.modules(&devices.kernel_modules())?;
+    let init = if program.executable.is_machine { None } else { Some(init::find(cache)?) };
+    let archive = assemble::initramfs(machine, &arguments.inside, Inner { program, init, modules })?;
+    assemble::compress(archive, Some(kernel.compression()))
+}

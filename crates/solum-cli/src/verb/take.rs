@@ -1,0 +1,29 @@
+//! `solum take`: the initramfs of a program's machine, as a file.
+
+use crate::arguments::Take;
+use crate::assemble::{self, Inner};
+use crate::cache::Cache;
+use crate::exit_code::ExitCode;
+use crate::failure::Failure;
+use crate::output::write_whole;
+use crate::{init, kernel_choice, program};
+
+/// Builds the program, puts the initramfs together, writes it.
+pub fn take(arguments: &Take) -> Result<(), Failure> {
+    let cache = Cache::of_user()?;
+    let program = program::find(&arguments.program)?;
+    let draft = assemble::draft(&arguments.inside, &arguments.arguments, &program)?;
+    let machine = draft.validate().map_err(|error| Failure::new(ExitCode::UnusableInput, &error))?;
+    let kernel = match &arguments.kernel.kernel {
+        Some(_) => Some(kernel_choice::choose(&arguments.kernel, &cache)?),
+        None => None,
+    };
+    let modules = match &kernel {
+        Some(kernel) => kernel.every_module()?,
+        None => Vec::new(),
+    };
+    let init = if program.executable.is_machine { None } else { Some(init::find(&cache)?) };
+    let archive = assemble::initramfs(&machine, &arguments.inside, Inner { program, init, modules })?;
+    let compressed = assemble::compress(archive, kernel.as_ref().map(kernel_choice::Chosen::compression))?;
+    write_whole(&arguments.out_initramfs, &compressed)
+}
