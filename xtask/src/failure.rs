@@ -18,15 +18,25 @@ impl Failure {
         Self { sentence: sentence.into(), hint: None }
     }
 
+    /// A failure of which everything was printed when it happened; only the exit status is left to tell it.
+    pub fn said_already() -> Self {
+        Self::new("")
+    }
+
+    /// Prints the failure, and what to do about it, in the one form that all tasks use.
+    pub fn print(&self) {
+        if !self.sentence.is_empty() {
+            eprintln!("error: {self}");
+        }
+        if let Some(hint) = &self.hint {
+            eprintln!(" hint: {hint}");
+        }
+    }
+
     /// The same failure, with the command or the place that helps.
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
-    }
-
-    /// What to type or where to look next.
-    pub fn hint(&self) -> Option<&str> {
-        self.hint.as_deref()
     }
 }
 

@@ -57,10 +57,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {failure}");
-            if let Some(hint) = failure.hint() {
-                eprintln!(" hint: {hint}");
-            }
+            failure.print();
             ExitCode::FAILURE
         }
     }

@@ -47,7 +47,7 @@ impl Phases {
             self.ended.iter().map(|phase| phase.name.chars().count()).max().unwrap_or(0).max("total".len());
         let mut lines: Vec<String> = self.ended.iter().map(|phase| row(phase, width)).collect();
         let total = self.ended.iter().map(|phase| phase.duration).sum();
-        lines.push(format!("  {:width$}  {:>9}", "total", seconds(total)));
+        lines.push(format!("  {:width$}  {:>11}", "total", seconds(total)));
         lines.join("\n")
     }
 }
@@ -57,7 +57,7 @@ fn row(phase: &Phase, width: usize) -> String {
         Verdict::Passed => "ok",
         Verdict::Failed => "FAILED",
     };
-    format!("  {:width$}  {:>9}  {mark}", phase.name, seconds(phase.duration))
+    format!("  {:width$}  {:>11}  {mark}", phase.name, seconds(phase.duration))
 }
 
 /// A duration as a person reads it: `0.4 s`, `3 min 5 s`.

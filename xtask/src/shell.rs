@@ -32,8 +32,7 @@ pub fn capture(command: &mut Command) -> Outcome<String> {
     Err(Failure::new(format!("`{}` ended with {}: {}", shown(command), output.status, words.trim())))
 }
 
-/// The failure that a program which could not even be started deserves.
-pub fn not_started(command: &Command, error: &std::io::Error) -> Failure {
+fn not_started(command: &Command, error: &std::io::Error) -> Failure {
     Failure::new(format!("`{}` could not be started: {error}", command.get_program().to_string_lossy()))
 }
 

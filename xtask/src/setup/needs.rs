@@ -70,6 +70,18 @@ pub const NEEDS: &[Need] = &[
         purposes: &[Test],
         reason: "`tidy` looks at the files git tracks",
     },
+    Need {
+        sign: Program("ip"),
+        package: "iproute2",
+        purposes: &[Test],
+        reason: "the tests of the network make network namespaces",
+    },
+    Need {
+        sign: Program("dnsmasq"),
+        package: "dnsmasq-base",
+        purposes: &[Test],
+        reason: "the DHCP server that the tests lease addresses from",
+    },
     Need { sign: Program("make"), package: "make", purposes: &[Kernel], reason: "drives the kernel's build" },
     Need { sign: Program("flex"), package: "flex", purposes: &[Kernel], reason: "the kernel's Kconfig" },
     Need { sign: Program("bison"), package: "bison", purposes: &[Kernel], reason: "the kernel's Kconfig" },

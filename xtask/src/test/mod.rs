@@ -9,8 +9,8 @@ use crate::shell;
 use crate::workspace::{Package, Workspace};
 use crate::{deny, tidy};
 use clap::ValueEnum;
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::io::{self, BufRead, BufReader, PipeReader};
+use std::process::{Child, Command, Stdio};
 use summary::{Counts, Reader};
 
 /// The package whose integration tests boot machines.
@@ -54,28 +54,19 @@ pub fn run(workspace: &Workspace, layers: &[Layer]) -> Outcome {
     let layers = if layers.is_empty() { Layer::value_variants() } else { layers };
     let mut phases = Phases::default();
     let mut counts = Counts::default();
-    let prepared = phases.run("set up", || setup::prepare(workspace, &[Purpose::Demo, Purpose::Test]));
-    report(prepared);
+    // A phase that fails is remembered by `phases`; what it said belongs where it happened.
+    let say = |outcome: Outcome| outcome.unwrap_or_else(|failure| failure.print());
+    say(phases.run("set up", || setup::prepare(workspace, &[Purpose::Demo, Purpose::Test])));
     for layer in layers {
-        report(phases.run(layer.title(), || run_layer(workspace, *layer, &mut counts)));
+        say(phases.run(layer.title(), || run_layer(workspace, *layer, &mut counts)));
     }
     let failed = phases.failed().join(", ");
-    // Standard output ends with the sum, whatever standard error shows beside it.
     println!("\n{}\n", phases.table());
     if !failed.is_empty() {
         println!("failed: {failed}");
     }
     println!("{counts}");
-    if failed.is_empty() { Ok(()) } else { Err(Failure::new(format!("not everything holds: {failed}"))) }
-}
-
-fn report(outcome: Outcome) {
-    if let Err(failure) = outcome {
-        println!("error: {failure}");
-        if let Some(hint) = failure.hint() {
-            println!(" hint: {hint}");
-        }
-    }
+    if failed.is_empty() { Ok(()) } else { Err(Failure::said_already()) }
 }
 
 fn run_layer(workspace: &Workspace, layer: Layer, counts: &mut Counts) -> Outcome {
@@ -140,22 +131,23 @@ fn run_tests(workspace: &Workspace, selection: &[&str], counts: &mut Counts) -> 
     command.args(["test", "--no-fail-fast"]).args(selection).args(["--", "--show-output"]);
     let title = shell::shown(&command);
     eprintln!("  $ {title}");
-    let mut child = spawn(&mut command)?;
+    let broke_off = |error: io::Error| Failure::new(format!("the output of `{title}` broke off: {error}"));
+    let (mut child, output) = spawn(command).map_err(broke_off)?;
     let mut reader = Reader::default();
-    let output = child.stdout.take();
-    for line in output.into_iter().flat_map(|pipe| BufReader::new(pipe).split(b'\n')) {
-        let line =
-            line.map_err(|error| Failure::new(format!("the output of `{title}` broke off: {error}")))?;
-        if let Some(shown) = reader.read(&String::from_utf8_lossy(&line)) {
+    for line in BufReader::new(output).split(b'\n') {
+        if let Some(shown) = reader.read(&String::from_utf8_lossy(&line.map_err(broke_off)?)) {
             println!("{shown}");
         }
     }
     *counts += reader.counts();
-    let status = child.wait().map_err(|error| shell::not_started(&command, &error))?;
+    let status = child.wait().map_err(broke_off)?;
     if status.success() { Ok(()) } else { Err(Failure::new(format!("`{title}` ended with {status}"))) }
 }
 
-fn spawn(command: &mut Command) -> Outcome<std::process::Child> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped());
-    command.spawn().map_err(|error| shell::not_started(command, &error))
+/// Starts a command with one pipe for both of its outputs, so that cargo's lines (standard error) and the tests' lines
+/// (standard output) keep their order. Takes the command, for it holds the pipe's writing end, which must close.
+fn spawn(mut command: Command) -> io::Result<(Child, PipeReader)> {
+    let (reader, writer) = io::pipe()?;
+    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    Ok((command.spawn()?, reader))
 }
