@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use solum_spec::control::{Decoder, FromMachine, ToMachine, encode};
@@ -66,6 +67,22 @@ impl Channel {
         None
     }
 
+    /// Waits until the host has closed the channel, which is its word that it has taken everything.
+    ///
+    /// A machine that is off has forgotten what its devices had not yet handed over: a write to a virtio port
+    /// returns when the buffer is queued (drivers/char/virtio_console.c, `port_fops_write`).
+    pub fn wait_for_hang_up(&mut self, patience: Duration) {
+        let end = Instant::now() + patience;
+        while !self.deaf {
+            while self.receive().is_some() {}
+            let Some(left) = end.checked_duration_since(Instant::now()) else { return };
+            let Ok(timeout) = Timespec::try_from(left) else { return };
+            if !self.deaf {
+                let _ = poll(&mut [PollFd::new(&self.port, PollFlags::IN)], Some(&timeout));
+            }
+        }
+    }
+
     fn read(&mut self) -> Option<()> {
         let mut buffer = [0; 4096];
         match self.port.read(&mut buffer) {
@@ -105,6 +122,20 @@ mod tests {
         let mut bytes = Vec::new();
         host.read_to_end(&mut bytes).unwrap();
         assert_eq!(bytes, encode(&ended));
+    }
+
+    #[test]
+    fn the_machine_waits_for_its_host_to_take_everything() {
+        let (mut channel, mut host) = pair();
+        let reader = std::thread::spawn(move || {
+            let mut frame = vec![0; encode(&FromMachine::Started).len()];
+            host.read_exact(&mut frame).unwrap();
+            host.write_all(&encode(&ToMachine::Stop)).unwrap();
+        });
+        channel.tell(&FromMachine::Started);
+        channel.wait_for_hang_up(Duration::from_secs(60));
+        assert!(channel.deaf, "it ended with the hang-up, not with patience");
+        reader.join().unwrap();
     }
 
     #[test]

@@ -54,6 +54,7 @@ fn fail(channel: Option<&mut Channel>, why: String) -> ! {
     kernel_log::error(&why);
     if let Some(channel) = channel {
         channel.tell(&FromMachine::Ended(Outcome::MachineFailed(why)));
+        channel.wait_for_hang_up(HANG_UP_PATIENCE);
     }
     power::end(power::off_by_command_line())
 }
@@ -89,6 +90,9 @@ fn open_channel(announcements: Option<&Announcements>) -> Option<Channel> {
     let path = path.or_else(control)?;
     devices::open_control(&path).map(Channel::new).ok()
 }
+
+/// How long a host may take to read the last output. One that reads slower loses the rest.
+const HANG_UP_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A role's end of the conversation: it reports, PID 1 listens.
 struct Reports {
@@ -301,7 +305,10 @@ impl Pid1 {
     fn end(&mut self, outcome: Outcome) -> ! {
         kernel_log::info(&format!("the machine ends: {outcome}"));
         self.processes.drain_terminal();
-        self.tell(&FromMachine::Ended(outcome));
+        if let Some(channel) = &mut self.channel {
+            channel.tell(&FromMachine::Ended(outcome));
+            channel.wait_for_hang_up(HANG_UP_PATIENCE);
+        }
         power::end(power::off_by_command_line())
     }
 }
