@@ -113,7 +113,7 @@ impl<'a> File<'a> {
         let is_main = path.ends_with("/main.rs") || path.contains("/src/bin/");
         Self {
             path,
-            is_test: path.contains("/tests/") || path.ends_with("/tests.rs"),
+            is_test: path.contains("/tests/") || path.ends_with("tests.rs"),
             is_main,
             is_program: is_main || area == "examples" || PROGRAMS.contains(&owner),
             is_pure: PURE.iter().any(|beginning| path.starts_with(beginning)),
