@@ -1,0 +1,98 @@
+//! Which kernel a user asked for.
+
+use std::path::PathBuf;
+
+use crate::architecture::Architecture;
+use crate::cache::Cache;
+use crate::error::Error;
+use crate::kernel::Kernel;
+use crate::progress::Progress;
+use crate::source::SourceRequest;
+use crate::tools::Host;
+
+/// A provider, or the choice left open: what `--kernel` takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Selection {
+    /// A kernel built here if the cache has one, else the distribution's: nobody waits for a build.
+    #[default]
+    Default,
+    /// The running host's.
+    Host,
+    /// The distribution's prebuilt package.
+    Debian,
+    /// Built here.
+    Source,
+    /// A file.
+    Path(PathBuf),
+}
+
+impl Selection {
+    /// Reads what a user typed: the name of a provider, or else a path. A file of such a name is meant by `./debian`.
+    pub fn parse(text: &str) -> Self {
+        match text {
+            "default" => Self::Default,
+            "host" => Self::Host,
+            "debian" => Self::Debian,
+            "source" => Self::Source,
+            path => Self::Path(PathBuf::from(path)),
+        }
+    }
+
+    /// Finds, fetches or builds the kernel. `request` says what to build, should it come to that.
+    ///
+    /// # Errors
+    ///
+    /// Those of the provider.
+    pub fn resolve(
+        &self,
+        host: &Host,
+        cache: &Cache,
+        request: &SourceRequest,
+        progress: &dyn Progress,
+    ) -> Result<Kernel, Error> {
+        match self {
+            Self::Default => default_kernel(host, cache, progress),
+            Self::Host => Kernel::from_host(host),
+            Self::Debian => prebuilt(host, cache, progress),
+            Self::Source => Kernel::from_source(host, cache, request, progress),
+            Self::Path(path) => Kernel::from_path(path),
+        }
+    }
+}
+
+/// The kernel for those who did not ask for one: a `vm` kernel that was built here, else the distribution's.
+///
+/// # Errors
+///
+/// Those of [`Kernel::from_debian`].
+pub fn default_kernel(host: &Host, cache: &Cache, progress: &dyn Progress) -> Result<Kernel, Error> {
+    match Kernel::newest_built(cache)? {
+        Some(kernel) => Ok(kernel),
+        None => prebuilt(host, cache, progress),
+    }
+}
+
+fn prebuilt(host: &Host, cache: &Cache, progress: &dyn Progress) -> Result<Kernel, Error> {
+    let architecture = Architecture::of_host().unwrap_or(Architecture::X86_64);
+    Kernel::from_debian(host, cache, architecture, false, progress)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn providers_are_told_from_paths() {
+        let table = [
+            ("default", Selection::Default),
+            ("host", Selection::Host),
+            ("debian", Selection::Debian),
+            ("source", Selection::Source),
+            ("./debian", Selection::Path("./debian".into())),
+            ("/boot/vmlinuz", Selection::Path("/boot/vmlinuz".into())),
+        ];
+        for (text, selection) in table {
+            assert_eq!(Selection::parse(text), selection);
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The provider `source`: a kernel built here, from a release, from the distribution's sources, or from a tree.
+
+mod build;
+mod origin;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use crate::architecture::Architecture;
+use crate::cache::{Cache, Manifest};
+use crate::config::Configuration;
+use crate::download::Mirror;
+use crate::error::Error;
+use crate::files;
+use crate::kernel::{Kernel, Provider, read_configuration};
+use crate::progress::Progress;
+use crate::tools::Host;
+use build::Build;
+use origin::Origin;
+
+/// The release that is built where nothing says otherwise and the distribution offers no sources.
+pub const PINNED_RELEASE: &str = "6.12.117";
+
+/// Grows with every change here that gives another kernel from the same inputs.
+const RECIPE: u32 = 1;
+
+/// What unpacked sources and the objects of a build take at most.
+const SPACE_NEEDED: u64 = 3_000_000_000;
+
+/// What a kernel is for: the configuration that a build begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// Virtual machines: QEMU's PC and microvm machines, Firecracker.
+    #[default]
+    Vm,
+}
+
+impl Profile {
+    /// The word that the command line has for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Vm => "vm",
+        }
+    }
+
+    /// Its configuration fragment, with comments.
+    pub fn fragment(self) -> &'static str {
+        match self {
+            Self::Vm => include_str!("../profiles/vm.config"),
+        }
+    }
+
+    fn configuration(self) -> Result<Configuration, Error> {
+        Configuration::parse(self.fragment()).map_err(|error| Error::Fragment {
+            path: PathBuf::from(format!("profile {}", self.name())),
+            line: error.line,
+            reason: error.reason,
+        })
+    }
+}
+
+/// What to build, and from what. The default is the profile `vm` from the distribution's sources, or else from
+/// [`PINNED_RELEASE`].
+#[derive(Clone, Debug, Default)]
+pub struct SourceRequest {
+    /// The configuration to begin with.
+    pub profile: Profile,
+    /// A release of Linux ("6.12.117").
+    pub version: Option<String>,
+    /// Where releases are fetched from, if not from their publisher.
+    pub mirror: Option<Mirror>,
+    /// A tree to build, instead of a release. It must be clean, and is not written to.
+    pub tree: Option<PathBuf>,
+    /// Files with further configuration; later ones win over earlier ones, and all over the profile.
+    pub fragments: Vec<PathBuf>,
+    /// How many compilers to run at once; else one for each processor.
+    pub jobs: Option<NonZeroUsize>,
+}
+
+impl SourceRequest {
+    fn configuration(&self) -> Result<Configuration, Error> {
+        let mut merged = self.profile.configuration()?;
+        for path in &self.fragments {
+            let fragment = read_configuration(path)?;
+            if let Some(symbol) = fragment.first_module() {
+                let reason =
+                    format!("{symbol}=m asks for a module, but these kernels have none: write {symbol}=y");
+                let line =
+                    files::read_text(path)?.lines().position(|line| line.contains(symbol)).unwrap_or(0) + 1;
+                return Err(Error::Fragment { path: path.clone(), line, reason });
+            }
+            merged.merge(&fragment);
+        }
+        Ok(merged)
+    }
+}
+
+impl Kernel {
+    /// A kernel built from source: the cached one if there is one of the very same inputs, else a new one.
+    ///
+    /// # Errors
+    ///
+    /// Nearly every [`Error`]; among them [`Error::BuildToolsMissing`], [`Error::Mirror`], [`Error::Checksum`],
+    /// [`Error::NotHonoured`] with every symbol of the configuration that Kconfig dropped, and
+    /// [`Error::CommandFailed`] with the compiler's last lines. After any of them the cache is as it was.
+    pub fn from_source(
+        host: &Host,
+        cache: &Cache,
+        request: &SourceRequest,
+        progress: &dyn Progress,
+    ) -> Result<Self, Error> {
+        let architecture = Architecture::X86_64;
+        if let Some(other) = Architecture::of_host().filter(|host| *host != architecture) {
+            return Err(Error::ArchitectureUnsupported { architecture: other, task: "build a kernel" });
+        }
+        let configuration = request.configuration()?;
+        build::check_tools(host, &configuration)?;
+        let compiler = build::compiler_version(host)?;
+        let origin = Origin::resolve(host, cache, request, progress)?;
+        let inputs = BTreeMap::from([
+            ("architecture".to_owned(), architecture.to_string()),
+            ("compiler".to_owned(), compiler),
+            ("configuration".to_owned(), files::sha256(configuration.to_string().as_bytes())),
+            ("profile".to_owned(), request.profile.name().to_owned()),
+            ("profile sha256".to_owned(), files::sha256(request.profile.fragment().as_bytes())),
+            ("recipe".to_owned(), RECIPE.to_string()),
+            ("source".to_owned(), origin.identity()),
+        ]);
+        let hash = hash_of(&inputs);
+        let name = format!("source-{}-{}-{}", request.profile.name(), origin.label(), &hash[..12]);
+        if let Some(kernel) = cache.find(&name) {
+            return Ok(kernel);
+        }
+        let workshop = cache.open_workshop(progress)?;
+        // Whoever held the workshop until now may have built it.
+        if let Some(kernel) = cache.find(&name) {
+            return Ok(kernel);
+        }
+        let bench = workshop.bench()?;
+        files::need_space(bench.path(), SPACE_NEEDED)?;
+        let tree = origin.unpack(host, cache, bench.path(), progress)?;
+        let entry = bench.path().join("entry");
+        let built = Build { host, tree: &tree, bench: bench.path(), jobs: request.jobs, progress }
+            .run(&configuration, &entry)?;
+        let manifest = Manifest {
+            provider: Provider::Source,
+            version: built.version,
+            architecture,
+            hash,
+            inputs,
+            image: built.image,
+            vmlinux: built.vmlinux,
+            modules: None,
+            config: Some(built.config),
+        };
+        workshop.publish(&entry, &name, &manifest)?;
+        cache.entry(&name)?.kernel()
+    }
+
+    /// The newest kernel that was built with this version's profile `vm`, if the cache has one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the cache cannot be listed.
+    pub fn newest_built(cache: &Cache) -> Result<Option<Self>, Error> {
+        let profile = files::sha256(Profile::Vm.fragment().as_bytes());
+        let architecture = Architecture::of_host();
+        let mut entries = cache.list()?;
+        entries.retain(|entry| {
+            entry.manifest.as_ref().is_some_and(|manifest| {
+                manifest.provider == Provider::Source
+                    && Some(manifest.architecture) == architecture
+                    && manifest.inputs.get("profile sha256") == Some(&profile)
+            })
+        });
+        entries.sort_by_key(|entry| entry.published);
+        Ok(entries.iter().rev().find_map(|entry| entry.kernel().ok()))
+    }
+}
+
+/// One hash over names and values, each preceded by its length, so that no two sets of inputs run together.
+fn hash_of(inputs: &BTreeMap<String, String>) -> String {
+    let mut text = String::new();
+    for (name, value) in inputs {
+        text.push_str(&format!("{}:{name}{}:{value}", name.len(), value.len()));
+    }
+    files::sha256(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests;
