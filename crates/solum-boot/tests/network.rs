@@ -1,6 +1,7 @@
 //! The role `net` against real interfaces, in network namespaces of its own. Needs root and `ip`; says so otherwise.
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -119,7 +120,7 @@ impl World {
             println!("skipped: dnsmasq is not installed");
             return None;
         }
-        Some(Server(command.stdin(Stdio::null()).spawn().unwrap()))
+        Some(Server(command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()))
     }
 }
 
@@ -127,6 +128,116 @@ impl Drop for World {
     fn drop(&mut self) {
         for namespace in [&self.machine, &self.outside] {
             let _ = Command::new("ip").args(["netns", "delete", namespace]).output();
+        }
+    }
+}
+
+/// A DHCP server that does what the test tells it, one message at a time.
+struct Script {
+    socket: UdpSocket,
+    own: Ipv4Addr,
+    /// When leases are to be renewed, if not at the half of their time.
+    renew_s: Option<u32>,
+}
+
+/// What a client sent.
+#[derive(Debug)]
+struct Question {
+    bytes: Vec<u8>,
+    from: IpAddr,
+}
+
+impl Question {
+    /// DISCOVER is 1, REQUEST is 3 (RFC 2132 §9.6).
+    fn kind(&self) -> u8 {
+        self.option(53).unwrap()[0]
+    }
+
+    fn option(&self, code: u8) -> Option<&[u8]> {
+        let mut options = &self.bytes[240..];
+        while let [found, length, rest @ ..] = options {
+            let (data, rest) = rest.split_at_checked((*length).into())?;
+            if *found == code {
+                return Some(data);
+            }
+            options = rest;
+        }
+        None
+    }
+
+    /// The address that the client says it has.
+    fn own_address(&self) -> &[u8] {
+        &self.bytes[12..16]
+    }
+}
+
+impl Script {
+    /// On an outside's end of the world, with this address.
+    fn new(world: &World, interface: &str, own: Ipv4Addr) -> Self {
+        let (namespace, interface) = (world.outside.clone(), interface.to_owned());
+        let socket = std::thread::spawn(move || {
+            enter(&namespace);
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 67)).unwrap();
+            socket.set_broadcast(true).unwrap();
+            socket.set_read_timeout(Some(HANG)).unwrap();
+            let everyone = format!("255.255.255.255/32 dev {interface}");
+            ip(&[&["route", "add"], &everyone.split(' ').collect::<Vec<_>>()[..]].concat());
+            socket
+        });
+        Self { socket: socket.join().unwrap(), own, renew_s: None }
+    }
+
+    fn hear(&self) -> Question {
+        let mut bytes = vec![0; 1500];
+        let (length, from) = loop {
+            match self.socket.recv_from(&mut bytes) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                received => break received.unwrap(),
+            }
+        };
+        bytes.truncate(length);
+        Question { bytes, from: from.ip() }
+    }
+
+    /// Hears until a message of this kind comes.
+    fn hear_kind(&self, kind: u8) -> Question {
+        loop {
+            let question = self.hear();
+            if question.kind() == kind {
+                return question;
+            }
+        }
+    }
+
+    /// Answers with OFFER (2), ACK (5) or NAK (6).
+    fn say(&self, to: &Question, kind: u8, address: Ipv4Addr, lease_s: u32) {
+        let mut bytes = to.bytes[..240].to_vec();
+        bytes[0] = 2;
+        bytes[16..20].copy_from_slice(&address.octets());
+        bytes.extend([53, 1, kind, 54, 4]);
+        bytes.extend(self.own.octets());
+        if kind != 6 {
+            bytes.extend([1, 4, 255, 255, 255, 0, 3, 4]);
+            bytes.extend(self.own.octets());
+            bytes.extend([51, 4]);
+            bytes.extend(lease_s.to_be_bytes());
+            if let Some(renew_s) = self.renew_s {
+                bytes.extend([58, 4]);
+                bytes.extend(renew_s.to_be_bytes());
+            }
+        }
+        bytes.push(255);
+        self.socket.send_to(&bytes, (Ipv4Addr::BROADCAST, 68)).unwrap();
+    }
+
+    /// Grants a lease from the first message on. Offers may be lost: this end of the pair can be ready later than the other.
+    fn grant(&self, address: Ipv4Addr, lease_s: u32) {
+        loop {
+            let question = self.hear();
+            if question.kind() == 3 && question.option(54).is_some() {
+                return self.say(&question, 5, address, lease_s);
+            }
+            self.say(&question, 2, address, lease_s);
         }
     }
 }
@@ -216,4 +327,116 @@ fn fixed_addresses_are_set_on_the_first_interface() {
     assert_eq!(world.resolv(), "nameserver 10.7.0.53\n");
     let taken = world.machine(&["route", "get", "203.0.113.1"]);
     assert!(taken.contains("via 10.7.0.1 dev eth0 src 10.7.0.2"), "{taken}");
+}
+
+const OWN: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 1);
+const FIRST: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 50);
+const SECOND: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 51);
+
+#[test]
+fn a_lease_is_renewed_in_place_and_a_refused_one_replaced() {
+    let Some(world) = World::new("renew") else { return };
+    world.join("eth0", "out0", "10.7.0.1/24");
+    let script = Script { renew_s: Some(1), ..Script::new(&world, "out0", OWN) };
+    let reports = world.run(Network::Automatic);
+    script.grant(FIRST, 300);
+    assert_eq!(next_ipv4(&reports).address, FIRST);
+
+    let renewal = script.hear();
+    assert_eq!(
+        (renewal.kind(), renewal.from),
+        (3, IpAddr::V4(FIRST)),
+        "T1: from the address, to the server alone"
+    );
+    assert_eq!(
+        (renewal.own_address(), renewal.option(50), renewal.option(54)),
+        (&FIRST.octets()[..], None, None)
+    );
+    assert!(world.machine(&["address", "show", "eth0"]).contains("10.7.0.50/24"), "the address stays");
+    script.say(&renewal, 5, FIRST, 300);
+
+    let renewal = script.hear();
+    assert_eq!((renewal.kind(), renewal.own_address()), (3, &FIRST.octets()[..]), "and again");
+    script.say(&renewal, 6, Ipv4Addr::UNSPECIFIED, 0);
+    script.grant(SECOND, 3600);
+    assert_eq!(next_ipv4(&reports).address, SECOND);
+    let addresses = world.machine(&["-4", "address", "show", "eth0"]);
+    assert!(addresses.contains("10.7.0.51/24") && !addresses.contains("10.7.0.50/24"), "{addresses}");
+}
+
+#[test]
+fn a_lease_that_nobody_renews_ends() {
+    let Some(world) = World::new("end") else { return };
+    world.join("eth0", "out0", "10.7.0.1/24");
+    let script = Script::new(&world, "out0", OWN);
+    let reports = world.run(Network::Automatic);
+    script.grant(FIRST, 4);
+    assert_eq!(next_ipv4(&reports).address, FIRST);
+    let discover = script.hear_kind(1);
+    assert_eq!(discover.own_address(), [0; 4]);
+    let addresses = world.machine(&["-4", "address", "show", "eth0"]);
+    assert!(!addresses.contains("10.7.0.50"), "{addresses}");
+    assert_eq!(world.resolv(), "");
+}
+
+#[test]
+fn a_cable_that_was_pulled_has_the_lease_confirmed() {
+    let Some(world) = World::new("cable") else { return };
+    world.join("eth0", "out0", "10.7.0.1/24");
+    let script = Script::new(&world, "out0", OWN);
+    let reports = world.run(Network::Automatic);
+    script.grant(FIRST, 3600);
+    assert_eq!(next_ipv4(&reports).address, FIRST);
+    ip(&["-n", &world.outside, "link", "set", "out0", "down"]);
+    // The kernel reports changes of the carrier with delay, and not at all when they cancel out (net/core/link_watch.c).
+    while !world.machine(&["link", "show", "eth0"]).contains("NO-CARRIER") {}
+    ip(&["-n", &world.outside, "link", "set", "out0", "up"]);
+    ip(&["-n", &world.outside, "route", "add", "255.255.255.255/32", "dev", "out0"]);
+    let question = script.hear();
+    assert_eq!(
+        (question.kind(), question.option(50), question.option(54)),
+        (3, Some(&FIRST.octets()[..]), None)
+    );
+    std::thread::spawn(move || {
+        let mut question = question;
+        loop {
+            script.say(&question, if question.kind() == 1 { 2 } else { 5 }, SECOND, 3600);
+            question = script.hear();
+        }
+    });
+    assert_eq!(next_ipv4(&reports).address, SECOND, "a server may give another one");
+}
+
+#[test]
+fn ipv6_addresses_and_dns_servers_come_from_the_router() {
+    let Some(world) = World::new("slaac") else { return };
+    world.join("eth0", "out0", "2001:db8:7::1/64");
+    let options = ["option6:dns-server,[2001:db8:7::53]"];
+    let Some(_router) = world.dnsmasq("out0", "2001:db8:7::,ra-stateless", &options) else { return };
+    let reports = world.run(Network::Automatic);
+    let report = reports.recv_timeout(HANG).unwrap();
+    assert_eq!((report.interface.as_str(), report.prefix), ("eth0", 64));
+    let IpAddr::V6(address) = report.address else { panic!("{report:?}") };
+    assert_eq!(address.segments()[..4], [0x2001, 0xdb8, 7, 0]);
+    assert!(
+        matches!(report.gateway, Some(IpAddr::V6(router)) if router.is_unicast_link_local()),
+        "{report:?}"
+    );
+    assert_eq!(world.resolv(), "nameserver 2001:db8:7::53\n");
+}
+
+#[test]
+fn bridges_and_their_members_are_left_alone() {
+    let Some(world) = World::new("bridge") else { return };
+    world.machine(&["link", "add", "br0", "type", "bridge"]);
+    world.join("port0", "out0", "10.6.0.1/24");
+    world.machine(&["link", "set", "port0", "master", "br0"]);
+    world.join("eth0", "out1", "10.7.0.1/24");
+    let script = Script::new(&world, "out1", OWN);
+    let reports = world.run(Network::Automatic);
+    script.grant(FIRST, 3600);
+    assert_eq!(next_ipv4(&reports).interface, "eth0");
+    for name in ["br0", "port0"] {
+        assert!(world.machine(&["link", "show", name]).contains("state DOWN"), "{name} was set up");
+    }
 }

@@ -385,3 +385,119 @@ fn octets_of(address: IpAddr, buffer: &mut [u8; 16]) -> (u8, &[u8]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn one(bytes: &[u8]) -> Message {
+        let mut found = messages(bytes);
+        let message = found.next().unwrap();
+        assert_eq!(found.next(), None);
+        message
+    }
+
+    fn link_message(flags: u32, kind: Option<&str>) -> Vec<u8> {
+        let mut fixed = [0; LINK_HEADER];
+        fixed[2..4].copy_from_slice(&(if_arp::ARPHRD_ETHER as u16).to_ne_bytes());
+        fixed[4..8].copy_from_slice(&7_u32.to_ne_bytes());
+        fixed[8..12].copy_from_slice(&flags.to_ne_bytes());
+        let mut message = Request::new(nl::RTM_NEWLINK as u32, 0, &fixed)
+            .attribute(nl::IFLA_IFNAME as u32, b"eth0\0")
+            .attribute(nl::IFLA_ADDRESS as u32, &[2, 0, 0, 0, 0, 9]);
+        if let Some(kind) = kind {
+            let nested = Request::new(0, 0, &[]).attribute(nl::IFLA_INFO_KIND as u32, kind.as_bytes());
+            message = message.attribute(nl::IFLA_LINKINFO as u32, &nested.bytes[HEADER..]);
+        }
+        message.finish(0)
+    }
+
+    #[test]
+    fn a_link_has_carrier_when_it_is_up_and_running_and_so_is_what_is_below() {
+        const UP: u32 = 1;
+        const RUNNING: u32 = 0x40;
+        const LOWER_UP: u32 = 0x1_0000;
+        let table = [
+            (UP | RUNNING | LOWER_UP, true),
+            (UP | RUNNING, false),
+            (UP | LOWER_UP, false),
+            (RUNNING | LOWER_UP, false),
+            (0, false),
+        ];
+        for (flags, carrier) in table {
+            let expected = Link {
+                index: 7,
+                name: "eth0".into(),
+                mac: Some([2, 0, 0, 0, 0, 9]),
+                loopback: false,
+                enslaved: false,
+                kind: None,
+                carrier,
+            };
+            assert_eq!(one(&link_message(flags, None)), Message::Link(expected), "flags {flags:#x}");
+        }
+        let Message::Link(bridge) = one(&link_message(0, Some("bridge\0"))) else { panic!("no link") };
+        assert_eq!(bridge.kind.as_deref(), Some("bridge"));
+    }
+
+    #[test]
+    fn only_usable_global_ipv6_addresses_count() {
+        const GLOBAL: u8 = 0;
+        const LINK: u8 = 253;
+        let address: Ipv6Addr = "2001:db8::5".parse().unwrap();
+        let message = |scope: u8, flags: u32| {
+            let mut fixed = [INET6, 64, 0, scope, 0, 0, 0, 0];
+            fixed[4..].copy_from_slice(&3_u32.to_ne_bytes());
+            let message = Request::new(nl::RTM_NEWADDR as u32, 0, &fixed)
+                .attribute(nl::IFA_ADDRESS as u32, &address.octets())
+                .attribute(nl::IFA_FLAGS as u32, &flags.to_ne_bytes());
+            one(&message.finish(0))
+        };
+        assert_eq!(message(GLOBAL, 0), Message::Ipv6Address { interface: 3, address, prefix: 64 });
+        assert_eq!(message(LINK, 0), Message::Other);
+        assert_eq!(message(GLOBAL, nl::IFA_F_TENTATIVE), Message::Other, "somebody else may have it");
+    }
+
+    #[test]
+    fn dns_servers_of_a_router_are_read_and_withdrawn() {
+        let server: Ipv6Addr = "2001:db8::53".parse().unwrap();
+        let message = |lifetime_s: u32, length: u8| {
+            let mut fixed = vec![0; ND_OPTION_HEADER];
+            fixed[0] = INET6;
+            fixed[4..8].copy_from_slice(&3_u32.to_ne_bytes());
+            fixed.extend([25, length, 0, 0]);
+            fixed.extend(lifetime_s.to_be_bytes());
+            fixed.extend(server.octets());
+            one(&Request::new(nl::RTM_NEWNDUSEROPT as u32, 0, &fixed).finish(0))
+        };
+        assert_eq!(message(600, 3), Message::Ipv6Dns { interface: 3, servers: vec![server] });
+        assert_eq!(message(0, 3), Message::Ipv6Dns { interface: 3, servers: vec![] });
+        assert_eq!(message(600, 0), Message::Other, "shorter than its own header");
+        assert_eq!(message(600, 4), Message::Other, "longer than the message");
+    }
+
+    #[test]
+    fn several_messages_are_read_up_to_the_first_broken_one() {
+        let refused = Request::new(nl::NLMSG_ERROR, 0, &(-17_i32).to_ne_bytes()).finish(5);
+        let done = Request::new(nl::NLMSG_DONE, 0, &0_i32.to_ne_bytes()).finish(6);
+        let mut broken = Request::all_links().finish(7);
+        broken[..4].copy_from_slice(&3_u32.to_ne_bytes());
+        let datagram = [refused, done, broken, Request::all_links().finish(8)].concat();
+        let found: Vec<_> = messages(&datagram).collect();
+        assert_eq!(
+            found,
+            [Message::Done { sequence: 5, errno: 17 }, Message::Done { sequence: 6, errno: 0 }]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_can_make_the_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0_u16..80) {
+            for _ in messages(&bytes) {}
+            let request = Request::new(kind.into(), 0, &bytes);
+            for _ in messages(&request.finish(0)) {}
+        }
+    }
+}

@@ -78,15 +78,15 @@ struct Manager<'a> {
     netlink: Netlink,
     interfaces: Vec<Interface>,
     host_name: String,
-    /// What the file of DNS servers says.
-    resolv: String,
+    /// What the file of DNS servers says, once it is there.
+    resolv: Option<String>,
 }
 
 impl<'a> Manager<'a> {
     fn new(network: &'a Network, directory: &'a Path) -> io::Result<Self> {
         let host_name = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let netlink = Netlink::open()?;
-        Ok(Self { network, directory, netlink, interfaces: Vec::new(), host_name, resolv: String::new() })
+        Ok(Self { network, directory, netlink, interfaces: Vec::new(), host_name, resolv: None })
     }
 
     /// Asks the kernel for all that there is.
@@ -213,8 +213,8 @@ impl<'a> Manager<'a> {
         let domains: Vec<&str> = self.interfaces.iter().filter_map(Interface::domain).collect();
         let resolv = resolv::text(&servers, &domains);
         // A file that could not be written is tried again at the next event.
-        if resolv != self.resolv && resolv::write(self.directory, &resolv).is_ok() {
-            self.resolv = resolv;
+        if self.resolv.as_ref() != Some(&resolv) && resolv::write(self.directory, &resolv).is_ok() {
+            self.resolv = Some(resolv);
         }
         for interface in &mut self.interfaces {
             interface.news().into_iter().for_each(&mut *report);

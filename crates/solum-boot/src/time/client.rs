@@ -226,3 +226,175 @@ fn best(answers: &[Sample]) -> Option<Sample> {
     let agrees = |sample: &&Sample| sample.offset_us.abs_diff(middle) <= sample.travel_us / 2 + STEP_US / 4;
     answers.iter().filter(agrees).min_by_key(|sample| sample.travel_us).copied()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const CLOCK: Duration = Duration::from_secs(EARLIEST_S + 1_000_000);
+
+    fn server(number: u8) -> IpAddr {
+        Ipv4Addr::new(192, 0, 2, number).into()
+    }
+
+    fn time(offset_ms: i64) -> Answer {
+        Answer::Time { offset_us: offset_ms * 1000, travel_us: 10_000 }
+    }
+
+    struct Bench {
+        client: Client,
+        now: Duration,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            Self { client: Client::new(), now: Duration::ZERO }
+        }
+
+        fn step(&mut self, event: Event) -> Vec<Effect> {
+            self.client.step(self.now, CLOCK, event)
+        }
+
+        /// Passes the time until something is due; gives the seconds.
+        fn pass(&mut self) -> (u64, Vec<Effect>) {
+            let due = self.client.deadline().unwrap();
+            let waited = due.saturating_sub(self.now);
+            self.now = due;
+            (waited.as_secs(), self.step(Event::TimePassed))
+        }
+
+        /// A round in which servers 1, 2, … say this; gives the seconds before it, and what came of it.
+        fn round(&mut self, answers: &[Answer]) -> (u64, Option<Correction>) {
+            let (waited, effects) = self.pass();
+            assert_eq!(effects, [Effect::Resolve]);
+            let servers: Vec<_> = (1..=answers.len() as u8).map(server).collect();
+            let mut effects = self.step(Event::Resolved(servers));
+            for (position, answer) in answers.iter().enumerate() {
+                effects.extend(self.step(Event::Answered(server(position as u8 + 1), *answer)));
+            }
+            let correction = effects.iter().find_map(|effect| match effect {
+                Effect::Correct(correction) => Some(*correction),
+                _ => None,
+            });
+            (waited, correction)
+        }
+    }
+
+    #[test]
+    fn the_first_round_is_at_once_and_later_ones_ever_rarer() {
+        let mut bench = Bench::new();
+        let (waited, correction) = bench.round(&[time(3)]);
+        let expected = Correction { server: server(1), offset_us: 3000, at_once: false, interval_s: 64 };
+        assert_eq!((waited, correction), (0, Some(expected)));
+        for expected_s in [64, 128, 256, 512, 1024, 1024] {
+            assert_eq!(bench.round(&[time(1)]).0, expected_s);
+        }
+        assert_eq!(bench.round(&[time(30)]).0, 1024);
+        assert_eq!(bench.round(&[time(1)]).0, 64, "a clock that drifts is looked at more often");
+    }
+
+    #[test]
+    fn half_a_second_is_the_limit_of_patience() {
+        for (offset_ms, at_once) in
+            [(499, false), (500, true), (-499, false), (-500, true), (1_000_000_000, true)]
+        {
+            let correction = Bench::new().round(&[time(offset_ms)]).1.unwrap();
+            assert_eq!(correction.at_once, at_once, "{offset_ms} ms");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_right_is_only_moved_when_it_is_confirmed() {
+        let mut bench = Bench::new();
+        bench.round(&[time(0)]);
+        assert_eq!(bench.round(&[time(90_000)]).1, None);
+        let (waited, correction) = bench.round(&[time(90_000)]);
+        assert_eq!(waited, 16);
+        assert!(correction.is_some_and(|correction| correction.at_once && correction.interval_s == 64));
+
+        bench.round(&[time(0)]);
+        assert_eq!(bench.round(&[time(90_000)]).1, None);
+        assert!(bench.round(&[time(1)]).1.is_some_and(|correction| !correction.at_once), "it was noise");
+    }
+
+    #[test]
+    fn one_wrong_server_is_outvoted() {
+        let wrong = time(7_200_000);
+        for answers in [[time(20), wrong, time(25)], [wrong, time(20), time(25)], [time(20), time(25), wrong]]
+        {
+            let correction = Bench::new().round(&answers).1.unwrap();
+            assert!((20_000..=25_000).contains(&correction.offset_us), "{correction:?}");
+        }
+        let slow = Answer::Time { offset_us: 60_000, travel_us: 900_000 };
+        let correction = Bench::new().round(&[slow, time(20)]).1.unwrap();
+        assert_eq!(correction.server, server(2), "the shortest way is the most exact");
+    }
+
+    #[test]
+    fn a_time_before_this_release_is_not_believed() {
+        let back_s = i64::try_from((CLOCK - Duration::from_secs(EARLIEST_S)).as_secs()).unwrap();
+        assert!(Bench::new().round(&[time(-back_s * 1000)]).1.is_some());
+        assert!(Bench::new().round(&[time(-back_s * 1000 - 1)]).1.is_none());
+        let absurd = Answer::Time { offset_us: i64::MIN, travel_us: 0 };
+        assert!(Bench::new().round(&[absurd]).1.is_none());
+    }
+
+    #[test]
+    fn retries_are_quick_where_nobody_is_burdened_and_slow_elsewhere() {
+        let mut bench = Bench::new();
+        for expected_s in [0, 1, 2, 4, 8, 16, 32, 64, 64] {
+            assert_eq!(bench.pass(), (expected_s, vec![Effect::Resolve]));
+            assert_eq!(bench.step(Event::Resolved(vec![])), [Effect::Forget], "no name was resolved");
+        }
+        let mut bench = Bench::new();
+        for expected_s in [0, 16, 32, 64, 128, 256, 512, 1024, 1024] {
+            assert_eq!(bench.pass(), (expected_s, vec![Effect::Resolve]));
+            assert_eq!(bench.step(Event::Resolved(vec![server(1)])), [Effect::Ask(server(1))]);
+            assert_eq!(bench.pass(), (5, vec![Effect::Forget]), "nobody answers");
+        }
+        let (_, correction) = bench.round(&[time(0)]);
+        assert!(correction.is_some());
+        assert_eq!(bench.round(&[time(0)]).0, 64, "then all is well again");
+    }
+
+    #[test]
+    fn a_round_ends_when_everyone_answered_or_its_time_is_over() {
+        let mut bench = Bench::new();
+        bench.pass();
+        let all = (1..=6).map(server).collect();
+        let asked = bench.step(Event::Resolved(all));
+        assert_eq!(
+            asked,
+            (1..=4).map(|number| Effect::Ask(server(number))).collect::<Vec<_>>(),
+            "not more than four"
+        );
+        assert_eq!(bench.step(Event::Answered(server(2), time(7))), []);
+        assert_eq!(bench.step(Event::Answered(server(2), time(9))), [], "once");
+        assert_eq!(bench.step(Event::Answered(server(5), time(9))), [], "who was not asked");
+        assert_eq!(bench.step(Event::Unsent(server(3))), []);
+        let (waited, effects) = bench.pass();
+        assert_eq!(waited, 5);
+        assert!(
+            matches!(effects[..], [Effect::Forget, Effect::Correct(Correction { offset_us: 7000, .. })]),
+            "{effects:?}"
+        );
+    }
+
+    #[test]
+    fn who_says_never_again_is_never_asked_again() {
+        let mut bench = Bench::new();
+        let (_, correction) = bench.round(&[Answer::GoAway { forever: true }, time(1)]);
+        assert_eq!(correction.map(|correction| correction.server), Some(server(2)));
+        bench.pass();
+        assert_eq!(bench.step(Event::Resolved(vec![server(1), server(2)])), [Effect::Ask(server(2))]);
+    }
+
+    #[test]
+    fn who_says_less_often_is_asked_less_often() {
+        let mut bench = Bench::new();
+        bench.round(&[time(0), Answer::GoAway { forever: false }]);
+        assert_eq!(bench.round(&[time(0)]).0, 128);
+    }
+}

@@ -132,6 +132,7 @@ impl<'a, C: Clock> Keeper<'a, C> {
                         events.extend(answer.map(|answer| Event::Answered(open.server, answer)));
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     // Nobody listens there, or there is no way to there.
                     Err(_) => {
                         events.push(Event::Unsent(open.server));
@@ -226,3 +227,6 @@ impl<'a, C: Clock> Keeper<'a, C> {
         std::fs::rename(beside, self.clock_set)
     }
 }
+
+#[cfg(test)]
+mod tests;

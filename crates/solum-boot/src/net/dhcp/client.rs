@@ -298,15 +298,15 @@ impl Client {
         }
         match reply.kind {
             MessageType::Ack => {
-                effects.extend(Lease::from_reply(reply).map(|lease| self.bind(now, random, lease)))
+                effects.extend(Lease::from_reply(reply).and_then(|lease| self.bind(now, random, lease)))
             }
             MessageType::Nak => self.refused(now, random, effects),
             _ => {}
         }
     }
 
-    /// The lease was granted, or renewed.
-    fn bind(&mut self, now: Duration, random: Random<'_>, lease: Lease) -> Effect {
+    /// The lease was granted, or renewed; nothing happens if the answer took so long that it is over already.
+    fn bind(&mut self, now: Duration, random: Random<'_>, lease: Lease) -> Option<Effect> {
         let deadlines = lease.times.map(|times| {
             let after = |s: u32| self.sent + Duration::from_secs(s.into());
             // "some random fuzz" (RFC 2131 §4.4.5), so that machines that started together do not renew together.
@@ -318,12 +318,15 @@ impl Client {
                 end: after(times.end_s),
             }
         });
+        if deadlines.is_some_and(|deadlines| deadlines.end <= now) {
+            return None;
+        }
         let left = |deadlines: Deadlines| deadlines.end.saturating_sub(now).as_secs();
         let valid_s = deadlines.map(|deadlines| left(deadlines).try_into().unwrap_or(u32::MAX).max(1));
         self.held = Some(Held { lease: lease.clone(), deadlines });
         self.phase = Phase::Bound;
         self.refusals = 0;
-        Effect::Configure { lease, valid_s }
+        Some(Effect::Configure { lease, valid_s })
     }
 
     /// A server said no. The first time the client begins anew at once; a server that offers and then refuses, again and

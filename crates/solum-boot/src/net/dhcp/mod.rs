@@ -3,3 +3,8 @@
 pub(super) mod client;
 pub(super) mod lease;
 pub mod packet;
+
+#[cfg(test)]
+mod client_tests;
+#[cfg(test)]
+mod packet_tests;
