@@ -92,12 +92,12 @@ pub const NEEDS: &[Need] = &[
         purposes: &[Kernel],
         reason: "unpacks the kernel's source",
     },
-    Need { sign: Program("lz4"), package: "lz4", purposes: &[Kernel], reason: "packs the kernel's image" },
+    Need { sign: Program("zstd"), package: "zstd", purposes: &[Kernel], reason: "packs the kernel's image" },
     Need {
-        sign: Header("libelf.h"),
+        sign: Header("gelf.h"),
         package: "libelf-dev",
         purposes: &[Kernel],
-        reason: "objtool, for stack validation",
+        reason: "objtool reads ELF files",
     },
 ];
 
