@@ -235,8 +235,8 @@ pub struct KernelBuild {
     #[arg(long, default_value = "source", value_name = "PROVIDER|PATH")]
     pub kernel: String,
     /// What the kernel is for
-    #[arg(long, default_value = "vm")]
-    pub profile: String,
+    #[arg(long, value_enum, default_value = "vm")]
+    pub profile: KernelProfile,
     /// Version to build [default: that of the distribution's source package, where there is one]
     #[arg(long, value_name = "VERSION")]
     pub version: Option<String>,
@@ -252,9 +252,13 @@ pub struct KernelBuild {
     /// Prints JSON
     #[arg(long)]
     pub json: bool,
-    /// Shows the compiler's messages
-    #[arg(long, short)]
-    pub verbose: bool,
+}
+
+/// What a kernel is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KernelProfile {
+    /// Virtual machines.
+    Vm,
 }
 
 /// `solum doctor`

@@ -1,41 +1,103 @@
 //! From `--kernel` to a kernel file and the modules a machine needs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use solum_image::Compression;
 use solum_image::initramfs::Module;
+use solum_kernel::{Error, Host, Kernel, Presence, Selection, SourceRequest};
 
 use crate::arguments::KernelChoice;
 use crate::cache::Cache;
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
+use crate::terminal::Bars;
+
+/// Modules for every device that Solum's machines can have, so that an initramfs written for later boots anywhere.
+const EVERY_MODULE: [&str; 11] = [
+    "virtio_pci",
+    "virtio_mmio",
+    "virtio_console",
+    "virtio_rng",
+    "virtio_net",
+    "virtio_blk",
+    "9pnet_virtio",
+    "9p",
+    "button",
+    "evdev",
+    "i6300esb",
+];
 
 /// The kernel that was chosen.
-pub struct Chosen(PathBuf);
+pub struct Chosen(Kernel);
 
-/// Chooses.
-pub fn choose(choice: &KernelChoice, _cache: &Cache) -> Result<Chosen, Failure> {
-    Ok(Chosen(choice.kernel.clone().unwrap_or_else(|| "/tmp/vmkernel/bzImage".into()).into()))
+/// Finds the kernel, fetching or building it if it must be.
+pub fn choose(choice: &KernelChoice, cache: &Cache) -> Result<Chosen, Failure> {
+    let selection = match (choice.kernel.as_deref(), &choice.kernel_version) {
+        (Some(word), _) => Selection::parse(word),
+        (None, Some(_)) => Selection::Source,
+        (None, None) => Selection::Default,
+    };
+    if choice.kernel_version.is_some() && selection != Selection::Source {
+        return Err(Failure::new(
+            ExitCode::UnusableInput,
+            "--kernel-version chooses what is built from source, but another kernel was asked for",
+        )
+        .hint("leave --kernel out, or write --kernel source".to_owned()));
+    }
+    let request = SourceRequest { version: choice.kernel_version.clone(), ..SourceRequest::default() };
+    resolve(&selection, &request, cache).map(Chosen)
+}
+
+/// Resolves a selection, showing what goes on.
+pub fn resolve(selection: &Selection, request: &SourceRequest, cache: &Cache) -> Result<Kernel, Failure> {
+    let bars = Bars::new();
+    selection
+        .resolve(&Host::current(), &solum_kernel::Cache::new(cache.root()), request, &bars)
+        .map_err(|error| failed(&error))
+}
+
+/// What a user is told when there is no kernel.
+pub fn failed(error: &Error) -> Failure {
+    let code = match error {
+        Error::Io { .. } | Error::NoSpace { .. } => ExitCode::HostRefuses,
+        Error::BuildToolsMissing { .. } | Error::ProgramMissing { .. } => ExitCode::ToolMissing,
+        Error::Fragment { .. } | Error::EntryUnknown { .. } => ExitCode::UnusableInput,
+        _ => ExitCode::KernelUnavailable,
+    };
+    Failure::new(code, error).hint(error.hint())
 }
 
 impl Chosen {
-    /// File.
+    /// The file to boot: uncompressed where there is one, because that is the faster way into the same kernel.
     pub fn image(&self) -> &Path {
-        &self.0
+        self.0.vmlinux.as_deref().unwrap_or(&self.0.image)
     }
-    /// Version.
+
+    /// What it is, for people.
     pub fn version(&self) -> String {
-        "?".into()
+        format!("Linux {} ({})", self.0.version, self.0.provider)
     }
-    /// Modules.
-    pub fn modules(&self, _names: &[&str]) -> Result<Vec<Module>, Failure> {
-        Ok(vec![])
+
+    /// These modules and what they need, in the order of loading. What the kernel does not have at all is left
+    /// out: the machine will say which device it misses.
+    pub fn modules(&self, names: &[&str]) -> Result<Vec<Module>, Failure> {
+        let Some(tree) = &self.0.modules else { return Ok(Vec::new()) };
+        let loadable: Vec<&str> =
+            names.iter().copied().filter(|name| tree.presence(name) == Some(Presence::Loadable)).collect();
+        let modules = tree.closure(&loadable).map_err(|error| failed(&error))?;
+        Ok(modules.into_iter().map(|module| Module { name: module.name, bytes: module.bytes }).collect())
     }
-    /// Every.
+
+    /// The modules of every device that Solum's machines can have.
     pub fn every_module(&self) -> Result<Vec<Module>, Failure> {
-        Ok(vec![])
+        self.modules(&EVERY_MODULE)
     }
-    /// Compression.
+
+    /// How this kernel's initramfs is compressed: not at all where its configuration says that it cannot unpack.
     pub fn compression(&self) -> Compression {
-        Compression::Zstd
+        match self.0.has("CONFIG_RD_ZSTD") {
+            Ok(Some(false)) => Compression::None,
+            _ => Compression::Zstd,
+        }
     }
 }

@@ -1,10 +1,16 @@
-//! Writing files so that nothing half-written is left behind.
+//! What leaves the process: files of which nothing half-written is left behind, and JSON.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
 use crate::failure::Failure;
+
+/// Prints a value as JSON, on standard output.
+pub fn print_json<T: serde::Serialize>(value: &T) {
+    // The values are plain structures with string keys, which have no way not to be JSON.
+    println!("{}", serde_json::to_string_pretty(value).unwrap_or_default());
+}
 
 /// Writes a file beside its place, flushes it, and moves it there: afterwards it is there whole, or not at all.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {

@@ -4,9 +4,10 @@ use std::io::{self, IsTerminal, Write};
 use std::thread;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 use signal_hook::iterator::Signals;
+use solum_kernel::{Progress, Unit};
 use solum_vm::Handle;
 
 /// Says something about Solum's own work, on standard error. The program's output is on standard output.
@@ -24,6 +25,56 @@ pub fn spinner(text: String) -> ProgressBar {
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
     bar.enable_steady_tick(Duration::from_millis(120));
     bar
+}
+
+/// Progress of a long task: on a terminal a bar, elsewhere a line for each phase.
+pub struct Bars {
+    bar: ProgressBar,
+}
+
+impl Bars {
+    /// Nothing is shown until there is something to show.
+    pub fn new() -> Self {
+        Self { bar: ProgressBar::hidden() }
+    }
+
+    fn style(unit: Unit, has_total: bool) -> ProgressStyle {
+        let template = match (unit, has_total) {
+            (Unit::Bytes, true) => "{msg} {wide_bar} {bytes}/{total_bytes} {eta}",
+            (Unit::Bytes, false) => "{spinner} {msg} {bytes} {elapsed}",
+            (Unit::Steps, true) => "{msg} {wide_bar} {pos}/{len} files {elapsed}",
+            (Unit::Steps, false) => "{spinner} {msg} {pos} files {elapsed}",
+        };
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    }
+}
+
+impl Progress for Bars {
+    fn phase(&self, text: &str) {
+        if io::stderr().is_terminal() {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            self.bar.enable_steady_tick(Duration::from_millis(120));
+            self.bar.set_style(Self::style(Unit::Steps, false));
+            self.bar.reset();
+            self.bar.set_message(text.to_owned());
+        } else {
+            say(text);
+        }
+    }
+
+    fn progress(&self, unit: Unit, done: u64, total: Option<u64>) {
+        self.bar.set_style(Self::style(unit, total.is_some()));
+        if let Some(total) = total {
+            self.bar.set_length(total.max(done));
+        }
+        self.bar.set_position(done);
+    }
+}
+
+impl Drop for Bars {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
 }
 
 /// Whether a person types and reads.
