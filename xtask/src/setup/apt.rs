@@ -2,8 +2,8 @@
 //!
 //! The trap: where qemu-utils was installed from backports, the QEMU of the release itself cannot be installed beside
 //! it (its qemu-system-common breaks any other version of qemu-utils), and only backports' QEMU can. Left alone, apt
-//! finds its own way out and removes qemu-utils. So nothing may be removed, every installation is simulated first,
-//! and `decide` reads what apt answered.
+//! finds its own way out and removes qemu-utils. The same holds for every library that came from backports, and its
+//! headers. So nothing may be removed, every installation is simulated first, and `decide` reads what apt answered.
 
 use super::sources::{self, Source};
 use crate::failure::{Failure, Outcome};
@@ -52,18 +52,18 @@ fn read_simulation(succeeded: bool, answer: &str) -> Simulation {
     }
 }
 
-fn decide(simulation: Simulation, lists_are_fresh: bool, qemu_is_from_backports: bool) -> Decision {
+fn decide(simulation: Simulation, lists_are_fresh: bool, backports_are_in_use: bool) -> Decision {
     match simulation {
         Simulation::Works => Decision::Install,
-        Simulation::Conflicts if qemu_is_from_backports => Decision::UseBackports,
+        Simulation::Conflicts if backports_are_in_use => Decision::UseBackports,
         _ if !lists_are_fresh => Decision::UpdateLists,
         _ => Decision::GiveUp,
     }
 }
 
-/// Debian marks what comes from backports in the version: `1:7.2+dfsg-7~bpo12+1`.
-fn is_from_backports(version: &str) -> bool {
-    version.contains("~bpo")
+/// Whether an installed package (`ii`) is of a version that Debian marks as from backports: `1:7.2+dfsg-7~bpo12+1`.
+fn name_backports(versions: &str) -> bool {
+    versions.lines().any(|line| line.starts_with("ii") && line.contains("~bpo"))
 }
 
 /// Installs packages, without a question and without what they merely recommend.
@@ -72,7 +72,7 @@ pub fn install(packages: &[&str]) -> Outcome {
     let mut lists_are_fresh = false;
     loop {
         let (simulation, answer) = simulate(packages)?;
-        match decide(simulation, lists_are_fresh, qemu_is_from_backports()) {
+        match decide(simulation, lists_are_fresh, backports_are_in_use()) {
             Decision::Install => match install_from(privilege, packages, None) {
                 // The lists may name a version that the mirror has replaced since.
                 Err(_) if !lists_are_fresh => {}
@@ -103,14 +103,14 @@ fn simulate(packages: &[&str]) -> Outcome<(Simulation, String)> {
     Ok((read_simulation(output.status.success(), &answer), answer))
 }
 
-fn qemu_is_from_backports() -> bool {
+fn backports_are_in_use() -> bool {
     let mut query = Command::new("dpkg-query");
-    query.args(["--show", "--showformat=${Version}", "qemu-utils"]);
-    shell::capture(&mut query).is_ok_and(|version| is_from_backports(&version))
+    query.args(["--show", "--showformat=${db:Status-Abbrev} ${Version}\n"]);
+    shell::capture(&mut query).is_ok_and(|versions| name_backports(&versions))
 }
 
 fn install_with_backports(privilege: Privilege, packages: &[&str]) -> Outcome {
-    eprintln!("  qemu-utils comes from backports here, so QEMU must come from there too");
+    eprintln!("  what is installed from backports here wants more from there");
     let os_release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let codename = sources::codename(&os_release).ok_or_else(|| {
         Failure::new("/etc/os-release names no VERSION_CODENAME, so the backports suite is unknown")
@@ -124,10 +124,24 @@ fn install_with_backports(privilege: Privilege, packages: &[&str]) -> Outcome {
         privilege.write(BACKPORTS_FILE, &file)?;
     }
     update_lists(privilege)?;
-    let (qemu, others): (Vec<_>, Vec<_>) =
-        packages.iter().copied().partition(|name| name.starts_with("qemu"));
-    install_from(privilege, &qemu, Some(&suite))?;
-    if others.is_empty() { Ok(()) } else { install_from(privilege, &others, None) }
+    let (plain, conflicting) = split(packages, |package| Ok(simulate(&[package])?.0))?;
+    install_from(privilege, &conflicting, Some(&suite))?;
+    install_from(privilege, &plain, None)
+}
+
+/// The packages that the release itself can give, and those that only backports can.
+fn split<'a>(
+    packages: &[&'a str],
+    simulate: impl Fn(&'a str) -> Outcome<Simulation>,
+) -> Outcome<(Vec<&'a str>, Vec<&'a str>)> {
+    let (mut plain, mut conflicting) = (Vec::new(), Vec::new());
+    for package in packages {
+        match simulate(package)? {
+            Simulation::Works => plain.push(*package),
+            Simulation::Unknown | Simulation::Conflicts => conflicting.push(*package),
+        }
+    }
+    Ok((plain, conflicting))
 }
 
 /// Every enabled source in apt's own files; a file that cannot be read offers nothing.
@@ -151,6 +165,9 @@ fn update_lists(privilege: Privilege) -> Outcome {
 }
 
 fn install_from(privilege: Privilege, packages: &[&str], suite: Option<&str>) -> Outcome {
+    if packages.is_empty() {
+        return Ok(());
+    }
     let mut command = privilege.apt_get();
     command.args(["install", "--yes"]).args(GENTLY);
     if let Some(suite) = suite {
@@ -239,7 +256,7 @@ E: Unable to correct problems, you have held broken packages.
         use Decision::*;
         use Simulation::*;
         let cases = [
-            // (simulation, lists are fresh, qemu-utils is from backports) -> decision
+            // (simulation, lists are fresh, backports are in use) -> decision
             ((Works, false, false), Install),
             ((Works, false, true), Install),
             ((Unknown, false, false), UpdateLists),
@@ -255,8 +272,22 @@ E: Unable to correct problems, you have held broken packages.
     }
 
     #[test]
-    fn versions_from_backports_are_recognised() {
-        assert!(is_from_backports("1:10.0.2+ds-2+deb13u1~bpo12+1"));
-        assert!(!is_from_backports("1:7.2+dfsg-7+deb12u18+b3"));
+    fn installed_packages_from_backports_are_recognised() {
+        assert!(name_backports("ii  2.36-9+deb12u14\nii  1:10.0.2+ds-2+deb13u1~bpo12+1\n"));
+        assert!(!name_backports("ii  1:7.2+dfsg-7+deb12u18+b3\n"));
+        assert!(
+            !name_backports("rc  1:10.0.2+ds-2+deb13u1~bpo12+1\n"),
+            "removed, only its configuration is left"
+        );
+    }
+
+    #[test]
+    fn only_what_conflicts_comes_from_backports() {
+        let simulate = |package: &str| {
+            Ok(if package == "libelf-dev" { Simulation::Conflicts } else { Simulation::Works })
+        };
+        let (plain, conflicting) =
+            split(&["make", "libelf-dev", "golang-go"], simulate).expect("nothing fails");
+        assert_eq!((plain, conflicting), (vec!["make", "golang-go"], vec!["libelf-dev"]));
     }
 }

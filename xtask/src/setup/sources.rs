@@ -84,7 +84,7 @@ pub fn offers(sources: &[Source], suite: &str) -> bool {
 pub fn backports_file(sources: &[Source], codename: &str) -> Option<String> {
     let main = sources.iter().find(|source| source.suites.iter().any(|suite| suite == codename))?;
     let mut file = format!(
-        "# Written by `cargo xtask setup`: QEMU must match the qemu-utils of this machine.\n\
+        "# Written by `cargo xtask setup`: new packages must match what came from backports before.\n\
          Types: deb\nURIs: {}\nSuites: {}\nComponents: main\n",
         main.uris.join(" "),
         backports_suite(codename)
