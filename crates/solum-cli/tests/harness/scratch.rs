@@ -1,0 +1,86 @@
+//! A directory of a test's own.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use tempfile::TempDir;
+
+use super::Solum;
+
+/// What stands for the scratch directory in arguments and in what is expected.
+pub const PLACEHOLDER: &str = "[SCRATCH]";
+
+/// A directory that is gone after the test, unless the test failed: then it is what the failure can be looked at in.
+pub struct Scratch {
+    directory: TempDir,
+}
+
+impl Scratch {
+    /// A new one, with an empty `tmp` in it for the commands under test.
+    pub fn new() -> Self {
+        let directory = tempfile::Builder::new().prefix("solum-test-").tempdir().unwrap();
+        fs::create_dir(directory.path().join("tmp")).unwrap();
+        Self { directory }
+    }
+
+    /// A path in it.
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Writes a file, and the directories on the way to it.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// Writes an executable file.
+    pub fn executable(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.file(name, content);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    /// Makes a directory.
+    pub fn directory(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    /// The names in one of its directories, in order.
+    pub fn names(&self, name: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path(name)).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// `solum` with these arguments, in which `[SCRATCH]` stands for this directory.
+    pub fn solum<A: AsRef<str>>(&self, arguments: &[A]) -> Solum<'_> {
+        Solum::new(self, arguments)
+    }
+
+    /// Puts the directory in the place of `[SCRATCH]`.
+    pub fn expand(&self, text: &str) -> String {
+        text.replace(PLACEHOLDER, &self.directory.path().to_string_lossy())
+    }
+
+    /// The reverse: what the command said, independent of where the test ran.
+    pub fn contract(&self, text: &str) -> String {
+        text.replace(&*self.directory.path().to_string_lossy(), PLACEHOLDER)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.directory.disable_cleanup(true);
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Whole machines, from the command line to the power-off. Each test boots at least one, in QEMU.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod examples;
+mod probe;
+mod status;
+
+use harness::{Scratch, Solum};
+
+/// Ends a machine that hangs, in seconds. No check depends on it.
+const TIMEOUT: &str = "300";
+
+/// `solum run` of a program with these options, then `--`, then its arguments.
+///
+/// The kernel is the one that `solum run` takes by itself, unless SOLUM_TEST_KERNEL names another.
+fn run<'a>(scratch: &'a Scratch, program: &str, options: &[&str], arguments: &[&str]) -> Solum<'a> {
+    let kernel = std::env::var("SOLUM_TEST_KERNEL").ok();
+    let mut words = vec!["run", program, "--timeout", TIMEOUT];
+    if let Some(kernel) = &kernel {
+        words.extend(["--kernel", kernel]);
+    }
+    words.extend(options);
+    words.push("--");
+    words.extend(arguments);
+    scratch.solum(&words)
+}
+
+/// A machine of the probe, which does this errand there.
+fn probe<'a>(scratch: &'a Scratch, options: &[&str], errand: &[&str]) -> Solum<'a> {
+    run(scratch, probe::path(), options, errand)
+}
