@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use solum_image::Compression;
 use solum_spec::description::{Network, StaticNetwork, Wait};
 use solum_spec::{Bundle, ByteSize, Publish, Share};
 
@@ -178,11 +179,33 @@ pub struct Take {
     /// Arguments of the program
     #[arg(last = true)]
     pub arguments: Vec<String>,
-    /// Adds the modules that this kernel needs; without it, only a kernel that has all built in can boot it
-    #[command(flatten)]
-    pub kernel: KernelChoice,
+    /// Adds the modules of this kernel (a provider or a kernel file); without it, only a kernel that has its
+    /// drivers built in can boot the image
+    #[arg(long, value_name = "PROVIDER|PATH", help_heading = "Kernel")]
+    pub kernel: Option<String>,
+    /// How the initramfs is compressed; `none` is for kernels without CONFIG_RD_ZSTD
+    #[arg(long, value_enum, default_value = "zstd")]
+    pub compress: Compress,
     #[command(flatten)]
     pub inside: Inside,
+}
+
+/// How an initramfs is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Compress {
+    /// Zstandard.
+    Zstd,
+    /// Not at all.
+    None,
+}
+
+impl From<Compress> for Compression {
+    fn from(compress: Compress) -> Self {
+        match compress {
+            Compress::Zstd => Self::Zstd,
+            Compress::None => Self::None,
+        }
+    }
 }
 
 /// `solum exec`

@@ -143,9 +143,9 @@ fn single_file(
     initramfs::single_file(inner.program.bytes, inner.modules, bundled)
 }
 
-/// Compresses an initramfs for the kernel that will boot it. One that is unknown reads it as it is.
-pub fn compress(archive: Vec<u8>, by: Option<Compression>) -> Result<Vec<u8>, Failure> {
-    compress::compress(archive, by.unwrap_or(Compression::None)).map_err(|error| {
+/// Compresses an initramfs.
+pub fn compress(archive: Vec<u8>, compression: Compression) -> Result<Vec<u8>, Failure> {
+    compress::compress(archive, compression).map_err(|error| {
         Failure::new(ExitCode::HostRefuses, format_args!("the image could not be compressed: {error}"))
     })
 }

@@ -1,4 +1,5 @@
-//! Where the init file comes from: beside `solum`, else the workspace it is run from, else `cargo install`.
+//! Where the init file comes from: beside `solum`, else the workspace it is run from or was built from (a clone, by
+//! `cargo install --path`), else `cargo install`.
 
 use std::env;
 use std::fs;
@@ -35,9 +36,9 @@ fn locate(cache: &Cache) -> Result<PathBuf, Failure> {
         return Ok(path);
     }
     let here = env::current_dir().ok();
-    if let Some(workspace) =
-        [solum.as_deref(), here.as_deref()].into_iter().flatten().find_map(workspace_above)
-    {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let places = [solum.as_deref(), here.as_deref(), Some(sources)];
+    if let Some(workspace) = places.into_iter().flatten().find_map(workspace_above) {
         return cargo::build_init(&workspace, &StaticTarget::best_for(&workspace, Architecture::HOST));
     }
     install(cache)

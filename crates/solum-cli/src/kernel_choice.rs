@@ -48,6 +48,11 @@ pub fn choose(choice: &KernelChoice, cache: &Cache) -> Result<Chosen, Failure> {
     resolve(&selection, &request, cache).map(Chosen)
 }
 
+/// The kernel that a word of the command line stands for.
+pub fn named(word: &str, cache: &Cache) -> Result<Chosen, Failure> {
+    resolve(&Selection::parse(word), &SourceRequest::default(), cache).map(Chosen)
+}
+
 /// Resolves a selection, showing what goes on.
 pub fn resolve(selection: &Selection, request: &SourceRequest, cache: &Cache) -> Result<Kernel, Failure> {
     let bars = Bars::new();

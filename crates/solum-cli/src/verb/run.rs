@@ -81,5 +81,5 @@ fn image(
     let modules = kernel.modules(&devices.kernel_modules())?;
     let init = if program.executable.is_machine { None } else { Some(init::find(cache)?) };
     let archive = assemble::initramfs(machine, &arguments.inside, Inner { program, init, modules })?;
-    assemble::compress(archive, Some(kernel.compression()))
+    assemble::compress(archive, kernel.compression())
 }

@@ -14,16 +14,12 @@ pub fn take(arguments: &Take) -> Result<(), Failure> {
     let program = program::find(&arguments.program)?;
     let draft = assemble::draft(&arguments.inside, &arguments.arguments, &program)?;
     let machine = draft.validate().map_err(|error| Failure::new(ExitCode::UnusableInput, &error))?;
-    let kernel = match &arguments.kernel.kernel {
-        Some(_) => Some(kernel_choice::choose(&arguments.kernel, &cache)?),
-        None => None,
-    };
-    let modules = match &kernel {
-        Some(kernel) => kernel.every_module()?,
+    let modules = match &arguments.kernel {
+        Some(word) => kernel_choice::named(word, &cache)?.every_module()?,
         None => Vec::new(),
     };
     let init = if program.executable.is_machine { None } else { Some(init::find(&cache)?) };
     let archive = assemble::initramfs(&machine, &arguments.inside, Inner { program, init, modules })?;
-    let compressed = assemble::compress(archive, kernel.as_ref().map(kernel_choice::Chosen::compression))?;
+    let compressed = assemble::compress(archive, arguments.compress.into())?;
     write_whole(&arguments.out_initramfs, &compressed)
 }
