@@ -1,1 +1,315 @@
+//! The whole way from a request to a cached kernel, with a tree of three files in the place of Linux.
 
+use std::cell::RefCell;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::download::tests::{Page, serve};
+use crate::image::tests::{bzimage, vmlinux};
+use crate::progress::Unit;
+
+/// Obeys every symbol but those it does not know, and "compiles" by copying files that lie in the tree.
+const MAKEFILE: &str = "\
+.PHONY: allnoconfig bzImage
+allnoconfig:
+\tgrep -v -e CONFIG_UNKNOWN $(KCONFIG_ALLCONFIG) > $(O)/.config
+bzImage:
+\t@echo '  CC      init/main.o'
+\ttest ! -e $(CURDIR)/broken || { echo 'init/main.c:1: error: broken'; exit 1; }
+\tmkdir -p $(O)/arch/x86/boot
+\tcp $(CURDIR)/bzImage $(O)/arch/x86/boot/bzImage
+\tcp $(CURDIR)/vmlinux.file $(O)/vmlinux
+";
+
+/// Programs that these tests must not depend on; each succeeds, `strip` copies.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("gcc", "echo gcc 12.2.0"),
+    ("ld", ""),
+    ("flex", ""),
+    ("bison", ""),
+    ("bc", ""),
+    ("zstd", ""),
+    ("xz", ""),
+    ("strip", "cp \"$3\" \"$2\""),
+];
+
+struct Bench {
+    directory: tempfile::TempDir,
+    host: Host,
+    cache: Cache,
+}
+
+#[derive(Default)]
+struct Recorder {
+    phases: RefCell<Vec<String>>,
+    steps: RefCell<u64>,
+}
+
+impl Progress for Recorder {
+    fn phase(&self, text: &str) {
+        self.phases.borrow_mut().push(text.to_owned());
+    }
+
+    fn progress(&self, unit: Unit, _done: u64, _total: Option<u64>) {
+        if unit == Unit::Steps {
+            *self.steps.borrow_mut() += 1;
+        }
+    }
+}
+
+impl Recorder {
+    fn compiled(&self) -> bool {
+        self.phases.borrow().iter().any(|phase| phase == "compiling the kernel")
+    }
+}
+
+fn bench() -> Bench {
+    let directory = tempfile::tempdir().unwrap();
+    let programs = directory.path().join("programs");
+    files::create_directory(&programs).unwrap();
+    for (name, script) in PROGRAMS {
+        program(&programs.join(name), script);
+    }
+    let tree = directory.path().join("tree");
+    files::create_directory(&tree).unwrap();
+    fs::write(tree.join("Makefile"), MAKEFILE).unwrap();
+    fs::write(tree.join("Kconfig"), "").unwrap();
+    fs::write(tree.join("bzImage"), bzimage("6.12.117-solum", b"kernel")).unwrap();
+    fs::write(tree.join("vmlinux.file"), vmlinux("6.12.117-solum")).unwrap();
+    let mut path = programs.into_os_string();
+    path.push(":/usr/bin:/bin");
+    let host = Host { root: directory.path().to_owned(), path, ..Host::current() };
+    let cache = Cache::new(&directory.path().join("cache"));
+    Bench { directory, host, cache }
+}
+
+fn program(path: &std::path::Path, script: &str) {
+    fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+impl Bench {
+    fn request(&self) -> SourceRequest {
+        SourceRequest { tree: Some(self.directory.path().join("tree")), ..SourceRequest::default() }
+    }
+
+    fn fragment(&self, text: &str) -> PathBuf {
+        let path = self.directory.path().join("user.config");
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn build(&self, request: &SourceRequest) -> (Result<Kernel, Error>, Recorder) {
+        let recorder = Recorder::default();
+        let result = Kernel::from_source(&self.host, &self.cache, request, &recorder);
+        (result, recorder)
+    }
+
+    /// Puts a release into `mirror/`, as the publisher lays it out, and gives archive and list of checksums.
+    fn release(&self, version: &str) -> (Vec<u8>, Vec<u8>) {
+        let archive = self.directory.path().join("archive.tar");
+        let packed = std::process::Command::new("tar")
+            .args(["--create", "--transform=s,^tree,linux,", "--directory"])
+            .arg(self.directory.path())
+            .arg("--file")
+            .arg(&archive)
+            .arg("tree")
+            .status();
+        assert!(packed.unwrap().success());
+        let bytes = fs::read(&archive).unwrap();
+        let list = format!("{}  linux-{version}.tar.xz\n", files::sha256(&bytes));
+        (bytes, list.into_bytes())
+    }
+}
+
+#[test]
+fn a_kernel_is_built_once_for_the_same_inputs() {
+    let bench = bench();
+    let (first, recorder) = bench.build(&bench.request());
+    let first = first.unwrap();
+    assert!(recorder.compiled());
+    assert_eq!(*recorder.steps.borrow(), 1);
+    assert_eq!((first.provider, first.version.as_str()), (Provider::Source, "6.12.117-solum"));
+    assert!(first.vmlinux.is_some());
+    assert_eq!(first.has("CONFIG_9P_FS").unwrap(), Some(true));
+    let (second, recorder) = bench.build(&bench.request());
+    assert_eq!(second.unwrap(), first);
+    assert!(!recorder.compiled());
+    assert_eq!(Kernel::newest_built(&bench.cache).unwrap(), Some(first));
+}
+
+#[test]
+fn any_other_input_gives_another_kernel() {
+    let bench = bench();
+    let first = bench.build(&bench.request()).0.unwrap();
+    let mut request = bench.request();
+    request.fragments = vec![bench.fragment("CONFIG_BTRFS_FS=y\n")];
+    let by_fragment = bench.build(&request).0.unwrap();
+    program(&bench.directory.path().join("programs/gcc"), "echo gcc 13.1.0");
+    let by_compiler = bench.build(&bench.request()).0.unwrap();
+    fs::write(bench.directory.path().join("tree/main.c"), "changed").unwrap();
+    let by_tree = bench.build(&bench.request()).0.unwrap();
+    let mut hashes = vec![first.hash, by_fragment.hash, by_compiler.hash, by_tree.hash];
+    hashes.sort();
+    hashes.dedup();
+    assert_eq!(hashes.len(), 4);
+    assert_eq!(bench.cache.list().unwrap().len(), 4);
+}
+
+#[test]
+fn every_symbol_that_was_dropped_is_named_and_nothing_is_kept() {
+    let bench = bench();
+    let mut request = bench.request();
+    request.fragments =
+        vec![bench.fragment("CONFIG_UNKNOWN_A=y\nCONFIG_UNKNOWN_B=3\n# CONFIG_UNKNOWN_C is not set\n")];
+    let (result, recorder) = bench.build(&request);
+    let text = result.unwrap_err().to_string();
+    assert!(text.contains("CONFIG_UNKNOWN_A=y") && text.contains("CONFIG_UNKNOWN_B=3"), "{text}");
+    assert!(!text.contains("CONFIG_UNKNOWN_C"), "what is absent is off: {text}");
+    assert!(!recorder.compiled());
+    assert!(bench.cache.list().unwrap().is_empty());
+}
+
+#[test]
+fn a_compiler_error_is_shown_and_nothing_is_kept() {
+    let bench = bench();
+    fs::write(bench.directory.path().join("tree/broken"), "").unwrap();
+    let error = bench.build(&bench.request()).0.unwrap_err();
+    assert!(error.to_string().contains("init/main.c:1: error: broken"), "{error}");
+    assert!(bench.cache.list().unwrap().is_empty());
+    let staging = bench.cache.root().join("kernels/.staging");
+    assert_eq!(fs::read_dir(staging).unwrap().count(), 0);
+}
+
+#[test]
+fn all_missing_tools_are_named_at_once_with_their_packages() {
+    let mut bench = bench();
+    let programs = bench.directory.path().join("programs");
+    fs::remove_file(programs.join("flex")).unwrap();
+    fs::remove_file(programs.join("zstd")).unwrap();
+    program(&programs.join("make"), "");
+    program(&programs.join("tar"), "");
+    program(&programs.join("gcc"), "case \"$*\" in *gelf.h*) /bin/false;; esac");
+    bench.host.path = programs.into_os_string();
+    let error = bench.build(&bench.request()).0.unwrap_err();
+    assert_eq!(error.to_string(), "building a kernel needs tools that are not installed: flex, zstd, gelf.h");
+    assert!(
+        error.hint().unwrap().ends_with("apt-get install -y --no-install-recommends flex libelf-dev zstd")
+    );
+}
+
+#[test]
+fn a_fragment_is_read_with_care() {
+    let bench = bench();
+    let table = [
+        ("CONFIG_NET=y\nCONFIG_BTRFS_FS=m\n", "line 2: CONFIG_BTRFS_FS=m asks for a module"),
+        ("\nnonsense\n", "line 2: `nonsense` assigns nothing"),
+    ];
+    for (text, message) in table {
+        let mut request = bench.request();
+        request.fragments = vec![bench.fragment(text)];
+        let error = bench.build(&request).0.unwrap_err();
+        assert!(error.to_string().contains(message), "{error}");
+    }
+    let mut request = bench.request();
+    request.fragments = vec![bench.directory.path().join("gone.config")];
+    assert!(matches!(bench.build(&request).0, Err(Error::Io { .. })));
+}
+
+#[test]
+fn a_release_is_fetched_checked_and_built_and_found_again_without_the_mirror() {
+    let bench = bench();
+    let (archive, list) = bench.release("6.12.117");
+    let (base, asked) = serve(&[
+        ("/v6.x/sha256sums.asc", Page::Whole(list)),
+        ("/v6.x/linux-6.12.117.tar.xz", Page::Whole(archive)),
+    ]);
+    let request = SourceRequest {
+        version: Some("6.12.117".into()),
+        mirror: Some(Mirror::parse(&base)),
+        ..SourceRequest::default()
+    };
+    let kernel = bench.build(&request).0.unwrap();
+    assert_eq!(asked.lock().unwrap().len(), 2);
+    assert_eq!(bench.build(&request).0.unwrap(), kernel);
+    assert_eq!(asked.lock().unwrap().len(), 2);
+    let name = &bench.cache.list().unwrap()[0].name;
+    assert!(name.starts_with("source-vm-6.12.117-"), "{name}");
+}
+
+#[test]
+fn a_damaged_cached_download_is_fetched_again() {
+    let bench = bench();
+    let (archive, list) = bench.release("6.12.117");
+    let (base, asked) = serve(&[
+        ("/v6.x/sha256sums.asc", Page::Whole(list)),
+        ("/v6.x/linux-6.12.117.tar.xz", Page::Whole(archive.clone())),
+    ]);
+    let cached = bench.cache.downloads().join("linux-6.12.117.tar.xz");
+    files::create_directory(&bench.cache.downloads()).unwrap();
+    fs::write(&cached, &archive[..archive.len() / 2]).unwrap();
+    let request = SourceRequest {
+        version: Some("6.12.117".into()),
+        mirror: Some(Mirror::parse(&base)),
+        ..SourceRequest::default()
+    };
+    let (result, recorder) = bench.build(&request);
+    result.unwrap();
+    assert!(recorder.phases.borrow().iter().any(|phase| phase.contains("damaged; fetching")));
+    assert_eq!(asked.lock().unwrap().len(), 2);
+    assert_eq!(fs::read(&cached).unwrap(), archive);
+}
+
+#[test]
+fn a_mirror_that_fails_is_a_sentence_and_leaves_nothing() {
+    let (archive, list) = bench().release("6.12.117");
+    let sums = || ("/v6.x/sha256sums.asc", Page::Whole(list.clone()));
+    let file = "/v6.x/linux-6.12.117.tar.xz";
+    let mut other = archive.clone();
+    other[600] ^= 1;
+    let table = [
+        (vec![], "sha256sums.asc: the server has no such file (404 Not Found)"),
+        (vec![sums()], "linux-6.12.117.tar.xz: the server has no such file (404 Not Found)"),
+        (vec![sums(), (file, Page::Half(archive.clone()))], "bytes arrived"),
+        (vec![sums(), (file, Page::Whole(other))], "is damaged or forged"),
+        (
+            vec![("/v6.x/sha256sums.asc", Page::Whole(b"none".to_vec()))],
+            "states no checksum for linux-6.12.117.tar.xz",
+        ),
+    ];
+    for (pages, message) in table {
+        let bench = bench();
+        let (base, _) = serve(&pages);
+        let request = SourceRequest {
+            version: Some("6.12.117".into()),
+            mirror: Some(Mirror::parse(&base)),
+            ..SourceRequest::default()
+        };
+        let error = bench.build(&request).0.unwrap_err();
+        assert!(error.to_string().contains(message), "`{error}` should have contained `{message}`");
+        assert!(error.hint().is_some());
+        assert!(bench.cache.list().unwrap().is_empty());
+        assert!(!bench.cache.downloads().join("linux-6.12.117.tar.xz").exists());
+    }
+}
+
+#[test]
+fn the_profile_is_well_formed_and_asks_for_no_module() {
+    let configuration = Profile::Vm.configuration().unwrap();
+    assert_eq!(configuration.first_module(), None);
+    for symbol in
+        ["CONFIG_PVH", "CONFIG_VIRTIO_CONSOLE", "CONFIG_9P_FS", "CONFIG_I6300ESB_WDT", "CONFIG_IO_URING"]
+    {
+        assert_eq!(configuration.get(symbol), Some("y"), "{symbol}");
+    }
+}
+
+#[test]
+fn names_and_values_of_inputs_do_not_run_together() {
+    let inputs = |pairs: &[(&str, &str)]| {
+        hash_of(&pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    };
+    assert_ne!(inputs(&[("a", "b1:cd")]), inputs(&[("a", "b"), ("c", "d")]));
+    assert_ne!(inputs(&[("ab", "c")]), inputs(&[("a", "bc")]));
+}
