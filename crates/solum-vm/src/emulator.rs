@@ -8,8 +8,9 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::io::{Errno, FdFlags};
-use rustix::process::{Pid, Signal};
+use rustix::process::Pid;
 
+use crate::child;
 use crate::error::VmError;
 use crate::machine::{Console, Machine};
 use crate::qemu::{self, Channels, Sockets};
@@ -248,11 +249,7 @@ fn spawn(machine: &Machine, command: &[std::ffi::OsString], pairs: Pairs) -> Res
 
 /// In the child: dies with its parent, and keeps its ends of the sockets through exec.
 fn prepare_child(keep: &[i32], parent: Pid) -> io::Result<()> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    // The parent may have died before that call, and then nobody would send the signal.
-    if rustix::process::getppid() != Some(parent) {
-        return Err(io::ErrorKind::BrokenPipe.into());
-    }
+    child::die_with(parent)?;
     for &number in keep {
         // SAFETY: the parent holds these descriptors open until after the fork, so the child has them too.
         let descriptor = unsafe { BorrowedFd::borrow_raw(number) };

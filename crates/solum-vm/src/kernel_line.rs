@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use crate::accelerator::Accelerator;
 use crate::machine::{Machine, MachineType};
+use crate::qemu;
 
 /// `COMMAND_LINE_SIZE` of x86 (arch/x86/include/asm/setup.h), less its terminating zero byte.
 const LENGTH_MAX: usize = 2047;
@@ -68,7 +70,7 @@ impl LineError {
 
 /// The command line of `machine`: Solum's words, the user's words, variables, then `--` and arguments.
 pub(crate) fn compose(machine: &Machine) -> Result<String, LineError> {
-    let mut words: Vec<String> = base_words(machine).into_iter().map(str::to_owned).collect();
+    let mut words: Vec<String> = base_words(machine);
     words.extend(machine.command_line.iter().cloned());
     check_count("environment variables", machine.init_environment.len())?;
     check_count("arguments", machine.init_arguments.len())?;
@@ -91,16 +93,33 @@ pub(crate) fn compose(machine: &Machine) -> Result<String, LineError> {
     }
 }
 
-fn base_words(machine: &Machine) -> Vec<&'static str> {
+fn base_words(machine: &Machine) -> Vec<String> {
     let mut words = vec!["rdinit=/init", "console=ttyS0", "8250.nr_uarts=1"];
     // Level 4 shows errors and worse. A quiet console costs nothing; what it kept back, `panic_print` replays.
     words.extend(if machine.verbose_kernel { vec!["loglevel=7"] } else { vec!["quiet", "loglevel=4"] });
     // A panic restarts the machine at once (-1), and QEMU ends instead of restarting (-no-reboot).
-    words.extend(["panic=-1", "panic_print=0x20", "reboot=t"]);
-    words.extend(match machine.machine_type {
-        MachineType::Q35 => ["i8042.noaux", "i8042.nokbd", "solum.end=poweroff"],
-        MachineType::Microvm => ["i8042.noaux", "i8042.nokbd", "solum.end=reboot"],
-    });
+    words.extend(["panic=-1", "panic_print=0x20", "reboot=t", "i8042.noaux", "i8042.nokbd"]);
+    let mut words: Vec<String> = words.into_iter().map(str::to_owned).collect();
+    if machine.machine_type == MachineType::Microvm {
+        words.extend(microvm_words(machine));
+    }
+    words
+}
+
+/// Without ACPI a reset is the only way to end (PID 1 reads `solum.end`), and devices are named here. QEMU could
+/// add the names itself, but puts them last, where they would be arguments of `/init`.
+fn microvm_words(machine: &Machine) -> Vec<String> {
+    let mut words = vec!["solum.end=reboot".to_owned()];
+    for slot in 0..qemu::MICROVM_SLOTS {
+        let address = qemu::MICROVM_SLOT_ADDRESS + u64::from(slot) * qemu::MICROVM_SLOT_BYTES;
+        let interrupt = qemu::MICROVM_FIRST_INTERRUPT + slot;
+        words.push(format!("virtio_mmio.device={}@{address:#x}:{interrupt}", qemu::MICROVM_SLOT_BYTES));
+    }
+    if machine.cpus == 1 && machine.accelerator == Accelerator::Tcg {
+        // Emulated, the local APIC's timer is calibrated by 100 ms of busy waiting (arch/x86/kernel/apic/apic.c,
+        // `LAPIC_CAL_LOOPS`); a single processor does without.
+        words.push("nolapic".to_owned());
+    }
     words
 }
 

@@ -46,10 +46,6 @@ impl KernelLog {
         self.lines.push_back(line);
     }
 
-    pub(crate) fn lines(&self) -> impl Iterator<Item = &str> {
-        self.lines.iter().map(String::as_str)
-    }
-
     pub(crate) fn into_lines(self) -> Vec<String> {
         self.lines.into()
     }

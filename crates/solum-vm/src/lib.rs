@@ -8,6 +8,7 @@
 //! end of a run is a [`Report`].
 
 pub mod accelerator;
+mod child;
 mod drain;
 mod emulator;
 mod error;

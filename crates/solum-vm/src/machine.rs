@@ -6,6 +6,7 @@ use solum_spec::{ByteSize, Publish, Share};
 
 use crate::accelerator::Accelerator;
 use crate::kernel_line::{self, LineError};
+use crate::qemu;
 
 /// A virtual machine, described completely; nothing else influences its command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,23 @@ pub enum MachineType {
     Q35,
     /// No PCI, no ACPI: virtio over MMIO, announced on the kernel's command line.
     Microvm,
+}
+
+impl MachineType {
+    /// The fastest machine type that a kernel with this configuration (the text of its `.config`) boots on as
+    /// `machine`; without a configuration, the one that every kernel boots on.
+    pub fn fastest(kernel_config: Option<&str>, machine: &Machine) -> Self {
+        let has = |symbol: &str| {
+            kernel_config.is_some_and(|text| text.lines().any(|line| line.strip_suffix("=y") == Some(symbol)))
+        };
+        // Built in, not a module: only the kernel itself reads device names from its command line.
+        let finds_devices = has("CONFIG_VIRTIO_MMIO") && has("CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES");
+        // Without ACPI the Intel MP tables are where other processors are found.
+        let finds_cpus = machine.cpus == 1 || has("CONFIG_X86_MPPARSE");
+        let devices = 2 + usize::from(machine.network) + machine.shares.len();
+        let room = devices <= usize::from(qemu::MICROVM_SLOTS);
+        if finds_devices && finds_cpus && room { Self::Microvm } else { Self::Q35 }
+    }
 }
 
 /// What the program's standard streams are in the machine.
@@ -124,6 +142,29 @@ impl Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_fastest_type_is_one_that_works() {
+        const MMIO: &str = "CONFIG_VIRTIO_MMIO=y\nCONFIG_VIRTIO_MMIO_CMDLINE_DEVICES=y\n";
+        let many = format!("{MMIO}CONFIG_X86_MPPARSE=y\n");
+        let module = MMIO.replace("MMIO=y", "MMIO=m");
+        let off = "CONFIG_VIRTIO_MMIO=y\n# CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES is not set\n";
+        for (config, cpus, shares, expected) in [
+            (None, 1, 0, MachineType::Q35),
+            (Some(MMIO), 1, 0, MachineType::Microvm),
+            (Some(MMIO), 2, 0, MachineType::Q35),
+            (Some(&*many), 2, 0, MachineType::Microvm),
+            (Some(&*module), 1, 0, MachineType::Q35),
+            (Some(off), 1, 0, MachineType::Q35),
+            (Some(MMIO), 1, 6, MachineType::Microvm),
+            (Some(MMIO), 1, 7, MachineType::Q35),
+        ] {
+            let share = ("share".to_owned(), ".:/src".parse().unwrap());
+            let machine = Machine { cpus, shares: vec![share; shares], ..Machine::new("m", "k", "i") };
+            let found = MachineType::fastest(config, &machine);
+            assert_eq!(found, expected, "{config:?}, {cpus} CPUs, {shares} shares");
+        }
+    }
 
     #[test]
     fn modules_follow_the_devices() {

@@ -10,6 +10,15 @@ use crate::accelerator::Accelerator;
 use crate::kernel_line::LineError;
 use crate::machine::{Console, Machine, MachineType};
 
+/// Virtio devices a microvm without ACPI has room for (hw/i386/microvm.c, `microvm_devices_init`).
+pub(crate) const MICROVM_SLOTS: u8 = 8;
+/// Where the first of them is.
+pub(crate) const MICROVM_SLOT_ADDRESS: u64 = 0xfeb0_0000;
+/// How much of the address space each takes.
+pub(crate) const MICROVM_SLOT_BYTES: u64 = 512;
+/// The interrupt of the first; each has one of its own.
+pub(crate) const MICROVM_FIRST_INTERRUPT: u8 = 5;
+
 /// How the machine's channels reach the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Channels {
@@ -78,8 +87,8 @@ impl Command {
         self.option(
             "-machine",
             match self.bus {
-                MachineType::Q35 => "q35,usb=off,vmport=off",
-                MachineType::Microvm => "microvm,acpi=off,rtc=on,pit=on,pic=on",
+                MachineType::Q35 => "q35,smm=off,sata=off,vmport=off",
+                MachineType::Microvm => "microvm,acpi=off,rtc=on,auto-kernel-cmdline=off",
             },
         );
         let (accelerator, cpu) = match machine.accelerator {

@@ -12,6 +12,8 @@ pub(crate) enum Message {
     Reply,
     /// The guest's kernel says that it panicked (pvpanic).
     GuestPanicked,
+    /// The machine is off (`SHUTDOWN`), and QEMU is about to end.
+    Off,
     /// Anything else.
     Other,
 }
@@ -49,6 +51,7 @@ fn parse(line: &[u8]) -> Message {
     }
     match object.get("event").and_then(Value::as_str) {
         Some("GUEST_PANICKED") => Message::GuestPanicked,
+        Some("SHUTDOWN") => Message::Off,
         _ => Message::Other,
     }
 }
@@ -66,6 +69,8 @@ mod tests {
             "\r\n",
             r#"{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "GUEST_PANICKED", "data": {}}"#,
             "\r\n",
+            r#"{"timestamp": {}, "event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}}"#,
+            "\r\n",
             r#"{"error": {"class": "CommandNotFound", "desc": "The command x has not been found"}}"#,
             "\r\nno json\r\n",
         );
@@ -73,8 +78,8 @@ mod tests {
             let mut reader = Reader::default();
             let seen: Vec<Message> =
                 session.as_bytes().chunks(chunk).flat_map(|bytes| reader.push(bytes)).collect();
-            use Message::{GuestPanicked, Other, Reply};
-            assert_eq!(seen, [Other, Reply, GuestPanicked, Reply, Other], "in chunks of {chunk}");
+            use Message::{GuestPanicked, Off, Other, Reply};
+            assert_eq!(seen, [Other, Reply, GuestPanicked, Off, Reply, Other], "in chunks of {chunk}");
         }
     }
 

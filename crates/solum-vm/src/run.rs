@@ -238,6 +238,7 @@ impl Session<'_> {
             match message {
                 qmp::Message::Reply => self.round_is_over(),
                 qmp::Message::GuestPanicked => self.happened(Event::Panicked),
+                qmp::Message::Off => self.happened(Event::PoweredOff),
                 qmp::Message::Other => {}
             }
         }

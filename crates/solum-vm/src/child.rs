@@ -1,0 +1,16 @@
+//! Processes that must not outlive their parent.
+
+use std::io;
+
+use rustix::process::{Pid, Signal};
+
+/// To be called in a child before exec: the kernel kills it when the thread that started it ends
+/// (`PR_SET_PDEATHSIG`). Makes two system calls and allocates nothing.
+pub(crate) fn die_with(parent: Pid) -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    // The parent may have died before that call, and then nobody would send the signal.
+    if rustix::process::getppid() != Some(parent) {
+        return Err(io::Error::from_raw_os_error(rustix::io::Errno::SRCH.raw_os_error()));
+    }
+    Ok(())
+}
