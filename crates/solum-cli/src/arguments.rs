@@ -130,6 +130,9 @@ pub struct Around {
     /// Prints the QEMU command instead of running it
     #[arg(long, help_heading = "Machine")]
     pub dry_run: bool,
+    /// Prints the QEMU command as a JSON array of its words
+    #[arg(long, requires = "dry_run", help_heading = "Machine")]
+    pub json: bool,
     /// Shows the kernel's messages and says what Solum decides
     #[arg(long, short)]
     pub verbose: bool,

@@ -13,6 +13,7 @@ use crate::arguments::{self, Around, MachineKind, Run};
 use crate::assemble;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
+use crate::output::print_json;
 use crate::program::Found;
 use crate::terminal::{self, say};
 
@@ -62,7 +63,7 @@ impl Launch<'_> {
     pub fn boot(&self) -> Result<u8, Failure> {
         let machine = self.machine();
         if self.around.dry_run {
-            return print_command(&machine);
+            return print_command(&machine, self.around.json);
         }
         let interactive = terminal::is_interactive();
         let mut machine = machine;
@@ -111,10 +112,14 @@ impl Launch<'_> {
     }
 }
 
-fn print_command(machine: &solum_vm::Machine) -> Result<u8, Failure> {
+fn print_command(machine: &solum_vm::Machine, json: bool) -> Result<u8, Failure> {
     let words = solum_vm::qemu::command(machine, &solum_vm::qemu::Channels::ByHand)
         .map_err(|error| failed_to_run(VmError::Line(error)))?;
-    println!("{}", solum_vm::shell::quote(&words));
+    if json {
+        print_json(&words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>());
+    } else {
+        println!("{}", solum_vm::shell::quote(&words));
+    }
     Ok(0)
 }
 
