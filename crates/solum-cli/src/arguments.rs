@@ -29,7 +29,7 @@ pub enum Verb {
     /// Runs a program as the whole user space of a machine
     Run(Box<Run>),
     /// Writes the initramfs of a program's machine
-    Take(Take),
+    Take(Box<Take>),
     /// Boots a kernel with an initramfs
     Exec(Box<Exec>),
     /// Builds, lists, shows and removes kernels

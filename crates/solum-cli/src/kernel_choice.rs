@@ -83,6 +83,11 @@ impl Chosen {
         format!("Linux {} ({})", self.0.version, self.0.provider)
     }
 
+    /// Its configuration, where that is known.
+    pub fn config(&self) -> Option<String> {
+        self.0.config.as_deref().and_then(|path| std::fs::read_to_string(path).ok())
+    }
+
     /// These modules and what they need, in the order of loading. What the kernel does not have at all is left
     /// out: the machine will say which device it misses.
     pub fn modules(&self, names: &[&str]) -> Result<Vec<Module>, Failure> {

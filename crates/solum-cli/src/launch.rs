@@ -7,13 +7,13 @@ use std::time::Duration;
 use solum_spec::control::{FromMachine, Outcome};
 use solum_spec::{Machine, Share};
 use solum_vm::accelerator::{self, Requested};
-use solum_vm::{Accelerator, Console, End, Limits, MachineType, Notice, Report, Streams, VmError};
+use solum_vm::{Accelerator, Console, End, Limits, MachineType, Notice, Report, Streams, VmError, host};
 
 use crate::arguments::{self, Around, MachineKind, Run};
 use crate::assemble;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
-use crate::output::print_json;
+use crate::output::{print_json, print_line};
 use crate::program::Found;
 use crate::terminal::{self, say};
 
@@ -25,6 +25,8 @@ pub struct Launch<'a> {
     pub kernel: PathBuf,
     /// The initramfs file.
     pub initramfs: PathBuf,
+    /// The kernel's configuration, where it is known.
+    pub kernel_config: Option<String>,
     /// What the user wants of the virtual machine.
     pub around: &'a Around,
     /// Directories it sees.
@@ -36,21 +38,23 @@ pub struct Launch<'a> {
 }
 
 /// The machine's devices, as far as they decide which kernel modules it needs.
-pub fn devices(around: &Around, shares: &[Share], network: bool) -> solum_vm::Machine {
+pub fn devices(
+    around: &Around,
+    shares: &[Share],
+    network: bool,
+    kernel_config: Option<&str>,
+) -> solum_vm::Machine {
     let mut machine = solum_vm::Machine::new("", "", "");
-    machine.machine_type = machine_type(around.machine);
+    machine.cpus = around.cpus;
     machine.network = network;
     machine.shares =
         shares.iter().enumerate().map(|(index, share)| (assemble::share_tag(index), share.clone())).collect();
-    machine
-}
-
-fn machine_type(kind: MachineKind) -> MachineType {
-    match kind {
-        MachineKind::Auto => MachineType::default(),
+    machine.machine_type = match around.machine {
+        MachineKind::Auto => MachineType::fastest(kernel_config, &machine),
         MachineKind::Q35 => MachineType::Q35,
         MachineKind::Microvm => MachineType::Microvm,
-    }
+    };
+    machine
 }
 
 /// A name for messages, out of a file's.
@@ -70,11 +74,9 @@ impl Launch<'_> {
         machine.console = if interactive { Console::Terminal } else { Console::Streams };
         let (handle, requests) = solum_vm::requests().map_err(host_refuses)?;
         terminal::obey_signals(handle).map_err(host_refuses)?;
-        let limits = Limits {
-            timeout: self.around.timeout.map(|seconds| Duration::from_secs(seconds.into())),
-            stop: Duration::from_secs(u64::from(self.grace_seconds) + 10),
-            ..Limits::default()
-        };
+        // The machine needs a moment more than its program to be gone.
+        let stop = Duration::from_secs(u64::from(self.grace_seconds) + 10);
+        let limits = limits(self.around, stop);
         let spinner = terminal::spinner(format!("booting {}", self.name));
         let verbose = self.around.verbose;
         let mut observer = |notice: Notice<'_>| {
@@ -98,13 +100,12 @@ impl Launch<'_> {
         if self.around.verbose {
             say(&format!("accelerator: {}", choice.reason));
         }
-        let mut machine = devices(self.around, self.shares, self.network);
+        let mut machine = devices(self.around, self.shares, self.network, self.kernel_config.as_deref());
         machine.name.clone_from(&self.name);
         machine.kernel.clone_from(&self.kernel);
         machine.initramfs.clone_from(&self.initramfs);
         machine.command_line.clone_from(&self.around.append);
         machine.memory = self.around.memory;
-        machine.cpus = self.around.cpus;
         machine.publish.clone_from(&self.around.publish);
         machine.accelerator = choice.accelerator;
         machine.verbose_kernel = self.around.verbose;
@@ -118,15 +119,33 @@ fn print_command(machine: &solum_vm::Machine, json: bool) -> Result<u8, Failure>
     if json {
         print_json(&words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>());
     } else {
-        println!("{}", solum_vm::shell::quote(&words));
+        print_line(&solum_vm::shell::quote(&words));
     }
     Ok(0)
 }
 
 /// Runs the program as a process of this host, with the arguments and environment it would have in its machine.
 pub fn on_host(program: &Found, machine: &Machine, arguments: &Run) -> Result<u8, Failure> {
-    let _ = (program, machine, arguments);
-    Err(Failure::new(ExitCode::HostRefuses, "the place host is not there yet"))
+    let inside = &arguments.inside;
+    let bundles = [inside.files.as_slice(), inside.directories.as_slice()].concat();
+    for note in host::notes(&machine.publish, &machine.shares, &bundles) {
+        say(&format!("note: {note}"));
+    }
+    let process = host::Process {
+        program: program.path.clone(),
+        arguments: machine.arguments.clone(),
+        environment: machine.environment.clone(),
+    };
+    let (handle, requests) = solum_vm::requests().map_err(host_refuses)?;
+    terminal::obey_signals(handle).map_err(host_refuses)?;
+    let limits = limits(&arguments.around, Duration::from_secs(inside.grace.into()));
+    let report = host::run(&process, limits, requests).map_err(failed_to_run)?;
+    conclude(report, arguments.around.verbose)
+}
+
+fn limits(around: &Around, stop: Duration) -> Limits {
+    let timeout = around.timeout.map(|seconds| Duration::from_secs(seconds.into()));
+    Limits { timeout, stop, ..Limits::default() }
 }
 
 fn streams() -> Streams {

@@ -1,5 +1,8 @@
 //! The `solum` command: one file a verb, in `verb/`.
 
+// A closed pipe must not become a backtrace: `output::print` is what replaces the macros.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod arguments;
 mod assemble;
 mod bundle;

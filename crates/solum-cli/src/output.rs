@@ -6,10 +6,20 @@ use std::path::Path;
 
 use crate::failure::Failure;
 
+/// Prints to standard output. A reader that went away, like `head`, has read what it wanted.
+pub fn print(text: &str) {
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Prints a line to standard output; see [`print`].
+pub fn print_line(text: &str) {
+    print(&format!("{text}\n"));
+}
+
 /// Prints a value as JSON, on standard output.
 pub fn print_json<T: serde::Serialize>(value: &T) {
     // The values are plain structures with string keys, which have no way not to be JSON.
-    println!("{}", serde_json::to_string_pretty(value).unwrap_or_default());
+    print_line(&serde_json::to_string_pretty(value).unwrap_or_default());
 }
 
 /// Writes a file beside its place, flushes it, and moves it there: afterwards it is there whole, or not at all.

@@ -3,8 +3,11 @@
 use clap::CommandFactory;
 
 use crate::arguments::Arguments;
+use crate::output::print;
 
 /// Prints the completions for a shell.
 pub fn completions(shell: clap_complete::Shell) {
-    clap_complete::generate(shell, &mut Arguments::command(), "solum", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "solum", &mut script);
+    print(&String::from_utf8_lossy(&script));
 }

@@ -15,7 +15,7 @@ use crate::cache::Cache;
 use crate::cargo::StaticTarget;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
-use crate::output::print_json;
+use crate::output::{print_json, print_line};
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
@@ -61,9 +61,9 @@ fn print(finding: &Finding) {
         State::Optional => "optional",
         State::Missing => "MISSING ",
     };
-    println!("{mark}  {:<14} {}", finding.what, finding.detail);
+    print_line(&format!("{mark}  {:<14} {}", finding.what, finding.detail));
     if let Some(remedy) = &finding.remedy {
-        println!("          {:<14} {remedy}", "→");
+        print_line(&format!("          {:<14} {remedy}", "→"));
     }
 }
 

@@ -10,6 +10,7 @@ pub fn exec(arguments: &Exec) -> Result<u8, Failure> {
         name: launch::file_stem(&arguments.initramfs),
         kernel: arguments.kernel.clone(),
         initramfs: arguments.initramfs.clone(),
+        kernel_config: None,
         around: &arguments.around,
         shares: &[],
         network: true,

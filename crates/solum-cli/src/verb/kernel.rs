@@ -12,7 +12,7 @@ use crate::cache::Cache;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::kernel_choice::{failed, resolve};
-use crate::output::{print_json, write_whole};
+use crate::output::{print_json, print_line, write_whole};
 use crate::terminal::say;
 
 /// Carries out one of the kernel verbs.
@@ -47,7 +47,7 @@ fn build(arguments: &KernelBuild, cache: &Cache) -> Result<(), Failure> {
     if arguments.json {
         print_json(&Built::from(&built));
     } else {
-        println!("{}", arguments.out.as_deref().unwrap_or(&built.image).display());
+        print_line(&format!("{}", arguments.out.as_deref().unwrap_or(&built.image).display()));
     }
     Ok(())
 }
@@ -110,7 +110,7 @@ fn list(kernels: &Kernels, json: bool) -> Result<(), Failure> {
     let width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or_default();
     for entry in &entries {
         let state = if entry.kernel().is_ok() { "" } else { "  damaged" };
-        println!("{:width$}  {:>9}{state}", entry.name, mebibytes(entry.size));
+        print_line(&format!("{:width$}  {:>9}{state}", entry.name, mebibytes(entry.size)));
     }
     Ok(())
 }
@@ -121,7 +121,7 @@ fn show(entry: &Entry, json: bool) -> Result<(), Failure> {
         return Ok(());
     }
     let kernel = entry.kernel().map_err(|error| failed(&error))?;
-    println!("{}", entry.name);
+    print_line(&entry.name);
     let modules =
         kernel.modules.as_ref().map_or_else(|| "none, all built in".into(), |m| m.len().to_string());
     let path =
@@ -136,10 +136,10 @@ fn show(entry: &Entry, json: bool) -> Result<(), Failure> {
         ("config", path(kernel.config.as_deref())),
         ("hash", kernel.hash.clone()),
     ] {
-        println!("  {name:<9} {value}");
+        print_line(&format!("  {name:<9} {value}"));
     }
     for (name, value) in entry.manifest.iter().flat_map(|manifest| &manifest.inputs) {
-        println!("  made from {name}: {value}");
+        print_line(&format!("  made from {name}: {value}"));
     }
     Ok(())
 }

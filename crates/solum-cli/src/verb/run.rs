@@ -62,6 +62,7 @@ fn in_vm(program: Found, machine: &Machine, arguments: &Run) -> Result<u8, Failu
         name: machine.name.clone(),
         kernel: kernel.image().to_owned(),
         initramfs,
+        kernel_config: kernel.config(),
         around: &arguments.around,
         shares: &arguments.shares,
         network: machine.network != Network::None,
@@ -77,7 +78,12 @@ fn image(
     kernel: &Chosen,
     cache: &Cache,
 ) -> Result<Vec<u8>, Failure> {
-    let devices = launch::devices(&arguments.around, &arguments.shares, machine.network != Network::None);
+    let devices = launch::devices(
+        &arguments.around,
+        &arguments.shares,
+        machine.network != Network::None,
+        kernel.config().as_deref(),
+    );
     let modules = kernel.modules(&devices.kernel_modules())?;
     let init = if program.executable.is_machine { None } else { Some(init::find(cache)?) };
     let archive = assemble::initramfs(machine, &arguments.inside, Inner { program, init, modules })?;
