@@ -9,7 +9,7 @@ use solum_spec::control::NetworkReport;
 use super::dhcp::client::{Client, Effect, Event, Random};
 use super::dhcp::lease::Lease;
 use super::dhcp::packet::{self, Reply, Request as DhcpRequest};
-use super::message::{Address, KernelRoute, Link, Request};
+use super::message::{Address, KernelRoute, Link, LinkState, Request};
 use super::netlink::Netlink;
 use super::packet_socket::{PacketSocket, bind_to_interface};
 
@@ -32,6 +32,7 @@ pub(super) struct Interface {
     index: u32,
     name: String,
     mac: [u8; 6],
+    state: LinkState,
     client: Client,
     /// Open while an answer is awaited.
     socket: Option<PacketSocket>,
@@ -67,6 +68,7 @@ impl Interface {
             index: link.index,
             name: link.name.clone(),
             mac,
+            state: LinkState::Down,
             client: Client::new(),
             socket: None,
             renewal: None,
@@ -88,10 +90,20 @@ impl Interface {
         self.client.deadline()
     }
 
-    /// Takes what is new about the link.
-    pub fn update(&mut self, link: &Link, mac: [u8; 6]) {
+    /// Takes what is new about the link's names.
+    pub fn rename(&mut self, link: &Link, mac: [u8; 6]) {
         self.name.clone_from(&link.name);
         self.mac = mac;
+    }
+
+    /// Tells the DHCP client what became of the link.
+    pub fn follow(&mut self, with: &mut Surroundings<'_>, state: LinkState) {
+        match (std::mem::replace(&mut self.state, state), state) {
+            (LinkState::Down, LinkState::Carrier | LinkState::Running) => self.step(with, Event::CarrierUp),
+            (LinkState::Carrier, LinkState::Running) => self.step(with, Event::Running),
+            (_, LinkState::Down) => self.step(with, Event::CarrierDown),
+            _ => {}
+        }
     }
 
     /// Hands an event to the DHCP client, and does what it says.

@@ -212,6 +212,16 @@ pub(super) enum Message {
     Other,
 }
 
+/// Whether packets get through a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LinkState {
+    Down,
+    /// It is set up, and so is what is below it; most links are ready then.
+    Carrier,
+    /// The kernel has taken note of the carrier, which can be a second later: now every link is ready.
+    Running,
+}
+
 /// A network interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Link {
@@ -224,8 +234,7 @@ pub(super) struct Link {
     pub enslaved: bool,
     /// The kind of a virtual interface, like `bridge`; `None` for hardware.
     pub kind: Option<String>,
-    /// It can carry packets now.
-    pub carrier: bool,
+    pub state: LinkState,
 }
 
 /// Reads the messages of one datagram; what is malformed ends the iteration.
@@ -261,11 +270,8 @@ fn message(kind: u32, sequence: u32, payload: &[u8]) -> Option<Message> {
 }
 
 fn link(payload: &[u8]) -> Option<Link> {
-    // Administratively up, operationally up (RFC 2863), and the lower layer up: only then has the kernel attached the
-    // queue; what is sent earlier is dropped in silence (linkwatch_do_dev in net/core/link_watch.c).
-    const RUNNING: u32 = net::net_device_flags::IFF_UP as u32
-        | net::net_device_flags::IFF_RUNNING as u32
-        | net::net_device_flags::IFF_LOWER_UP as u32;
+    const CARRIER: u32 = net::net_device_flags::IFF_UP as u32 | net::net_device_flags::IFF_LOWER_UP as u32;
+    const RUNNING: u32 = CARRIER | net::net_device_flags::IFF_RUNNING as u32;
     let flags = u32_at(payload, 8)?;
     let ethernet = u32::from(u16_at(payload, 2)?) == if_arp::ARPHRD_ETHER;
     let mut link = Link {
@@ -275,7 +281,11 @@ fn link(payload: &[u8]) -> Option<Link> {
         loopback: flags & net::net_device_flags::IFF_LOOPBACK as u32 != 0,
         enslaved: false,
         kind: None,
-        carrier: flags & RUNNING == RUNNING,
+        state: match flags & RUNNING {
+            RUNNING => LinkState::Running,
+            CARRIER => LinkState::Carrier,
+            _ => LinkState::Down,
+        },
     };
     for (kind, data) in attributes(payload.get(LINK_HEADER..)?) {
         if kind == nl::IFLA_IFNAME as u32 {
@@ -415,18 +425,18 @@ mod tests {
     }
 
     #[test]
-    fn a_link_has_carrier_when_it_is_up_and_running_and_so_is_what_is_below() {
+    fn a_link_with_carrier_is_running_a_little_later() {
         const UP: u32 = 1;
         const RUNNING: u32 = 0x40;
         const LOWER_UP: u32 = 0x1_0000;
         let table = [
-            (UP | RUNNING | LOWER_UP, true),
-            (UP | RUNNING, false),
-            (UP | LOWER_UP, false),
-            (RUNNING | LOWER_UP, false),
-            (0, false),
+            (UP | RUNNING | LOWER_UP, LinkState::Running),
+            (UP | LOWER_UP, LinkState::Carrier),
+            (UP | RUNNING, LinkState::Down),
+            (RUNNING | LOWER_UP, LinkState::Down),
+            (0, LinkState::Down),
         ];
-        for (flags, carrier) in table {
+        for (flags, state) in table {
             let expected = Link {
                 index: 7,
                 name: "eth0".into(),
@@ -434,7 +444,7 @@ mod tests {
                 loopback: false,
                 enslaved: false,
                 kind: None,
-                carrier,
+                state,
             };
             assert_eq!(one(&link_message(flags, None)), Message::Link(expected), "flags {flags:#x}");
         }

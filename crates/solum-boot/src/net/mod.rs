@@ -27,7 +27,7 @@ use solum_spec::description::{Network, StaticNetwork};
 use dhcp::client::Event;
 use dhcp::lease::{Lease, Route};
 use interface::{Interface, Surroundings};
-use message::{Link, Message, Request};
+use message::{Link, LinkState, Message, Request};
 use netlink::{Changes, Netlink};
 
 /// What [`run`] may do beyond an ordinary process (capabilities(7)): configure interfaces, open packet sockets, send from
@@ -180,11 +180,12 @@ impl<'a> Manager<'a> {
         }
         let position = position.unwrap_or(self.interfaces.len() - 1);
         let interface = &mut self.interfaces[position];
-        interface.update(link, mac);
+        interface.rename(link, mac);
         match network {
-            Network::Static(fixed) if link.carrier => interface.configure(with.netlink, lease(fixed), None),
-            Network::Automatic if link.carrier => interface.step(&mut with, Event::CarrierUp),
-            Network::Automatic => interface.step(&mut with, Event::CarrierDown),
+            Network::Static(fixed) if link.state != LinkState::Down => {
+                interface.configure(with.netlink, lease(fixed), None)
+            }
+            Network::Automatic => interface.follow(&mut with, link.state),
             Network::Static(_) | Network::None => {}
         }
     }

@@ -17,8 +17,10 @@ const RENEW_WAIT_MIN: Duration = Duration::from_secs(60);
 /// What happens to a client.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::net) enum Event<'a> {
-    /// The link can carry packets.
+    /// The link can carry packets, it seems.
     CarrierUp,
+    /// The link can carry packets for certain.
+    Running,
     /// The link cannot carry packets any more.
     CarrierDown,
     /// Nothing but the passing of time.
@@ -129,6 +131,7 @@ impl Client {
             Event::CarrierUp if self.phase == Phase::Idle => effects.push(self.begin(now, random)),
             Event::CarrierUp => {}
             Event::CarrierDown => self.phase = Phase::Idle,
+            Event::Running => effects.extend(self.send_first_again(now, random)),
             Event::TimePassed => effects.extend(self.send_due(now, random)),
             Event::Received(reply) if reply.transaction == self.transaction => {
                 self.receive(now, random, reply, &mut effects);
@@ -183,6 +186,16 @@ impl Client {
         }
         self.new_exchange(now, random);
         self.reboot(now, random, 0)
+    }
+
+    /// The first message may have been lost in the link that was not ready (`linkwatch_do_dev` in net/core/link_watch.c: until
+    /// then, the queue drops what it gets), and the next one would be seconds later.
+    fn send_first_again(&mut self, now: Duration, random: Random<'_>) -> Option<Effect> {
+        match self.phase {
+            Phase::Selecting(attempt) if attempt.count == 1 => Some(self.discover(now, random, 1)),
+            Phase::Rebooting(attempt) if attempt.count == 1 => Some(self.reboot(now, random, 1)),
+            _ => None,
+        }
     }
 
     fn new_exchange(&mut self, now: Duration, random: Random<'_>) {

@@ -153,6 +153,23 @@ fn discovers_are_repeated_ever_more_slowly() {
 }
 
 #[test]
+fn a_first_message_that_went_out_early_is_sent_again_when_the_link_runs() {
+    let mut bench = Bench::new();
+    let first = sent(&bench.step(Event::CarrierUp));
+    bench.now += Duration::from_millis(900);
+    assert_eq!(sent(&bench.step(Event::Running)), first);
+    assert_eq!(bench.step(Event::Running), [], "once");
+    let request = sent(&bench.receive(&offer(&first)));
+    assert_eq!(bench.step(Event::Running), [], "an offer has shown that packets get through");
+    bench.receive(&ack(&request, 8000));
+    assert_eq!(bench.step(Event::Running), []);
+
+    bench.step(Event::CarrierDown);
+    let request = sent(&bench.step(Event::CarrierUp));
+    assert_eq!(sent(&bench.step(Event::Running)), request);
+}
+
+#[test]
 fn what_was_not_asked_for_changes_nothing() {
     let mut bench = Bench::new();
     let stray = Reply { transaction: 77, ..reply(MessageType::Ack, 0) };
@@ -333,6 +350,7 @@ fn a_lease_for_ever_needs_nothing() {
 #[derive(Clone, Debug)]
 enum Happening {
     Up,
+    Running,
     Down,
     Due,
     Later(u32),
@@ -350,6 +368,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     });
     prop_oneof![
         1 => Just(Happening::Up),
+        1 => Just(Happening::Running),
         1 => Just(Happening::Down),
         5 => Just(Happening::Due),
         2 => (0..5000_u32).prop_map(Happening::Later),
@@ -368,6 +387,7 @@ proptest! {
         for happening in happenings {
             let effects = match happening {
                 Happening::Up => bench.step(Event::CarrierUp),
+                Happening::Running => bench.step(Event::Running),
                 Happening::Down => bench.step(Event::CarrierDown),
                 Happening::Due => {
                     bench.now = bench.client.deadline().unwrap_or(bench.now).max(bench.now);
