@@ -70,22 +70,22 @@ pub fn run(workspace: &Workspace, layers: &[Layer]) -> Outcome {
 }
 
 fn run_layer(workspace: &Workspace, layer: Layer, counts: &mut Counts) -> Outcome {
-    let cargo = |arguments: &[&str]| {
+    let cargo = |words: &str| {
         let mut command = shell::cargo(workspace.root());
-        command.args(arguments);
+        command.args(words.split(' '));
         command
     };
     match layer {
-        Layer::Fmt => shell::run(&mut cargo(&["fmt", "--all", "--check"])),
+        Layer::Fmt => shell::run(&mut cargo("fmt --all --check")),
         Layer::Clippy => {
-            shell::run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
+            shell::run(&mut cargo("clippy --workspace --all-targets --keep-going -- --deny warnings"))
         }
         Layer::Tidy => tidy::run(workspace),
         Layer::Deny => deny::run(workspace),
         Layer::Unit => run_unit_tests(workspace, counts),
         Layer::Machines => run_machine_tests(workspace, counts),
         Layer::Docs => shell::run(
-            cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"])
+            cargo("doc --workspace --no-deps --document-private-items --keep-going")
                 .env("RUSTDOCFLAGS", "--deny warnings"),
         ),
     }
