@@ -17,6 +17,9 @@ use super::packet_socket::{PacketSocket, bind_to_interface};
 /// kernel's own, and 1024 that of IPv6 routes of the kernel, so there is room around this one.
 const METRIC_BASE: u32 = 100;
 
+/// Packets read in one go, so that a flood on one interface does not keep the others waiting.
+const PACKETS_MAX: usize = 32;
+
 /// What every interface shares.
 pub(super) struct Surroundings<'a> {
     pub netlink: &'a mut Netlink,
@@ -127,7 +130,8 @@ impl Interface {
 
     /// Reads what arrived.
     pub fn receive(&mut self, with: &mut Surroundings<'_>) {
-        while let Some(socket) = &self.socket {
+        for _ in 0..PACKETS_MAX {
+            let Some(socket) = &self.socket else { return };
             match socket.receive() {
                 Ok(Some(ip_packet)) => {
                     let message = packet::dhcp_payload(&ip_packet);

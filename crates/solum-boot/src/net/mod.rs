@@ -71,6 +71,18 @@ pub fn run(
     }
 }
 
+/// Reads bytes as a packet with a DHCP message for the station 00:00:00:00:00:00, as deeply as they can be read.
+#[cfg(feature = "fuzzing")]
+pub fn read_dhcp(bytes: &[u8]) {
+    dhcp::read(bytes, [0; 6]);
+}
+
+/// Reads bytes as messages of the kernel.
+#[cfg(feature = "fuzzing")]
+pub fn read_netlink(bytes: &[u8]) {
+    message::messages(bytes).for_each(drop);
+}
+
 /// The interfaces of the machine.
 struct Manager<'a> {
     network: &'a Network,

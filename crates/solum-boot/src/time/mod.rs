@@ -51,6 +51,13 @@ pub fn run(
     }
 }
 
+/// Reads bytes as the answer to a question that was asked in 2026.
+#[cfg(feature = "fuzzing")]
+pub fn read_ntp(bytes: &[u8]) {
+    let asked = Duration::from_secs(EARLIEST_S);
+    let _ = Question::new(asked).and_then(|question| question.answer(bytes, asked));
+}
+
 /// The shell around [`Client`].
 struct Keeper<'a, C> {
     servers: &'a [String],

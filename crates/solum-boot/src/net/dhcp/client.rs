@@ -319,6 +319,9 @@ impl Client {
     }
 
     /// The lease was granted, or renewed; nothing happens if the answer took so long that it is over already.
+    ///
+    /// The address is not probed with ARP first, as RFC 2131 §3.1 recommends: each start would have to wait for the silence of
+    /// others, and servers probe what they offer.
     fn bind(&mut self, now: Duration, random: Random<'_>, lease: Lease) -> Option<Effect> {
         let deadlines = lease.times.map(|times| {
             let after = |s: u32| self.sent + Duration::from_secs(s.into());
