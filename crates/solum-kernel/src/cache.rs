@@ -1,7 +1,7 @@
 //! Kernels that were fetched or built, kept for the next time.
 //!
 //! Below the directory that the caller names: `kernels/NAME/` with a `manifest.json` in each, and `downloads/`. An
-//! entry is prepared in `kernels/.staging/` and appears under its name by one rename, complete or not at all.
+//! entry is prepared in `kernels/.staging/PROVIDER/` and appears under its name by one rename, complete or not at all.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -205,7 +205,7 @@ impl Cache {
     pub fn remove(&self, name: &str) -> Result<u64, Error> {
         let entry = self.entry(name)?;
         // First out of sight by one rename, then file by file: no one meets half an entry.
-        let staging = self.kernels().join(STAGING);
+        let staging = self.kernels().join(STAGING).join("removed");
         files::create_directory(&staging)?;
         let grave = tempfile::tempdir_in(&staging).map_err(|error| Error::io("write to", &staging, error))?;
         files::rename(&entry.directory, &grave.path().join("entry"))?;
@@ -232,18 +232,22 @@ impl Cache {
         self.kernels().join(name).is_dir().then(|| self.read(name).kernel().ok())?
     }
 
-    /// Takes the one right to change the cache, waiting for another process to give it back, and clears what an
-    /// interrupted one left behind.
-    pub(crate) fn open_workshop(&self, progress: &dyn Progress) -> Result<Workshop, Error> {
-        let staging = self.kernels().join(STAGING);
+    /// Takes the one right to add kernels of a provider, waiting for another process to give it back, and clears what
+    /// an interrupted one left behind. Whoever waits for the minutes of a build still gets a prebuilt kernel at once.
+    pub(crate) fn open_workshop(
+        &self,
+        provider: Provider,
+        progress: &dyn Progress,
+    ) -> Result<Workshop, Error> {
+        let staging = self.kernels().join(STAGING).join(provider.name());
         files::create_directory(&staging)?;
-        let lock_path = self.kernels().join(".lock");
+        let lock_path = self.kernels().join(format!(".lock-{provider}"));
         let failed = |error| Error::io("lock", &lock_path, error);
         let lock = File::options().create(true).append(true).open(&lock_path).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                progress.phase("waiting for another solum that works on its kernels");
+                progress.phase("waiting for another solum, which is getting a kernel");
                 lock.lock().map_err(failed)?;
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
@@ -254,7 +258,7 @@ impl Cache {
     }
 }
 
-/// The right to change the cache; given back when dropped.
+/// The right to add kernels of a provider; given back when dropped.
 pub(crate) struct Workshop {
     kernels: PathBuf,
     staging: PathBuf,
@@ -291,7 +295,7 @@ pub(crate) mod tests {
 
     /// Publishes a small entry, as a provider does.
     pub(crate) fn publish(cache: &Cache, name: &str, provider: Provider, version: &str) {
-        let workshop = cache.open_workshop(&Silent).unwrap();
+        let workshop = cache.open_workshop(provider, &Silent).unwrap();
         let bench = workshop.bench().unwrap();
         let prepared = bench.path().join("entry");
         files::create_directory(&prepared).unwrap();
@@ -379,16 +383,16 @@ pub(crate) mod tests {
         publish(&cache, "one", Provider::Source, "6.11");
         publish(&cache, "one", Provider::Source, "6.12");
         assert_eq!(cache.find("one").unwrap().version, "6.12");
-        drop(cache.open_workshop(&Silent).unwrap());
-        assert_eq!(fs::read_dir(directory.path().join("kernels/.staging")).unwrap().count(), 0);
+        drop(cache.open_workshop(Provider::Source, &Silent).unwrap());
+        assert_eq!(fs::read_dir(directory.path().join("kernels/.staging/source")).unwrap().count(), 0);
     }
 
     #[test]
     fn what_an_interrupted_process_left_is_cleared() {
         let (directory, cache) = cache();
-        let left = directory.path().join("kernels/.staging/tmp1/tree");
+        let left = directory.path().join("kernels/.staging/source/tmp1/tree");
         files::create_directory(&left).unwrap();
-        drop(cache.open_workshop(&Silent).unwrap());
+        drop(cache.open_workshop(Provider::Source, &Silent).unwrap());
         assert!(!left.exists());
     }
 }

@@ -35,7 +35,7 @@ impl Kernel {
         if let (false, Some(kernel)) = (refresh, newest_cached(cache, architecture)?) {
             return Ok(kernel);
         }
-        let workshop = cache.open_workshop(progress)?;
+        let workshop = cache.open_workshop(Provider::Debian, progress)?;
         // Whoever held the workshop until now may have fetched it.
         if let (false, Some(kernel)) = (refresh, newest_cached(cache, architecture)?) {
             return Ok(kernel);

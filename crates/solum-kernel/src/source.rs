@@ -132,7 +132,7 @@ impl Kernel {
         if let Some(kernel) = cache.find(&name) {
             return Ok(kernel);
         }
-        let workshop = cache.open_workshop(progress)?;
+        let workshop = cache.open_workshop(Provider::Source, progress)?;
         // Whoever held the workshop until now may have built it.
         if let Some(kernel) = cache.find(&name) {
             return Ok(kernel);

@@ -132,8 +132,16 @@ fn shown(command: &Command) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// Makes an executable shell script. Another process writes it: a file that this one has open for writing, be it
+    /// in a child that a parallel test is just starting, cannot be executed (`ETXTBSY`, execve(2)).
+    pub(crate) fn install_script(path: &Path, script: &str) {
+        let mut install = shell(r#"printf '#!/bin/sh\n%s\n' "$1" > "$2" && chmod 755 "$2""#);
+        install.args(["sh", script]).arg(path);
+        assert!(install.status().unwrap().success());
+    }
 
     fn shell(script: &str) -> Command {
         let mut command = Host::current().command("sh", "to test").unwrap();

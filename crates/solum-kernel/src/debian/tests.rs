@@ -1,11 +1,11 @@
 //! The provider against a package manager of three shell scripts.
 
 use std::cell::RefCell;
-use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 use crate::image::tests::{bzimage, vmlinux};
 use crate::progress::Silent;
+use crate::tools::tests::install_script;
 
 /// Knows packages once its lists were refreshed: the file `lists`.
 const APT_CACHE: &str = r#"
@@ -42,9 +42,7 @@ fn bench() -> Bench {
     let programs = root.join("programs");
     files::create_directory(&programs).unwrap();
     for (name, script) in [("apt-cache", APT_CACHE), ("apt-get", APT_GET), ("dpkg-deb", DPKG_DEB)] {
-        let text = format!("#!/bin/sh\nBENCH='{}'\n{}\n", root.display(), script.trim());
-        fs::write(programs.join(name), text).unwrap();
-        fs::set_permissions(programs.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        install_script(&programs.join(name), &format!("BENCH='{}'\n{}", root.display(), script.trim()));
     }
     let release = "6.12.117+deb12-cloud-amd64";
     let content = root.join("content");
@@ -143,8 +141,10 @@ fn what_goes_wrong_is_a_sentence_and_leaves_nothing() {
     forged.touch("lists");
     forged.touch("other");
     let script = forged.directory.path().join("programs/apt-get");
-    let text = fs::read_to_string(&script).unwrap().replace("package", "other");
-    fs::write(&script, text).unwrap();
+    install_script(
+        &script,
+        &fs::read_to_string(&script).unwrap().replace("BENCH/package\" ./", "BENCH/other\" ./"),
+    );
     let error = forged.fetch(false).unwrap_err();
     assert!(matches!(error, Error::Checksum { .. }), "{error}");
 

@@ -2,12 +2,12 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 use crate::download::tests::{Page, serve};
 use crate::image::tests::{bzimage, vmlinux};
 use crate::progress::Unit;
+use crate::tools::tests::install_script;
 
 /// Obeys every symbol but those it does not know, and "compiles" by copying files that lie in the tree.
 const MAKEFILE: &str = "\
@@ -69,7 +69,7 @@ fn bench() -> Bench {
     let programs = directory.path().join("programs");
     files::create_directory(&programs).unwrap();
     for (name, script) in PROGRAMS {
-        program(&programs.join(name), script);
+        install_script(&programs.join(name), script);
     }
     let tree = directory.path().join("tree");
     files::create_directory(&tree).unwrap();
@@ -82,11 +82,6 @@ fn bench() -> Bench {
     let host = Host { root: directory.path().to_owned(), path, ..Host::current() };
     let cache = Cache::new(&directory.path().join("cache"));
     Bench { directory, host, cache }
-}
-
-fn program(path: &std::path::Path, script: &str) {
-    fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 impl Bench {
@@ -146,7 +141,7 @@ fn any_other_input_gives_another_kernel() {
     let mut request = bench.request();
     request.fragments = vec![bench.fragment("CONFIG_BTRFS_FS=y\n")];
     let by_fragment = bench.build(&request).0.unwrap();
-    program(&bench.directory.path().join("programs/gcc"), "echo gcc 13.1.0");
+    install_script(&bench.directory.path().join("programs/gcc"), "echo gcc 13.1.0");
     let by_compiler = bench.build(&bench.request()).0.unwrap();
     fs::write(bench.directory.path().join("tree/main.c"), "changed").unwrap();
     let by_tree = bench.build(&bench.request()).0.unwrap();
@@ -178,7 +173,7 @@ fn a_compiler_error_is_shown_and_nothing_is_kept() {
     let error = bench.build(&bench.request()).0.unwrap_err();
     assert!(error.to_string().contains("init/main.c:1: error: broken"), "{error}");
     assert!(bench.cache.list().unwrap().is_empty());
-    let staging = bench.cache.root().join("kernels/.staging");
+    let staging = bench.cache.root().join("kernels/.staging/source");
     assert_eq!(fs::read_dir(staging).unwrap().count(), 0);
 }
 
@@ -188,9 +183,9 @@ fn all_missing_tools_are_named_at_once_with_their_packages() {
     let programs = bench.directory.path().join("programs");
     fs::remove_file(programs.join("flex")).unwrap();
     fs::remove_file(programs.join("zstd")).unwrap();
-    program(&programs.join("make"), "");
-    program(&programs.join("tar"), "");
-    program(&programs.join("gcc"), "case \"$*\" in *gelf.h*) /bin/false;; esac");
+    install_script(&programs.join("make"), "");
+    install_script(&programs.join("tar"), "");
+    install_script(&programs.join("gcc"), "case \"$*\" in *gelf.h*) /bin/false;; esac");
     bench.host.path = programs.into_os_string();
     let error = bench.build(&bench.request()).0.unwrap_err();
     assert_eq!(error.to_string(), "building a kernel needs tools that are not installed: flex, zstd, gelf.h");
