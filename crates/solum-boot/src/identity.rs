@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
 
 use rustix::system::sethostname;
+use solum_spec::reason;
 
 /// Name of the user that programs run as.
 pub const USER: &str = "app";
@@ -27,7 +28,7 @@ pub fn establish(host_name: &str, user_id: u32) -> Vec<String> {
     let mut failures = Vec::new();
     let mut note = |what: &str, result: io::Result<()>| {
         if let Err(error) = result {
-            failures.push(format!("{what}: {error}"));
+            failures.push(format!("{what}: {}", reason(&error)));
         }
     };
     note("the host name could not be set", sethostname(host_name.as_bytes()).map_err(Into::into));

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::system::finit_module;
+use solum_spec::reason;
 
 /// The module is compressed and the kernel shall unpack it (`MODULE_INIT_COMPRESSED_FILE`,
 /// include/uapi/linux/module.h; needs CONFIG_MODULE_DECOMPRESS, Linux 5.17).
@@ -21,7 +22,7 @@ pub fn load_all<'a>(paths: impl IntoIterator<Item = &'a str>) -> Vec<String> {
             .and_then(|file| Ok(finit_module(file, c"", if is_compressed(path) { COMPRESSED } else { 0 })?));
         match loaded {
             Err(error) if error.raw_os_error() != Some(Errno::EXIST.raw_os_error()) => {
-                missing.push(format!("the kernel module {path} could not be loaded: {error}"));
+                missing.push(format!("the kernel module {path} could not be loaded: {}", reason(&error)));
             }
             _ => {}
         }

@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use solum_spec::reason;
 
 struct FileSystem {
     kind: &'static str,
@@ -51,7 +52,9 @@ pub fn mount_all() -> Vec<String> {
         match mounted {
             // An initramfs that was prepared elsewhere may have mounted it.
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::BUSY.raw_os_error()) => {}
-            Err(error) => missing.push(format!("{kind} could not be mounted on {target}: {error}")),
+            Err(error) => {
+                missing.push(format!("{kind} could not be mounted on {target}: {}", reason(&error)))
+            }
             Ok(()) => {}
         }
     }

@@ -11,9 +11,9 @@ use rustix::process::{WaitOptions, wait};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
-use solum_spec::Description;
 use solum_spec::control::{self, Decoder, FromMachine, Outcome, ToMachine};
 use solum_spec::description::Network;
+use solum_spec::{Description, reason};
 
 use crate::control_channel::Channel;
 use crate::devices::{self, Announcements};
@@ -133,7 +133,9 @@ impl Pid1 {
         self.tell(&FromMachine::Hello { protocol: control::PROTOCOL });
         let mut signals = match watch_signals() {
             Ok(signals) => signals,
-            Err(error) => fail(self.channel.as_mut(), format!("PID 1 cannot receive signals: {error}")),
+            Err(error) => {
+                fail(self.channel.as_mut(), format!("PID 1 cannot receive signals: {}", reason(&error)))
+            }
         };
         warnings.extend(self.settle());
         for warning in warnings {
@@ -163,11 +165,11 @@ impl Pid1 {
         process::raise_limits();
         let mut warnings = identity::establish(&self.description.host_name, self.description.unit.user_id);
         if let Err(error) = net::loopback_up() {
-            warnings.push(format!("the loopback interface could not be brought up: {error}"));
+            warnings.push(format!("the loopback interface could not be brought up: {}", reason(&error)));
         }
         for share in &self.description.shares {
             if let Err(error) = mounts::mount_share(&share.tag, &share.target, share.read_only) {
-                warnings.push(format!("the share {} could not be mounted: {error}", share.target));
+                warnings.push(format!("the share {} could not be mounted: {}", share.target, reason(&error)));
             }
         }
         warnings
@@ -259,7 +261,8 @@ impl Pid1 {
             Effect::StartProgram => match self.processes.start_program(&self.description) {
                 Ok(()) => self.tell(&FromMachine::Started),
                 Err(error) => {
-                    let why = format!("{} could not be started: {error}", self.description.unit.path);
+                    let why =
+                        format!("{} could not be started: {}", self.description.unit.path, reason(&error));
                     self.happen(Event::NotStarted(Child::Program, why));
                 }
             },

@@ -4,7 +4,7 @@ use solum_image::compress::{self, Compression};
 use solum_image::cpio::ArchiveError;
 use solum_image::initramfs::{self, Bundled, Module};
 use solum_spec::description::{self, Description, Mount, Network, Unit};
-use solum_spec::machine::{Draft, Machine};
+use solum_spec::machine::{Draft, Machine, MachineError};
 
 use crate::arguments::Inside;
 use crate::bundle;
@@ -65,6 +65,11 @@ pub fn draft(inside: &Inside, arguments: &[String], program: &Found) -> Result<D
         wait: inside.wait.iter().map(|wait| (*wait).into()).collect(),
         grace_ms: inside.grace.saturating_mul(1000),
     })
+}
+
+/// What a user is told whose wishes contradict each other.
+pub fn contradiction(error: &MachineError) -> Failure {
+    Failure::new(ExitCode::UnusableInput, error).hint(error.hint())
 }
 
 /// The tag of the share with this index.

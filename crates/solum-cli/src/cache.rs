@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::exit_code::ExitCode;
-use crate::failure::Failure;
+use crate::failure::{Failure, reason};
 
 /// The cache directory: `$SOLUM_CACHE`, else `$XDG_CACHE_HOME/solum`, else `~/.cache/solum` (XDG Base Directory
 /// Specification).
@@ -36,8 +36,11 @@ impl Cache {
     /// A directory in the cache, made if it is missing.
     pub fn directory(&self, name: &str) -> Result<PathBuf, Failure> {
         let path = self.root.join(name);
-        fs::create_dir_all(&path)
-            .map_err(|error| Failure::file("cannot make the directory", &path, &error))?;
+        fs::create_dir_all(&path).map_err(|error| {
+            let message = format!("cannot make the directory {}: {}", path.display(), reason(&error));
+            Failure::new(ExitCode::HostRefuses, message)
+                .hint("put the cache elsewhere with SOLUM_CACHE=/path".to_owned())
+        })?;
         Ok(path)
     }
 }

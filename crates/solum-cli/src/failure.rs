@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
+pub use solum_spec::reason;
+
 use crate::exit_code::ExitCode;
 
 /// An error on its way to the user.
@@ -44,9 +46,10 @@ impl Failure {
             _ => ExitCode::HostRefuses,
         };
         let hint = match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-                Some("free some space, or put the cache elsewhere with SOLUM_CACHE=/path".to_owned())
-            }
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some(
+                "free some space; SOLUM_CACHE=/path and TMPDIR=/path put Solum's own files elsewhere"
+                    .to_owned(),
+            ),
             _ => None,
         };
         Self::new(code, format_args!("{what} {}: {}", path.display(), reason(error))).hint(hint)
@@ -67,24 +70,5 @@ impl Failure {
         // Nobody is left to hear that standard error is closed.
         let _ = stderr.write_all(text.as_bytes());
         self.code as u8
-    }
-}
-
-/// The system's reason in its own words, without the number that Rust adds.
-pub fn reason(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    let plain = text.split(" (os error").next().unwrap_or_default();
-    let mut letters = plain.chars();
-    letters.next().map(|first| first.to_ascii_lowercase().to_string() + letters.as_str()).unwrap_or(text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reason_has_no_number() {
-        assert_eq!(reason(&std::io::Error::from_raw_os_error(28)), "no space left on device");
-        assert_eq!(reason(&std::io::Error::other("own words")), "own words");
     }
 }

@@ -7,11 +7,13 @@ pub mod control;
 pub mod description;
 mod endpoint;
 pub mod machine;
+mod reason;
 mod share;
 mod size;
 
 pub use description::Description;
 pub use endpoint::{Protocol, Publish, PublishError};
 pub use machine::Machine;
+pub use reason::reason;
 pub use share::{Bundle, BundleError, Share, ShareError};
 pub use size::{ByteSize, ByteSizeError};

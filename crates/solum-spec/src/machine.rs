@@ -88,6 +88,21 @@ impl fmt::Display for MachineError {
 
 impl std::error::Error for MachineError {}
 
+impl MachineError {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        let hint = match self {
+            Self::NoCpu => "try --cpus 1",
+            Self::PublishedTwice(_) => "give one of them another port of the host",
+            Self::SharedTwice(_) => "give one of them another path",
+            Self::PublishedWithoutNetwork(_) => "leave out --publish, or --network none",
+            Self::WaitWithoutNetwork => "leave out --wait, or --network none",
+            Self::BadVariable(_) => "write --env NAME=VALUE",
+        };
+        hint.to_owned()
+    }
+}
+
 impl Draft {
     /// Checks the parts against each other.
     pub fn validate(mut self) -> Result<Machine, MachineError> {

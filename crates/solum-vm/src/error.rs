@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use solum_spec::Publish;
+use solum_spec::{Protocol, Publish, reason};
 
 use crate::kernel_line::LineError;
 
@@ -47,11 +47,11 @@ impl fmt::Display for VmError {
         match self {
             Self::Line(error) => error.fmt(f),
             Self::NoEmulator(path) => write!(f, "the emulator {} is not installed", path.display()),
-            Self::Spawn(path, error) => write!(f, "{} cannot be started: {error}", path.display()),
+            Self::Spawn(path, error) => write!(f, "{} cannot be started: {}", path.display(), reason(error)),
             Self::Refused(text) => write!(f, "QEMU refused the machine: {text}"),
             Self::Port(publish, error) => {
                 let address = std::net::SocketAddr::new(publish.address, publish.host_port);
-                write!(f, "{} port {address} cannot be published: {error}", publish.protocol)
+                write!(f, "{} port {address} cannot be published: {}", publish.protocol, reason(error))
             }
             Self::PublishNeedsIpv4(publish) => {
                 write!(f, "{publish} cannot be published: QEMU's user network listens on IPv4 addresses only")
@@ -59,8 +59,8 @@ impl fmt::Display for VmError {
             Self::PublishNeedsNetwork(publish) => {
                 write!(f, "{publish} cannot be published, because the machine has no network")
             }
-            Self::Share(path, error) => write!(f, "{} cannot be shared: {error}", path.display()),
-            Self::File(path, error) => write!(f, "{} cannot be read: {error}", path.display()),
+            Self::Share(path, error) => write!(f, "{} cannot be shared: {}", path.display(), reason(error)),
+            Self::File(path, error) => write!(f, "{} cannot be read: {}", path.display(), reason(error)),
             Self::NotAKernel(path, what) => write!(f, "{} is {what}", path.display()),
             Self::MemoryTooSmall { given, needed } => {
                 write!(
@@ -68,7 +68,7 @@ impl fmt::Display for VmError {
                     "{given} MiB of memory are too few: this kernel and image need {needed} MiB at least"
                 )
             }
-            Self::Host(error) => write!(f, "the host cannot carry out the run: {error}"),
+            Self::Host(error) => write!(f, "the host cannot carry out the run: {}", reason(error)),
         }
     }
 }
@@ -101,16 +101,17 @@ impl VmError {
 
 fn port_hint(publish: &Publish, error: &io::Error) -> Option<String> {
     let Publish { host_port, machine_port, .. } = publish;
+    let protocol = if publish.protocol == Protocol::Udp { "/udp" } else { "" };
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             let other = if *host_port < 60_000 { host_port + 1 } else { host_port - 1 };
             Some(format!(
-                "`ss -lnp 'sport = :{host_port}'` shows who has it; another one: --publish {other}:{machine_port}"
+                "`ss -lnp 'sport = :{host_port}'` shows who has it; another one: --publish {other}:{machine_port}{protocol}"
             ))
         }
-        io::ErrorKind::PermissionDenied => {
-            Some(format!("ports below 1024 need privileges; another one: --publish 8080:{machine_port}"))
-        }
+        io::ErrorKind::PermissionDenied => Some(format!(
+            "ports below 1024 need privileges; another one: --publish 8080:{machine_port}{protocol}"
+        )),
         io::ErrorKind::AddrNotAvailable => Some("`ip address` shows this host's addresses".to_owned()),
         _ => None,
     }

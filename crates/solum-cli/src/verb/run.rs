@@ -9,7 +9,6 @@ use solum_spec::description::Network;
 use crate::arguments::{Place, Run};
 use crate::assemble::{self, Inner};
 use crate::cache::Cache;
-use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::kernel_choice::{self, Chosen};
 use crate::launch::{self, Launch};
@@ -26,7 +25,7 @@ pub fn run(arguments: &Run) -> Result<u8, Failure> {
     draft.cpus = arguments.around.cpus;
     draft.publish = arguments.around.publish.clone();
     draft.shares = arguments.shares.clone();
-    let machine = draft.validate().map_err(|error| Failure::new(ExitCode::UnusableInput, &error))?;
+    let machine = draft.validate().map_err(|error| assemble::contradiction(&error))?;
     match arguments.place {
         Place::Host => launch::on_host(&program, &machine, arguments),
         Place::Vm => in_vm(program, &machine, arguments),
@@ -52,7 +51,9 @@ fn in_vm(program: Found, machine: &Machine, arguments: &Run) -> Result<u8, Failu
     if arguments.around.dry_run {
         write_whole(&initramfs, &image)?;
     } else {
-        fs::write(&initramfs, &image).map_err(|error| Failure::file("cannot write", &initramfs, &error))?;
+        let directory = std::env::temp_dir();
+        fs::write(&initramfs, &image)
+            .map_err(|error| Failure::file("cannot write the image into", &directory, &error))?;
     }
     if arguments.around.verbose {
         say(&format!("kernel: {} ({})", kernel.version(), kernel.image().display()));

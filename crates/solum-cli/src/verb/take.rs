@@ -3,7 +3,6 @@
 use crate::arguments::Take;
 use crate::assemble::{self, Inner};
 use crate::cache::Cache;
-use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::output::write_whole;
 use crate::{init, kernel_choice, program};
@@ -13,7 +12,7 @@ pub fn take(arguments: &Take) -> Result<(), Failure> {
     let cache = Cache::of_user()?;
     let program = program::find(&arguments.program)?;
     let draft = assemble::draft(&arguments.inside, &arguments.arguments, &program)?;
-    let machine = draft.validate().map_err(|error| Failure::new(ExitCode::UnusableInput, &error))?;
+    let machine = draft.validate().map_err(|error| assemble::contradiction(&error))?;
     let modules = match &arguments.kernel {
         Some(word) => kernel_choice::named(word, &cache)?.every_module()?,
         None => Vec::new(),
