@@ -63,9 +63,9 @@ pub struct Program {
     /// Features to build with, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "FEATURES", help_heading = "Package")]
     pub features: Vec<String>,
-    /// Cargo profile to build with
-    #[arg(long, default_value = "release", value_name = "PROFILE", help_heading = "Package")]
-    pub profile: String,
+    /// Cargo profile to build with [default: release]
+    #[arg(long, value_name = "PROFILE", help_heading = "Package")]
+    pub profile: Option<String>,
     /// Rust target to build for [default: musl where it is installed, else GNU linked statically]
     #[arg(long, value_name = "TRIPLE", help_heading = "Package")]
     pub target: Option<String>,

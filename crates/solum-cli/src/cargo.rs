@@ -88,7 +88,7 @@ pub fn build_program(directory: &Path, program: &Program) -> Result<Built, Failu
         Some(triple) => StaticTarget::named(triple),
         None => StaticTarget::best_for(directory, Architecture::HOST),
     };
-    let mut cargo = cargo_build(&manifest, &program.profile);
+    let mut cargo = cargo_build(&manifest, program.profile.as_deref().unwrap_or("release"));
     cargo.args([if program.example.is_some() { "--example" } else { "--bin" }, &name]);
     if !program.features.is_empty() {
         cargo.args(["--features", &program.features.join(",")]);
@@ -146,7 +146,10 @@ fn cargo_missing(error: &std::io::Error) -> Failure {
         ExitCode::ToolMissing,
         format_args!("cargo cannot be started: {}", crate::failure::reason(error)),
     )
-    .hint("install Rust, see https://rustup.rs, or give a static executable instead of a package".to_owned())
+    .hint(format!(
+        "install Rust, see https://rustup.rs; a static executable needs none if solum-init-{} lies beside solum",
+        Architecture::HOST
+    ))
 }
 
 fn package(manifest: &Path) -> Result<Package, Failure> {

@@ -53,6 +53,8 @@ fn package_flags_are_unused(program: &Program) -> Result<(), Failure> {
         Program { bin: Some(_), .. } => "--bin",
         Program { example: Some(_), .. } => "--example",
         Program { features, .. } if !features.is_empty() => "--features",
+        Program { profile: Some(_), .. } => "--profile",
+        Program { target: Some(_), .. } => "--target",
         _ => return Ok(()),
     };
     Err(Failure::new(
