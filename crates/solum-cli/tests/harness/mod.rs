@@ -1,6 +1,11 @@
 //! Running `solum` in tests: what it is given, what it answers, and all of it shown when a check fails.
 
+// Two test programs share this, and neither needs all of it.
+#![allow(dead_code)]
+
+pub mod elf;
 mod finished;
+pub mod kernel;
 mod running;
 mod scratch;
 
@@ -11,7 +16,7 @@ pub use scratch::Scratch;
 /// The workspace, from where the tests run `solum`.
 pub const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// The tests that need root say so and pass where they are not.
+/// Some tests need root; they say so and pass where they are not.
 pub fn is_root() -> bool {
     rustix::process::getuid().is_root()
 }

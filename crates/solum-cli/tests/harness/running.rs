@@ -40,6 +40,12 @@ impl<'a> Solum<'a> {
         Self { scratch, command, input: None }
     }
 
+    /// Adds arguments.
+    pub fn with(mut self, arguments: &[&str]) -> Self {
+        self.command.args(arguments.iter().map(|argument| self.scratch.expand(argument)));
+        self
+    }
+
     /// Sets a variable of its environment; `[SCRATCH]` stands for the scratch directory.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, self.scratch.expand(value));

@@ -16,7 +16,7 @@ const TIMEOUT: &str = "300";
 ///
 /// The kernel is the one that `solum run` takes by itself, unless SOLUM_TEST_KERNEL names another.
 fn run<'a>(scratch: &'a Scratch, program: &str, options: &[&str], arguments: &[&str]) -> Solum<'a> {
-    let kernel = std::env::var("SOLUM_TEST_KERNEL").ok();
+    let kernel = harness::kernel::chosen();
     let mut words = vec!["run", program, "--timeout", TIMEOUT];
     if let Some(kernel) = &kernel {
         words.extend(["--kernel", kernel]);

@@ -3,6 +3,12 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod arguments;
+mod files;
+mod kernels;
+mod machine;
+mod packages;
+mod paper;
 mod programs;
 
 use harness::{Finished, Scratch};

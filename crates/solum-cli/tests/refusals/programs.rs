@@ -1,38 +1,15 @@
 //! Files that cannot be a machine's program.
 
 use crate::harness::Scratch;
+use crate::harness::elf::{
+    self, AARCH64, CLASS_32, CLASS_64, CORE, EXECUTABLE, OWN, RELOCATABLE, SHARED, X86_64,
+};
 use crate::refused;
-
-/// The head of an ELF file without segments: enough to say what it was compiled for.
-fn elf(class: u8, machine: u16, kind: u16, entry: u64) -> Vec<u8> {
-    let mut bytes = b"\x7fELF".to_vec();
-    bytes.extend([class, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-    bytes.extend(kind.to_le_bytes());
-    bytes.extend(machine.to_le_bytes());
-    bytes.extend(1u32.to_le_bytes());
-    bytes.extend(entry.to_le_bytes());
-    bytes.extend(64u64.to_le_bytes()); // where program headers would be
-    bytes.extend(0u64.to_le_bytes());
-    bytes.extend(0u32.to_le_bytes());
-    for half in [64u16, 56, 0, 64, 0, 0] {
-        bytes.extend(half.to_le_bytes());
-    }
-    bytes
-}
-
-const X86_64: u16 = 62;
-const AARCH64: u16 = 183;
-const RISC_V: u16 = 243;
-const RELOCATABLE: u16 = 1;
-const EXECUTABLE: u16 = 2;
-const SHARED: u16 = 3;
-const CORE: u16 = 4;
 
 #[test]
 fn files_that_are_no_static_executables() {
     let machine = std::env::consts::ARCH;
-    let (own, other, other_name) =
-        if machine == "aarch64" { (AARCH64, X86_64, "x86_64") } else { (X86_64, AARCH64, "aarch64") };
+    let (other, other_name) = if OWN == AARCH64 { (X86_64, "x86_64") } else { (AARCH64, "aarch64") };
     let again = "build the program again";
     let compile = format!("compile it for {machine}-linux");
     let linked = "give the linked executable";
@@ -52,7 +29,7 @@ fn files_that_are_no_static_executables() {
         ),
         (
             "truncated",
-            elf(2, own, EXECUTABLE, 1)[..40].to_vec(),
+            elf::header(CLASS_64, OWN, EXECUTABLE, 1)[..40].to_vec(),
             "is a damaged executable: its ELF headers point beyond its end".into(),
             again,
         ),
@@ -64,25 +41,35 @@ fn files_that_are_no_static_executables() {
         ),
         (
             "foreign",
-            elf(2, other, EXECUTABLE, 1),
+            elf::header(CLASS_64, other, EXECUTABLE, 1),
             format!("was compiled for {other_name}, but the machine is {machine}"),
             &compile,
         ),
         (
             "risc-v",
-            elf(2, RISC_V, EXECUTABLE, 1),
+            elf::header(CLASS_64, 243, EXECUTABLE, 1),
             format!("was compiled for RISC-V, but the machine is {machine}"),
             &compile,
         ),
         (
             "narrow",
-            elf(1, 3, EXECUTABLE, 1),
+            elf::header(CLASS_32, 3, EXECUTABLE, 1),
             format!("was compiled for a 32-bit processor, but the machine is {machine}"),
             &compile,
         ),
-        ("object.o", elf(2, own, RELOCATABLE, 0), "is an object file, not a program".into(), linked),
-        ("core", elf(2, own, CORE, 0), "is a core dump, not a program".into(), linked),
-        ("library.so", elf(2, own, SHARED, 0), "is a shared library, not a program".into(), linked),
+        (
+            "object.o",
+            elf::header(CLASS_64, OWN, RELOCATABLE, 0),
+            "is an object file, not a program".into(),
+            linked,
+        ),
+        ("core", elf::header(CLASS_64, OWN, CORE, 0), "is a core dump, not a program".into(), linked),
+        (
+            "library.so",
+            elf::header(CLASS_64, OWN, SHARED, 0),
+            "is a shared library, not a program".into(),
+            linked,
+        ),
     ];
     let scratch = Scratch::new();
     for (name, content, sentence, hint) in cases {

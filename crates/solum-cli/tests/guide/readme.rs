@@ -1,0 +1,53 @@
+//! The commands of the README are in the guide, where they are run, or cannot be.
+
+use std::fs;
+
+use crate::{commands_run, repository};
+
+/// Commands of the README that the guide does not run as they stand, by their beginnings, and why.
+const EXCLUDED: [(&str, &str); 9] = [
+    ("cargo xtask", "CI runs it"),
+    ("cargo install", "the test has its own `solum`"),
+    ("solum run ./anything-static", "a placeholder; the chapter on programs has real ones"),
+    ("solum run --dir", "it runs until it is stopped; the chapter on the network does that"),
+    ("solum run --share", "a placeholder; the chapter on the inside has a real one"),
+    ("solum run --place host", "a placeholder; the chapter on programs has a real one"),
+    ("solum run --dry-run", "a placeholder; the chapter on trouble has a real one"),
+    ("solum take", "it writes into the repository; the chapter on kernels does it elsewhere"),
+    ("solum exec", "a placeholder; the chapter on kernels has a real one"),
+];
+
+/// The lines of the README's shell blocks, without their comments.
+fn commands(readme: &str) -> Vec<&str> {
+    let mut in_shell = false;
+    let mut commands = Vec::new();
+    for line in readme.lines() {
+        match line.strip_prefix("```") {
+            Some(language) => in_shell = ["sh", "console"].contains(&language),
+            None if in_shell => commands.push(line.split(" #").next().unwrap_or_default().trim()),
+            None => {}
+        }
+    }
+    commands.retain(|command| !command.is_empty());
+    commands
+}
+
+#[test]
+fn every_command_of_the_readme_is_run_or_excluded_with_a_reason() {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let run = commands_run();
+    let mut unused = EXCLUDED.to_vec();
+    for command in commands(&readme) {
+        let excluded = EXCLUDED.iter().find(|(beginning, _)| command.starts_with(beginning));
+        unused.retain(|row| Some(row) != excluded);
+        let is_known = excluded.is_some() || run.iter().any(|known| known == command);
+        assert!(is_known, "README.md: no chapter of the guide runs `{command}`, and nobody says why");
+    }
+    assert!(unused.is_empty(), "excluded, but not in the README: {unused:?}");
+}
+
+#[test]
+fn only_shell_blocks_hold_commands() {
+    let readme = "`cargo no`\n```sh\na --b   # why\n\n# only a comment\nc\n```\n```toml\nno = 1\n```\n";
+    assert_eq!(commands(readme), ["a --b", "c"]);
+}

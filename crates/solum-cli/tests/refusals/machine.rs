@@ -1,0 +1,128 @@
+//! Machines that cannot be: their parts contradict each other, or the host does not have what they need.
+
+use std::net::{TcpListener, UdpSocket};
+
+use crate::harness::{Finished, Scratch, elf};
+use crate::refused;
+
+/// `solum run` of something that passes for a program, with these options.
+fn run(scratch: &Scratch, options: &[&str]) -> Finished {
+    scratch.file("program", elf::program());
+    scratch.solum(&[&["run", "[SCRATCH]/program"], options].concat()).run()
+}
+
+#[test]
+fn parts_that_contradict_each_other() {
+    let scratch = Scratch::new();
+    scratch.directory("data");
+    let cases: [(&[&str], &str); 8] = [
+        (
+            &["--wait", "network", "--network", "none"],
+            "error: the program is to wait for the network, but the machine has none\n\
+             hint: leave out --wait, or --network none\n",
+        ),
+        (
+            &["--publish", "8000:80", "--network", "none"],
+            "error: port 80 is published, but the machine has no network\n\
+             hint: leave out --publish, or --network none\n",
+        ),
+        (
+            &["--publish", "8000:80", "--publish", "8000:81"],
+            "error: port 8000 of the host is published twice\n\
+             hint: give one of them another port of the host\n",
+        ),
+        (
+            &["--share", "[SCRATCH]/data:/data", "--share", "[SCRATCH]/tmp:/data/"],
+            "error: two shares have the same place in the machine: /data/\n\
+             hint: give one of them another path\n",
+        ),
+        (&["--cpus", "0"], "error: a machine needs at least one CPU\nhint: try --cpus 1\n"),
+        (
+            &["--env", "=value"],
+            "error: `` cannot be the name of an environment variable\nhint: write --env NAME=VALUE\n",
+        ),
+        (
+            &["--env", "NOWHERE_SET"],
+            "error: --env NOWHERE_SET: there is no such variable to copy from here\n\
+             hint: write --env NOWHERE_SET=VALUE\n",
+        ),
+        (
+            &["--kernel", "debian", "--kernel-version", "6.12.1"],
+            "error: --kernel-version chooses what is built from source, but another kernel was asked for\n\
+             hint: leave --kernel out, or write --kernel source\n",
+        ),
+    ];
+    for (options, text) in cases {
+        refused(&scratch, &run(&scratch, options), 102, text);
+    }
+}
+
+#[test]
+fn a_port_that_is_taken() {
+    let scratch = Scratch::new();
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for (protocol, port) in
+        [("tcp", tcp.local_addr().unwrap().port()), ("udp", udp.local_addr().unwrap().port())]
+    {
+        let other = if port < 60_000 { port + 1 } else { port - 1 };
+        let suffix = if protocol == "udp" { "/udp" } else { "" };
+        let finished = run(&scratch, &["--publish", &format!("{port}:80/{protocol}")]);
+        let text = format!(
+            "error: {protocol} port 127.0.0.1:{port} cannot be published: address already in use\n\
+             hint: `ss -lnp 'sport = :{port}'` shows who has it; another one: --publish {other}:80{suffix}\n"
+        );
+        refused(&scratch, &finished, 106, &text);
+    }
+}
+
+#[test]
+fn an_address_that_the_host_does_not_have() {
+    let scratch = Scratch::new();
+    // TEST-NET-3 (RFC 5737) is nobody's.
+    let finished = run(&scratch, &["--publish", "203.0.113.1:8000:80"]);
+    let text = "error: tcp port 203.0.113.1:8000 cannot be published: cannot assign requested address\n\
+                hint: `ip address` shows this host's addresses\n";
+    refused(&scratch, &finished, 106, text);
+    let finished = run(&scratch, &["--publish", "[::1]:8000:80"]);
+    let text = "error: [::1]:8000:80/tcp cannot be published: QEMU's user network listens on IPv4 addresses only\n\
+                hint: leave the address out, or write 127.0.0.1 or 0.0.0.0\n";
+    refused(&scratch, &finished, 106, text);
+}
+
+#[test]
+fn shares_that_are_no_directories() {
+    let scratch = Scratch::new();
+    scratch.file("file", "");
+    for (name, reason) in [("missing", "no such file or directory"), ("file", "not a directory")] {
+        let finished = run(&scratch, &["--share", &format!("[SCRATCH]/{name}:/data")]);
+        let text = format!(
+            "error: [SCRATCH]/{name} cannot be shared: {reason}\n\
+             hint: a share is an existing directory that you may read, written DIR:/path[:ro]\n"
+        );
+        refused(&scratch, &finished, 102, &text);
+    }
+}
+
+#[test]
+fn more_processors_than_qemu_makes() {
+    let scratch = Scratch::new();
+    let finished = run(&scratch, &["--cpus", "60000"]);
+    finished.exits(105).prints("").mentions("error: QEMU refused the machine: ");
+    finished.mentions("hint: --dry-run prints the command, to be tried by hand\n");
+    crate::without_a_trace(&scratch, &finished);
+}
+
+#[test]
+fn qemu_is_not_installed() {
+    let scratch = Scratch::new();
+    scratch.directory("empty");
+    scratch.file("initramfs", "");
+    let kernel = crate::harness::kernel::kernel().to_str().unwrap();
+    let finished =
+        scratch.solum(&["exec", kernel, "[SCRATCH]/initramfs"]).env("PATH", "[SCRATCH]/empty").run();
+    let text = "error: the emulator qemu-system-x86_64 is not installed\n\
+                hint: install it: `apt-get install qemu-system-x86` (Debian, Ubuntu), `dnf install \
+                qemu-system-x86-core` (Fedora), `pacman -S qemu-base` (Arch)\n";
+    refused(&scratch, &finished, 103, text);
+}

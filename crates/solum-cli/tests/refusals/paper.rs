@@ -1,0 +1,95 @@
+//! What can be had without a machine: completions, man pages, the command by hand.
+
+use crate::harness::kernel::{option, words_of};
+use crate::harness::{Scratch, elf};
+use crate::without_a_trace;
+
+const VERBS: [&str; 7] = ["run", "take", "exec", "kernel", "doctor", "completions", "man"];
+
+#[test]
+fn completions_know_every_verb() {
+    let scratch = Scratch::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let finished = scratch.solum(&["completions", shell]).run();
+        finished.exits(0).says("");
+        let script = finished.stdout();
+        for word in VERBS.iter().chain(&["memory", "publish", "kernel-version"]) {
+            finished.check(script.contains(word), &format!("the completions for {shell} should know {word}"));
+        }
+    }
+}
+
+#[test]
+fn bash_can_read_its_completions() {
+    let scratch = Scratch::new();
+    let script = scratch.file("completions", scratch.solum(&["completions", "bash"]).run().stdout);
+    let output = std::process::Command::new("bash").arg("-n").arg(script).output();
+    match output {
+        Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr)),
+        Err(_) => println!("skipped: there is no bash"),
+    }
+}
+
+#[test]
+fn every_verb_has_a_man_page() {
+    let scratch = Scratch::new();
+    scratch.solum(&["man", "[SCRATCH]/new/pages"]).run().exits(0).prints("").says("");
+    let mut expected: Vec<String> = VERBS.map(|verb| format!("solum-{verb}.1")).into();
+    expected.extend(["build", "list", "remove", "show"].map(|verb| format!("solum-kernel-{verb}.1")));
+    expected.push("solum.1".into());
+    expected.sort();
+    assert_eq!(scratch.names("new/pages"), expected);
+    let page = std::fs::read_to_string(scratch.path("new/pages/solum-run.1")).unwrap();
+    for text in [".TH solum-run 1", "\\-\\-memory", "Number of processors"] {
+        assert!(page.contains(text), "{text} is not in:\n{page}");
+    }
+}
+
+#[test]
+fn help_tells_the_exit_statuses() {
+    let scratch = Scratch::new();
+    let finished = scratch.solum(&["--help"]).run();
+    finished.exits(0).says("");
+    for status in ["101", "102", "103", "104", "105", "106", "107", "124", "130"] {
+        finished
+            .check(finished.stdout().contains(&format!("  {status}  ")), &format!("{status} is documented"));
+    }
+}
+
+#[test]
+fn a_dry_run_prints_a_command_that_a_shell_can_read() {
+    let scratch = Scratch::new();
+    scratch.file("program", elf::program());
+    scratch.directory("it's, \"here\"");
+    let finished = scratch
+        .solum(&[
+            "run",
+            "[SCRATCH]/program",
+            "--dry-run",
+            "--name",
+            "dry run",
+            "--memory",
+            "96M",
+            "--cpus",
+            "2",
+        ])
+        .with(&["--share", "[SCRATCH]/it's, \"here\":/data", "--publish", "18000:80"])
+        .with(&["--append", "note='a  b' $HOME"])
+        .env("SOLUM_CACHE", "[SCRATCH]/cache")
+        .with(&["--kernel", crate::harness::kernel::kernel().to_str().unwrap()])
+        .run();
+    finished.exits(0).says("");
+    without_a_trace(&scratch, &finished);
+    let words = words_of(&finished.stdout());
+    assert_eq!(words[0], "qemu-system-x86_64");
+    assert_eq!(option(&words, "-name"), "solum-dry-run");
+    assert_eq!((option(&words, "-m"), option(&words, "-smp")), ("96M", "2"));
+    assert!(option(&words, "-append").ends_with("note='a  b' $HOME"), "{words:?}");
+    let share = scratch.expand("path=[SCRATCH]/it's,, \"here\"");
+    assert!(option(&words, "-fsdev").ends_with(&share), "{words:?}");
+    assert!(option(&words, "-netdev").contains("hostfwd=tcp:127.0.0.1:18000-:80"), "{words:?}");
+    let image = option(&words, "-initrd");
+    assert_eq!(image, scratch.expand("[SCRATCH]/cache/images/dry-run.initramfs"));
+    assert!(std::fs::metadata(image).unwrap().len() > 0, "the image stays for whoever runs the command");
+    assert_eq!(scratch.names("cache/images"), ["dry-run.initramfs"]);
+}
