@@ -24,7 +24,7 @@ const PACKETS_MAX: usize = 32;
 pub(super) struct Surroundings<'a> {
     pub netlink: &'a mut Netlink,
     pub random: Random<'a>,
-    /// Time since the machine started.
+    /// Time since the role started.
     pub now: Duration,
     pub host_name: &'a str,
 }

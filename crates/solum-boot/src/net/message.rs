@@ -22,7 +22,8 @@ const ROUTE_HEADER: usize = 12;
 /// Length of `struct nduseroptmsg` in bytes.
 const ND_OPTION_HEADER: usize = 16;
 
-/// `AF_INET` and `AF_INET6`: one byte in these headers, wider elsewhere.
+/// `AF_UNSPEC`, `AF_INET` and `AF_INET6`: one byte in these headers, wider elsewhere.
+const ANY_FAMILY: u8 = net::AF_UNSPEC as u8;
 const INET: u8 = net::AF_INET as u8;
 const INET6: u8 = net::AF_INET6 as u8;
 
@@ -260,6 +261,8 @@ fn message(kind: u32, sequence: u32, payload: &[u8]) -> Option<Message> {
             let errno = u32_at(payload, 0).unwrap_or(0) as i32;
             Some(Message::Done { sequence, errno: errno.saturating_neg() })
         }
+        // Of another family, it is about the link's part in a bridge, and does not tell the whole (rtnetlink(7)).
+        NEW_LINK | REMOVED_LINK if *payload.first()? != ANY_FAMILY => None,
         NEW_LINK => link(payload).map(Message::Link),
         REMOVED_LINK => Some(Message::LinkGone(u32_at(payload, 4)?)),
         NEW_ADDRESS => ipv6_address(payload),
@@ -448,6 +451,9 @@ mod tests {
             };
             assert_eq!(one(&link_message(flags, None)), Message::Link(expected), "flags {flags:#x}");
         }
+        let mut of_bridge = link_message(0, None);
+        of_bridge[HEADER] = net::AF_BRIDGE as u8;
+        assert_eq!(one(&of_bridge), Message::Other);
         let Message::Link(bridge) = one(&link_message(0, Some("bridge\0"))) else { panic!("no link") };
         assert_eq!(bridge.kind.as_deref(), Some("bridge"));
     }

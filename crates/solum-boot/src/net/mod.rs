@@ -14,13 +14,12 @@ use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::rand::GetRandomFlags;
 use rustix::thread::CapabilitySet;
-use rustix::time::ClockId;
 use solum_spec::control::NetworkReport;
 use solum_spec::description::{Network, StaticNetwork};
 
@@ -90,6 +89,7 @@ struct Manager<'a> {
     netlink: Netlink,
     interfaces: Vec<Interface>,
     host_name: String,
+    started: Instant,
     /// What the file of DNS servers says, once it is there.
     resolv: Option<String>,
 }
@@ -97,8 +97,8 @@ struct Manager<'a> {
 impl<'a> Manager<'a> {
     fn new(network: &'a Network, directory: &'a Path) -> io::Result<Self> {
         let host_name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let netlink = Netlink::open()?;
-        Ok(Self { network, directory, netlink, interfaces: Vec::new(), host_name, resolv: None })
+        let (netlink, interfaces, started) = (Netlink::open()?, Vec::new(), Instant::now());
+        Ok(Self { network, directory, netlink, interfaces, host_name, started, resolv: None })
     }
 
     /// Asks the kernel for all that there is.
@@ -124,7 +124,8 @@ impl<'a> Manager<'a> {
         let sockets = self.interfaces.iter().filter_map(Interface::socket);
         waiting.extend(sockets.map(|socket| PollFd::new(socket, PollFlags::IN)));
         let deadline = self.interfaces.iter().filter_map(Interface::deadline).min();
-        let timeout = deadline.and_then(|deadline| Timespec::try_from(deadline.saturating_sub(now())).ok());
+        let timeout = deadline
+            .and_then(|deadline| Timespec::try_from(deadline.saturating_sub(self.started.elapsed())).ok());
         match rustix::event::poll(&mut waiting, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(errno) => Err(errno.into()),
@@ -179,8 +180,8 @@ impl<'a> Manager<'a> {
             return;
         };
         let (network, random) = (self.network, &mut random);
-        let mut with =
-            Surroundings { netlink: &mut self.netlink, random, now: now(), host_name: &self.host_name };
+        let now = self.started.elapsed();
+        let mut with = Surroundings { netlink: &mut self.netlink, random, now, host_name: &self.host_name };
         let position = self.interfaces.iter().position(|interface| interface.index() == link.index);
         let is_first = position.unwrap_or(self.interfaces.len()) == 0;
         if position.is_none() {
@@ -206,7 +207,7 @@ impl<'a> Manager<'a> {
         let mut with = Surroundings {
             netlink: &mut self.netlink,
             random: &mut random,
-            now: now(),
+            now: self.started.elapsed(),
             host_name: &self.host_name,
         };
         for interface in &mut self.interfaces {
@@ -275,12 +276,6 @@ fn lease(fixed: &StaticNetwork) -> Lease {
         time_servers: Vec::new(),
         times: None,
     }
-}
-
-/// Time since the machine started, sleep included: leases end on the server's clock, which does not sleep.
-fn now() -> Duration {
-    let now = rustix::time::clock_gettime(ClockId::Boottime);
-    Duration::try_from(now).unwrap_or_default()
 }
 
 /// Randomness that does not wait for the kernel to have gathered enough of it: it need not be secret, only not the same.
