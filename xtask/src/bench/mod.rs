@@ -1,9 +1,13 @@
 //! `cargo xtask bench`: figures, printed as a table. They inform; they fail nothing.
 //!
 //! One module for each benchmark. What is counted is preferred over what is timed (guest instructions under
-//! `-icount`, bytes, CPU time), because it says the same on every machine.
+//! `-icount`, bytes, processor time), because it says the same on every machine.
 
-use crate::failure::{Failure, Outcome};
+mod boot;
+mod processor_time;
+mod table;
+
+use crate::failure::Outcome;
 use crate::workspace::Workspace;
 use clap::Subcommand;
 
@@ -11,12 +15,12 @@ use clap::Subcommand;
 #[derive(Subcommand)]
 pub enum Bench {
     /// From kernel entry to a program's first line: instructions, sizes, memory
-    Boot,
+    Boot(boot::Arguments),
 }
 
 /// Runs one benchmark.
-pub fn run(_workspace: &Workspace, bench: &Bench) -> Outcome {
+pub fn run(workspace: &Workspace, bench: &Bench) -> Outcome {
     match bench {
-        Bench::Boot => Err(Failure::new("`bench boot` is not written yet")),
+        Bench::Boot(arguments) => boot::run(workspace, arguments),
     }
 }
