@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use crate::accelerator::Accelerator;
 use crate::machine::{Machine, MachineType};
 use crate::qemu;
 
@@ -101,24 +100,19 @@ fn base_words(machine: &Machine) -> Vec<String> {
     words.extend(["panic=-1", "panic_print=0x20", "reboot=t", "i8042.noaux", "i8042.nokbd"]);
     let mut words: Vec<String> = words.into_iter().map(str::to_owned).collect();
     if machine.machine_type == MachineType::Microvm {
-        words.extend(microvm_words(machine));
+        words.extend(microvm_words());
     }
     words
 }
 
 /// Without ACPI a reset is the only way to end (PID 1 reads `solum.end`), and devices are named here. QEMU could
 /// add the names itself, but puts them last, where they would be arguments of `/init`.
-fn microvm_words(machine: &Machine) -> Vec<String> {
+fn microvm_words() -> Vec<String> {
     let mut words = vec!["solum.end=reboot".to_owned()];
     for slot in 0..qemu::MICROVM_SLOTS {
         let address = qemu::MICROVM_SLOT_ADDRESS + u64::from(slot) * qemu::MICROVM_SLOT_BYTES;
         let interrupt = qemu::MICROVM_FIRST_INTERRUPT + slot;
         words.push(format!("virtio_mmio.device={}@{address:#x}:{interrupt}", qemu::MICROVM_SLOT_BYTES));
-    }
-    if machine.cpus == 1 && machine.accelerator == Accelerator::Tcg {
-        // Emulated, the local APIC's timer is calibrated by 100 ms of busy waiting (arch/x86/kernel/apic/apic.c,
-        // `LAPIC_CAL_LOOPS`); a single processor does without.
-        words.push("nolapic".to_owned());
     }
     words
 }

@@ -76,15 +76,6 @@ fn skip_escape(chars: &mut Peekable<Chars<'_>>) {
     chars.next();
 }
 
-/// The text of a log line without its time: `[    1.747812] reboot: Power down` gives `reboot: Power down`.
-pub(crate) fn message(line: &str) -> &str {
-    let Some((stamp, rest)) = line.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
-        return line;
-    };
-    let is_stamp = stamp.trim().chars().all(|c| c.is_ascii_digit() || c == '.');
-    if is_stamp { rest.trim_start() } else { line }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,17 +114,5 @@ mod tests {
         let lines = log.into_lines();
         assert_eq!(lines.len(), LINES_MAX);
         assert_eq!(lines[0], "0", "the oldest line went first");
-    }
-
-    #[test]
-    fn times_are_cut_off() {
-        for (line, text) in [
-            ("[    1.747812] reboot: Power down", "reboot: Power down"),
-            ("[drm] ready", "[drm] ready"),
-            ("no time", "no time"),
-            ("[broken", "[broken"),
-        ] {
-            assert_eq!(message(line), text);
-        }
     }
 }

@@ -13,6 +13,7 @@ mod drain;
 mod emulator;
 mod error;
 pub mod host;
+mod kernel_file;
 mod kernel_line;
 mod kernel_log;
 pub mod life;

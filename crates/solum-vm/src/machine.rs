@@ -55,6 +55,9 @@ pub enum MachineType {
     Microvm,
 }
 
+/// Memory from which the longer queues of a microvm do not matter.
+const SPACIOUS: ByteSize = ByteSize::mebibytes(96);
+
 impl MachineType {
     /// The fastest machine type that a kernel with this configuration (the text of its `.config`) boots on as
     /// `machine`; without a configuration, the one that every kernel boots on.
@@ -68,7 +71,10 @@ impl MachineType {
         let finds_cpus = machine.cpus == 1 || has("CONFIG_X86_MPPARSE");
         let devices = 2 + usize::from(machine.network) + machine.shares.len();
         let room = devices <= usize::from(qemu::MICROVM_SLOTS);
-        if finds_devices && finds_cpus && room { Self::Microvm } else { Self::Q35 }
+        // Virtio over MMIO has queues of 1024 buffers where PCI has 128 (hw/virtio/virtio-mmio.c, `QUEUE_NUM_MAX`):
+        // 4 MiB for each port of the console device.
+        let spacious = machine.memory >= SPACIOUS;
+        if finds_devices && finds_cpus && room && spacious { Self::Microvm } else { Self::Q35 }
     }
 }
 
@@ -163,6 +169,16 @@ mod tests {
             let machine = Machine { cpus, shares: vec![share; shares], ..Machine::new("m", "k", "i") };
             let found = MachineType::fastest(config, &machine);
             assert_eq!(found, expected, "{config:?}, {cpus} CPUs, {shares} shares");
+        }
+    }
+
+    #[test]
+    fn little_memory_is_not_spent_on_queues() {
+        let config = "CONFIG_VIRTIO_MMIO=y\nCONFIG_VIRTIO_MMIO_CMDLINE_DEVICES=y";
+        let mut machine = Machine::new("m", "k", "i");
+        for (mebibytes, expected) in [(32, MachineType::Q35), (96, MachineType::Microvm)] {
+            machine.memory = ByteSize::mebibytes(mebibytes);
+            assert_eq!(MachineType::fastest(Some(config), &machine), expected);
         }
     }
 

@@ -1,22 +1,55 @@
 //! What can be found wrong with a machine before it is started.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::{TcpListener, UdpSocket};
+use std::path::Path;
 
-use solum_spec::{Protocol, Publish};
+use solum_spec::{ByteSize, Protocol, Publish};
 
 use crate::error::VmError;
-use crate::machine::Machine;
+use crate::kernel_file;
+use crate::machine::{Machine, MachineType};
 
-/// Looks at everything the machine takes from the host.
-pub(crate) fn check(machine: &Machine) -> Result<(), VmError> {
-    for file in [&machine.kernel, &machine.initramfs] {
-        std::fs::File::open(file).map_err(|error| VmError::File(file.clone(), error))?;
-    }
+/// Looks at everything the machine takes from the host, and gives back the memory that should be enough for it.
+pub(crate) fn check(machine: &Machine) -> Result<ByteSize, VmError> {
+    let memory = check_memory(machine)?;
     for (_, share) in &machine.shares {
         std::fs::read_dir(&share.source).map_err(|error| VmError::Share(share.source.clone(), error))?;
     }
-    machine.publish.iter().try_for_each(|publish| check_port(machine, publish))
+    machine.publish.iter().try_for_each(|publish| check_port(machine, publish))?;
+    Ok(memory)
+}
+
+fn check_memory(machine: &Machine) -> Result<ByteSize, VmError> {
+    let kernel = read_head(&machine.kernel).map_err(|error| VmError::File(machine.kernel.clone(), error))?;
+    let kernel =
+        kernel_file::footprint(&kernel).map_err(|what| VmError::NotAKernel(machine.kernel.clone(), what))?;
+    let initramfs = File::open(&machine.initramfs).and_then(|file| file.metadata());
+    let initramfs = initramfs.map_err(|error| VmError::File(machine.initramfs.clone(), error))?.len();
+    let enough = enough_memory(kernel, initramfs, machine.machine_type);
+    if machine.memory.as_bytes() < kernel.saturating_add(initramfs) {
+        let (given, needed) = (machine.memory.as_mebibytes(), enough.as_mebibytes());
+        return Err(VmError::MemoryTooSmall { given, needed });
+    }
+    Ok(enough)
+}
+
+/// An estimate: the kernel, the initramfs both packed and unpacked, and what a system of one small program takes
+/// (docs/adr/0005 has the measurements). A microvm's devices have queues eight times as long, full of buffers.
+fn enough_memory(kernel: u64, initramfs: u64, machine_type: MachineType) -> ByteSize {
+    const SMALL_SYSTEM: u64 = 4 << 20;
+    const LONG_QUEUES: u64 = 20 << 20;
+    const STEP: u64 = 4 << 20;
+    let queues = if machine_type == MachineType::Microvm { LONG_QUEUES } else { 0 };
+    let sum = kernel.saturating_add(initramfs.saturating_mul(2)).saturating_add(SMALL_SYSTEM + queues);
+    ByteSize::bytes(sum.checked_next_multiple_of(STEP).unwrap_or(sum))
+}
+
+fn read_head(path: &Path) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    File::open(path)?.take(kernel_file::HEAD_BYTES as u64).read_to_end(&mut head)?;
+    Ok(head)
 }
 
 fn check_port(machine: &Machine, publish: &Publish) -> Result<(), VmError> {
@@ -35,5 +68,23 @@ fn try_bind(publish: &Publish) -> io::Result<()> {
     match publish.protocol {
         Protocol::Tcp => TcpListener::bind(address).map(drop),
         Protocol::Udp => UdpSocket::bind(address).map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_measured_to_be_enough_is_estimated_as_enough() {
+        const MIB: u64 = 1 << 20;
+        // Kernel, smallest memory seen to boot it, both in MiB, with an initramfs of 0.7 MiB.
+        for (kernel, machine_type, smallest) in
+            [(18, MachineType::Q35, 22), (32, MachineType::Q35, 36), (72, MachineType::Q35, 80)]
+        {
+            let enough = enough_memory(kernel * MIB, 7 * MIB / 10, machine_type).as_mebibytes();
+            assert!((smallest..smallest + 5).contains(&enough), "{enough} MiB for {kernel} MiB");
+        }
+        assert_eq!(enough_memory(u64::MAX, 1, MachineType::Q35).as_bytes(), u64::MAX);
     }
 }

@@ -4,9 +4,9 @@ use std::fmt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use solum_spec::ByteSize;
 use solum_spec::control::Outcome;
 
-use crate::kernel_log;
 use crate::life::Cause;
 
 /// All that is known of a run that is over.
@@ -40,7 +40,7 @@ pub enum End {
     Program(Outcome),
     /// The kernel panicked; the text is its own, like `VFS: Unable to mount root fs`.
     KernelPanic(String),
-    /// The memory is too small for the kernel or the image; the text is the kernel's own.
+    /// The memory is too small for the kernel or the image; the text is the kernel's own, and how much should do.
     MemoryTooSmall(String),
     /// The machine is gone, and nobody said how the program ended.
     Vanished,
@@ -110,39 +110,35 @@ pub(crate) fn is_panic(line: &str) -> bool {
 }
 
 /// What kernels say when there is too little memory for them or for the initramfs.
-const TOO_LITTLE_MEMORY: [&str; 6] = [
+const TOO_LITTLE_MEMORY: [&str; 5] = [
     "System is deadlocked on memory",
     "Out of memory and no killable processes",
     "Initramfs unpacking failed: write error",
     "initrd extends beyond end of memory",
-    "Cannot allocate",
     "Failed to allocate",
 ];
 
-/// The end of a run, from why it ended and from what the kernel said.
-pub(crate) fn judge(cause: Cause, kernel_log: &[String]) -> End {
-    match cause {
-        Cause::Program(outcome) => End::Program(outcome),
-        Cause::Killed => End::Killed,
-        Cause::TimedOut(limit) => End::TimedOut(limit),
-        Cause::OtherProtocol(version) => End::OtherProtocol(version),
-        Cause::Garbled => End::Garbled,
-        Cause::Stopped | Cause::Panicked | Cause::Unknown | Cause::Silent(_) => from_log(kernel_log)
-            .unwrap_or(match cause {
-                Cause::Stopped => End::Stopped,
-                Cause::Silent(limit) => End::NoProgress(limit),
-                _ => End::Vanished,
-            }),
-    }
-}
-
-fn from_log(kernel_log: &[String]) -> Option<End> {
-    let panic = kernel_log.iter().find_map(|line| Some(line.split_once(PANIC)?.1))?;
-    let shortage = kernel_log.iter().find(|line| TOO_LITTLE_MEMORY.iter().any(|text| line.contains(text)));
-    Some(match shortage {
-        Some(line) => End::MemoryTooSmall(kernel_log::message(line).to_owned()),
+/// The end of a run, from why it ended and from what the kernel said; `enough` is the memory that should do.
+pub(crate) fn judge(cause: Cause, kernel_log: &[String], enough: ByteSize) -> End {
+    let otherwise = match cause {
+        Cause::Program(outcome) => return End::Program(outcome),
+        Cause::Killed => return End::Killed,
+        Cause::TimedOut(limit) => return End::TimedOut(limit),
+        Cause::OtherProtocol(version) => return End::OtherProtocol(version),
+        Cause::Garbled => return End::Garbled,
+        Cause::Stopped => End::Stopped,
+        Cause::Silent(limit) => End::NoProgress(limit),
+        Cause::Panicked | Cause::Unknown => End::Vanished,
+    };
+    let Some(panic) = kernel_log.iter().find_map(|line| Some(line.split_once(PANIC)?.1)) else {
+        return otherwise;
+    };
+    let shortage =
+        kernel_log.iter().find_map(|line| TOO_LITTLE_MEMORY.iter().find(|text| line.contains(**text)));
+    match shortage {
+        Some(text) => End::MemoryTooSmall(format!("{text}; {} MiB should be enough", enough.as_mebibytes())),
         None => End::KernelPanic(panic.to_owned()),
-    })
+    }
 }
 
 /// QEMU's own words, if it is QEMU that failed and not the machine.

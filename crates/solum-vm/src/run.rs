@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use solum_spec::ByteSize;
 use solum_spec::control::{self, Decoder, FromMachine};
 
 pub use crate::life::Limits;
@@ -51,13 +52,14 @@ pub fn run(
     requests: Requests,
     observer: &mut dyn FnMut(Notice<'_>),
 ) -> Result<Report, VmError> {
-    preflight::check(machine)?;
+    let enough_memory = preflight::check(machine)?;
     let Streams { input, output, error } = streams;
     let output = Sink::start(output, requests.waker())?;
     let error = Sink::start(error, requests.waker())?;
     let emulator = Emulator::start(machine)?;
     let mut session = Session {
         console: machine.console,
+        enough_memory,
         life: Life::new(limits),
         start: Instant::now(),
         emulator,
@@ -86,6 +88,7 @@ const COMPLAINTS_MAX: usize = 64 * 1024;
 
 struct Session<'a> {
     console: Console,
+    enough_memory: ByteSize,
     life: Life,
     start: Instant,
     emulator: Emulator,
@@ -282,6 +285,10 @@ impl Session<'_> {
             return Err(VmError::Refused(refusal));
         }
         let kernel_log = self.kernel_log.into_lines();
-        Ok(Report { end: report::judge(cause, &kernel_log), kernel_log, durations: self.durations })
+        Ok(Report {
+            end: report::judge(cause, &kernel_log, self.enough_memory),
+            kernel_log,
+            durations: self.durations,
+        })
     }
 }
