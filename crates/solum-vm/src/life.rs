@@ -285,3 +285,139 @@ impl Life {
         Vec::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn life() -> Life {
+        let limits = Limits { timeout: Some(300 * SECOND), silence: Some(60 * SECOND), stop: 20 * SECOND };
+        Life::new(limits)
+    }
+
+    /// Plays events at seconds, and gives back all effects.
+    fn play(life: &mut Life, events: &[(u32, Event)]) -> Vec<Effect> {
+        events.iter().flat_map(|(second, event)| life.step(*second * SECOND, event.clone())).collect()
+    }
+
+    fn exited() -> Event {
+        Event::Ended(Outcome::Exited(3))
+    }
+
+    const STOP: Event = Event::Requested(Request::Stop);
+    const KILL: Event = Event::Requested(Request::Kill);
+    const HELLO: Event = Event::Hello(PROTOCOL);
+
+    #[test]
+    fn from_hello_to_the_end() {
+        let mut life = life();
+        let effects =
+            play(&mut life, &[(1, HELLO), (2, exited()), (2, Event::Drained), (3, Event::PoweredOff)]);
+        assert_eq!(effects, [Effect::Drain, Effect::HangUp]);
+        assert!(!life.is_over());
+        assert_eq!(play(&mut life, &[(3, Event::Gone), (4, KILL), (400, Event::Tick)]), []);
+        assert!(life.is_over());
+        assert_eq!(life.cause(), Cause::Program(Outcome::Exited(3)));
+    }
+
+    #[test]
+    fn a_request_to_stop_goes_to_whoever_listens() {
+        for (before, effect) in
+            [(vec![], Effect::PressPowerButton), (vec![(1, HELLO)], Effect::Send(ToMachine::Stop))]
+        {
+            let mut life = life();
+            play(&mut life, &before);
+            assert_eq!(play(&mut life, &[(2, STOP), (3, STOP)]), [effect]);
+            assert_eq!(play(&mut life, &[(21, Event::Tick)]), []);
+            assert_eq!(play(&mut life, &[(22, Event::Tick)]), [Effect::Kill]);
+            assert_eq!(life.cause(), Cause::Stopped);
+        }
+    }
+
+    #[test]
+    fn an_early_request_is_passed_on_at_hello() {
+        let mut life = life();
+        let effects = play(&mut life, &[(1, STOP), (2, HELLO), (3, exited())]);
+        assert_eq!(effects, [Effect::PressPowerButton, Effect::Send(ToMachine::Stop), Effect::Drain]);
+        assert_eq!(life.cause(), Cause::Program(Outcome::Exited(3)));
+    }
+
+    #[test]
+    fn limits_are_kept_and_named() {
+        let silent = [(30, Event::Activity), (89, Event::Tick), (90, Event::Tick)];
+        let unsigned = [(1, HELLO), (2, exited()), (31, Event::Tick), (32, Event::Tick), (42, Event::Tick)];
+        let timed_out = [(1, HELLO), (299, Event::Tick), (300, Event::Tick), (305, exited())];
+        for (events, effects, cause) in [
+            (&silent[..2], vec![], Cause::Unknown),
+            (&silent[..], vec![Effect::Kill], Cause::Silent(60 * SECOND)),
+            (&unsigned[..3], vec![Effect::Drain], Cause::Program(Outcome::Exited(3))),
+            (&unsigned[..4], vec![Effect::Drain, Effect::HangUp], Cause::Program(Outcome::Exited(3))),
+            (
+                &unsigned[..],
+                vec![Effect::Drain, Effect::HangUp, Effect::Kill],
+                Cause::Program(Outcome::Exited(3)),
+            ),
+            (
+                &timed_out[..],
+                vec![Effect::Send(ToMachine::Stop), Effect::Drain],
+                Cause::TimedOut(300 * SECOND),
+            ),
+        ] {
+            let mut life = life();
+            assert_eq!(play(&mut life, events), effects, "{events:?}");
+            assert_eq!(life.cause(), cause, "{events:?}");
+        }
+    }
+
+    #[test]
+    fn patience_reaches_exactly_to_the_next_limit() {
+        let mut life = life();
+        assert_eq!(life.patience(10 * SECOND), 50 * SECOND);
+        play(&mut life, &[(20, HELLO)]);
+        assert_eq!(life.patience(20 * SECOND), 280 * SECOND);
+        play(&mut life, &[(30, STOP)]);
+        assert_eq!(life.patience(31 * SECOND), 19 * SECOND);
+        assert_eq!(life.patience(99 * SECOND), Duration::ZERO);
+        let unlimited = Limits { timeout: None, silence: None, stop: SECOND };
+        assert_eq!(Life::new(unlimited).patience(Duration::ZERO), FOREVER);
+    }
+
+    #[test]
+    fn a_panic_and_an_end_without_qemus_end_are_forced() {
+        for (event, cause, limit) in [
+            (Event::Panicked, Cause::Panicked, PANIC_LIMIT),
+            (Event::PoweredOff, Cause::Unknown, EMULATOR_LIMIT),
+        ] {
+            let mut life = life();
+            assert_eq!(play(&mut life, &[(1, HELLO), (2, event)]), []);
+            assert_eq!(life.patience(2 * SECOND), limit);
+            assert_eq!(play(&mut life, &[(7, Event::Tick)]), [Effect::Kill]);
+            assert_eq!(life.cause(), cause);
+        }
+    }
+
+    #[test]
+    fn messages_wait_for_a_listener_and_the_last_word_is_the_first_cause() {
+        let mut life = life();
+        let resize = || Event::Requested(Request::Resize { rows: 1, columns: 2 });
+        assert_eq!(play(&mut life, &[(1, resize())]), []);
+        let effects = play(&mut life, &[(1, HELLO), (2, resize())]);
+        assert_eq!(effects, [Effect::Send(ToMachine::Resize { rows: 1, columns: 2 })]);
+        assert_eq!(play(&mut life, &[(3, Event::Garbled), (4, exited()), (5, STOP)]), [Effect::Kill]);
+        assert_eq!(life.cause(), Cause::Garbled);
+        // A process that does not die of it is killed again.
+        assert_eq!(play(&mut life, &[(8, Event::Tick)]), [Effect::Kill]);
+    }
+
+    #[test]
+    fn another_protocol_and_a_closed_output() {
+        let mut other = life();
+        assert_eq!(play(&mut other, &[(1, Event::Hello(PROTOCOL + 1))]), [Effect::Kill]);
+        assert_eq!(other.cause(), Cause::OtherProtocol(PROTOCOL + 1));
+        let mut unread = life();
+        let effects = play(&mut unread, &[(1, HELLO), (2, Event::OutputClosed), (2, Event::OutputClosed)]);
+        assert_eq!(effects, [Effect::Send(ToMachine::Stop)]);
+    }
+}

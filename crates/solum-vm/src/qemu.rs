@@ -203,6 +203,71 @@ mod tests {
     }
 
     #[test]
+    fn by_hand_it_is_one_terminal() {
+        let expected = "\
+qemu-system-x86_64
+-name solum-hello
+-machine q35,smm=off,sata=off,vmport=off
+-accel tcg
+-cpu max
+-smp 1
+-m 256M
+-nodefaults
+-no-user-config
+-no-reboot
+-display none
+-kernel vmlinuz
+-initrd hello.cpio
+-append 'rdinit=/init console=ttyS0 8250.nr_uarts=1 quiet loglevel=4 panic=-1 panic_print=0x20 reboot=t i8042.noaux i8042.nokbd'
+-device virtio-serial-pci
+-chardev stdio,id=console,mux=on,signal=off
+-serial chardev:console
+-device virtconsole,chardev=console
+-device virtio-rng-pci";
+        assert_eq!(shown(&machine(), &Channels::ByHand), expected);
+    }
+
+    #[test]
+    fn everything_at_once_on_a_microvm() {
+        let mut machine = machine();
+        machine.machine_type = MachineType::Microvm;
+        machine.console = Console::Streams;
+        machine.accelerator = Accelerator::Kvm;
+        machine.network = true;
+        machine.publish = vec!["8000:80".parse().unwrap(), "0.0.0.0:53:5353/udp".parse().unwrap()];
+        machine.shares = vec![("share0".into(), ".:/src".parse().unwrap())];
+        let sockets = Sockets { kernel_log: 3, control: 4, monitor: 5, streams: Some([6, 7, 8]) };
+        let expected = "\
+-device virtio-serial-device
+-chardev socket,id=kernel,fd=3
+-serial chardev:kernel
+-chardev socket,id=monitor,fd=5
+-mon chardev=monitor,mode=control
+-chardev socket,id=stream0,fd=6
+-device virtserialport,chardev=stream0,name=org.solum.stdin
+-chardev socket,id=stream1,fd=7
+-device virtserialport,chardev=stream1,name=org.solum.stdout
+-chardev socket,id=stream2,fd=8
+-device virtserialport,chardev=stream2,name=org.solum.stderr
+-chardev socket,id=control,fd=4
+-device virtserialport,chardev=control,name=org.solum.control
+-device virtio-rng-device
+-netdev user,id=net0,hostfwd=tcp:127.0.0.1:8000-:80,hostfwd=udp:0.0.0.0:53-:5353
+-device virtio-net-device,netdev=net0
+-fsdev local,id=share0,security_model=none,multidevs=remap,path=.
+-device virtio-9p-device,fsdev=share0,mount_tag=share0";
+        let shown = shown(&machine, &Channels::Sockets(sockets));
+        assert!(shown.ends_with(expected), "{shown}");
+        assert!(
+            shown.contains(
+                "\n-machine microvm,acpi=off,rtc=on,auto-kernel-cmdline=off\n-accel kvm\n-cpu host\n"
+            )
+        );
+        assert!(shown.contains("solum.end=reboot virtio_mmio.device=512@0xfeb00000:5 "), "{shown}");
+        assert!(shown.contains(" virtio_mmio.device=512@0xfeb00e00:12'"), "{shown}");
+    }
+
+    #[test]
     fn paths_with_commas_survive() {
         let mut machine = machine();
         machine.shares.push(("share0".into(), "a,b:/data:ro".parse().unwrap()));
