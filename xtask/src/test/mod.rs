@@ -56,7 +56,7 @@ pub fn run(workspace: &Workspace, layers: &[Layer]) -> Outcome {
     let mut counts = Counts::default();
     // A phase that fails is remembered by `phases`; what it said belongs where it happened.
     let say = |outcome: Outcome| outcome.unwrap_or_else(|failure| failure.print());
-    say(phases.run("set up", || setup::prepare(workspace, &[Purpose::Demo, Purpose::Test])));
+    say(phases.run("set up", || setup::prepare(workspace, &[Purpose::Demo, Purpose::Test, Purpose::Kernel])));
     for layer in layers {
         say(phases.run(layer.title(), || run_layer(workspace, *layer, &mut counts)));
     }
@@ -122,6 +122,10 @@ fn run_machine_tests(workspace: &Workspace, counts: &mut Counts) -> Outcome {
             "{MACHINE_TESTS} has no integration tests, so no machine was tested"
         )));
     }
+    // The tests boot the small kernel wherever they do not say otherwise. It is built once and stays in the cache.
+    let mut build = shell::cargo(workspace.root());
+    build.args(["run", "--quiet", "--package", MACHINE_TESTS, "--", "kernel", "build"]);
+    shell::run(&mut build)?;
     run_tests(workspace, &["--package", MACHINE_TESTS, "--test", "*"], counts)
 }
 
