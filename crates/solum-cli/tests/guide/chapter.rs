@@ -100,9 +100,6 @@ fn commands_answers_and_files_are_read() {
     let [block] = &chapter.blocks[..] else { panic!("one block") };
     assert!(block.clone && !block.shown && block.needs.as_deref() == Some("go"));
     let steps: Vec<_> = block.steps.iter().map(|step| (&*step.place, &*step.command)).collect();
-    assert_eq!(
-        steps,
-        [("docs/guide/src/name.md:3", "a \\\n    b"), ("docs/guide/src/name.md:7", "c")]
-    );
+    assert_eq!(steps, [("docs/guide/src/name.md:3", "a \\\n    b"), ("docs/guide/src/name.md:7", "c")]);
     assert_eq!(block.steps[0].expected, ["answer", ""]);
 }

@@ -52,7 +52,8 @@ fn chapter(name: &str) -> Chapter {
 #[test]
 fn the_summary_names_every_chapter_once_and_in_order() {
     let summary = fs::read_to_string(sources().join("SUMMARY.md")).unwrap();
-    let linked: Vec<&str> = summary.split("](").skip(1).filter_map(|rest| rest.split(".md)").next()).collect();
+    let linked: Vec<&str> =
+        summary.split("](").skip(1).filter_map(|rest| rest.split(".md)").next()).collect();
     assert_eq!(linked, CHAPTERS, "SUMMARY.md, and the chapters of this test");
     let files = fs::read_dir(sources()).unwrap().map(|entry| entry.unwrap().file_name());
     assert_eq!(files.count(), CHAPTERS.len() + 1, "a file in docs/guide/src is no chapter");

@@ -134,7 +134,8 @@ fn like_a_user(command: &mut Command) -> &mut Command {
     }
     let own = Path::new(env!("CARGO_BIN_EXE_solum")).parent().unwrap();
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths([own.to_owned()].into_iter().chain(std::env::split_paths(&path))).unwrap();
+    let path =
+        std::env::join_paths([own.to_owned()].into_iter().chain(std::env::split_paths(&path))).unwrap();
     command.env("PATH", path).env("LC_ALL", "C.UTF-8").env("TERM", "linux").env("CARGO_TERM_QUIET", "true");
     command.stdin(Stdio::null()).process_group(0)
 }
