@@ -4,8 +4,9 @@ use super::{Finding, Text};
 
 /// Manifests of members that go their own way.
 pub fn check(texts: &[Text]) -> Vec<Finding> {
-    let members = texts.iter().filter(|text| text.path.ends_with("/Cargo.toml"));
-    members.filter(|text| has_section(&text.content, "package")).flat_map(check_manifest).collect()
+    let manifests = texts.iter().filter(|text| text.path.ends_with("/Cargo.toml"));
+    // One that begins a workspace of its own is no member of this one.
+    manifests.filter(|text| !has_section(&text.content, "workspace")).flat_map(check_manifest).collect()
 }
 
 fn check_manifest(text: &Text) -> Vec<Finding> {
@@ -42,7 +43,10 @@ mod tests {
 
     #[test]
     fn a_crate_of_the_workspace_is_accepted() {
-        assert_eq!(check(&texts(&[("crates/a/Cargo.toml", GOOD), ("Cargo.toml", "[workspace]\n")])), []);
+        assert_eq!(
+            check(&texts(&[("crates/a/Cargo.toml", GOOD), ("fuzz/Cargo.toml", "[package]\n[workspace]\n")])),
+            []
+        );
     }
 
     #[test]

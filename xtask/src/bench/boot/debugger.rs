@@ -125,8 +125,11 @@ mod tests {
         assert!(received.is_empty());
     }
 
+    /// What an emulator was asked, and its end of the socket: closed early, it would break the last acknowledgement.
+    type Served = (Vec<String>, UnixStream);
+
     /// Answers each packet with the next of `answers`.
-    fn emulator(answers: &'static [&'static str]) -> (Debugger, thread::JoinHandle<Vec<String>>) {
+    fn emulator(answers: &'static [&'static str]) -> (Debugger, thread::JoinHandle<Served>) {
         let (near, mut far) = UnixStream::pair().expect("a socket pair");
         let served = thread::spawn(move || {
             let (mut received, mut questions) = (Vec::new(), Vec::new());
@@ -144,7 +147,7 @@ mod tests {
                     far.write_all(packet(part).as_bytes()).expect("an open socket");
                 }
             }
-            questions
+            (questions, far)
         });
         (Debugger::new(near).expect("a fresh socket"), served)
     }
@@ -153,7 +156,7 @@ mod tests {
     fn it_runs_on_until_the_breakpoint() {
         let (mut debugger, served) = emulator(&["OK", "T02thread:01;", "T05thread:01;", "OK"]);
         assert!(debugger.run_to(0x10).is_ok());
-        assert_eq!(served.join().expect("it served"), ["Z1,10,1", "c", "c", "z1,10,1"]);
+        assert_eq!(served.join().expect("it served").0, ["Z1,10,1", "c", "c", "z1,10,1"]);
         let (mut debugger, served) = emulator(&["OK", "W00"]);
         let failure = debugger.run_to(0x10).expect_err("the machine ended");
         assert!(failure.to_string().contains("before it came to address 0x10"), "{failure}");
@@ -164,6 +167,6 @@ mod tests {
     fn the_monitor_answers_in_parts() {
         let (mut debugger, served) = emulator(&["O6869 O0a OK"]);
         assert_eq!(debugger.monitor("ab").ok().as_deref(), Some("hi\n"));
-        assert_eq!(served.join().expect("it served"), ["qRcmd,6162"]);
+        assert_eq!(served.join().expect("it served").0, ["qRcmd,6162"]);
     }
 }

@@ -69,6 +69,7 @@ pub fn executable() -> Vec<u8> {
 mod tests {
     use super::*;
     use std::fs;
+    use std::io::ErrorKind;
     use std::os::unix::fs::PermissionsExt;
     use std::process::Command;
 
@@ -81,7 +82,13 @@ mod tests {
         let path = std::env::temp_dir().join(format!("solum-probe-{}", std::process::id()));
         fs::write(&path, executable()).expect("a writable temporary directory");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("its owner may");
-        let output = Command::new(&path).output();
+        let output = loop {
+            match Command::new(&path).output() {
+                // Another test's child may hold what this one wrote, from its fork to its exec (ETXTBSY).
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+                outcome => break outcome,
+            }
+        };
         fs::remove_file(&path).expect("it was just written");
         let output = output.expect("the kernel takes it for a program");
         assert!(output.status.success(), "{}", output.status);
