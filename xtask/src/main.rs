@@ -13,7 +13,7 @@ mod test;
 mod tidy;
 mod workspace;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use failure::Outcome;
 use std::process::ExitCode;
 use workspace::Workspace;
@@ -30,7 +30,7 @@ enum Task {
     /// Install what a task needs and this machine lacks; does nothing when nothing is missing
     Setup {
         /// What the machine shall be able to do afterwards
-        #[arg(value_enum, default_values_t = [setup::Purpose::Demo, setup::Purpose::Test])]
+        #[arg(value_enum, default_values_t = setup::Purpose::value_variants().to_vec())]
         purposes: Vec<setup::Purpose>,
     },
     /// Boot examples/hello as the only program of a machine, and say how long each phase took

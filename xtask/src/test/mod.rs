@@ -56,7 +56,7 @@ pub fn run(workspace: &Workspace, layers: &[Layer]) -> Outcome {
     let mut counts = Counts::default();
     // A phase that fails is remembered by `phases`; what it said belongs where it happened.
     let say = |outcome: Outcome| outcome.unwrap_or_else(|failure| failure.print());
-    say(phases.run("set up", || setup::prepare(workspace, &[Purpose::Demo, Purpose::Test, Purpose::Kernel])));
+    say(phases.run("set up", || setup::prepare(workspace, Purpose::value_variants())));
     for layer in layers {
         say(phases.run(layer.title(), || run_layer(workspace, *layer, &mut counts)));
     }
