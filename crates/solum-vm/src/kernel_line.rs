@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::accelerator::Accelerator;
 use crate::machine::{Machine, MachineType};
 use crate::qemu;
 
@@ -99,8 +100,14 @@ fn base_words(machine: &Machine) -> Vec<String> {
     // A panic restarts the machine at once (-1), and QEMU ends instead of restarting (-no-reboot).
     words.extend(["panic=-1", "panic_print=0x20", "reboot=t", "i8042.noaux", "i8042.nokbd"]);
     let mut words: Vec<String> = words.into_iter().map(str::to_owned).collect();
-    if machine.machine_type == MachineType::Microvm {
-        words.extend(microvm_words());
+    match machine.machine_type {
+        MachineType::Microvm => words.extend(microvm_words()),
+        // Emulated, the local APIC's timer is calibrated by 100 ms of waiting (arch/x86/kernel/apic/apic.c,
+        // `LAPIC_CAL_LOOPS`). One processor has other timers; a microvm has no local APIC to begin with.
+        MachineType::Q35 if machine.cpus == 1 && machine.accelerator == Accelerator::Tcg => {
+            words.push("noapictimer".to_owned());
+        }
+        MachineType::Q35 => {}
     }
     words
 }
