@@ -84,7 +84,7 @@ pub fn mount_share(tag: &str, target: &str, read_only: bool) -> io::Result<()> {
     if read_only {
         flags |= MountFlags::RDONLY;
     }
-    let options = c"trans=virtio,version=9p2000.L,msize=524288,cache=none,access=any";
+    let options = c"trans=virtio,version=9p2000.L,msize=524288,cache=none,access=user";
     Ok(mount(tag, target, "9p", flags, options)?)
 }
 
