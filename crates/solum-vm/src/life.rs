@@ -252,6 +252,10 @@ impl Life {
     }
 
     fn kill(&mut self, now: Duration, cause: Cause) -> Vec<Effect> {
+        if cause == Cause::Killed && self.cause == Some(Cause::Stopped) {
+            // The second request is the one that was carried out.
+            self.cause = None;
+        }
         self.cause.get_or_insert(cause);
         self.phase = Phase::Killing;
         // SIGKILL cannot be refused, but a process in an uninterruptible wait takes its time: ask again.
@@ -320,6 +324,14 @@ mod tests {
         assert_eq!(play(&mut life, &[(3, Event::Gone), (4, KILL), (400, Event::Tick)]), []);
         assert!(life.is_over());
         assert_eq!(life.cause(), Cause::Program(Outcome::Exited(3)));
+    }
+
+    #[test]
+    fn a_second_request_is_what_ended_the_run() {
+        let mut life = life();
+        let effects = play(&mut life, &[(1, HELLO), (2, STOP), (3, KILL)]);
+        assert_eq!(effects, [Effect::Send(ToMachine::Stop), Effect::Kill]);
+        assert_eq!(life.cause(), Cause::Killed);
     }
 
     #[test]
