@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use solum_spec::control::{FromMachine, Outcome};
+use solum_spec::description::Network;
 use solum_spec::{Machine, Share};
 use solum_vm::accelerator::{self, Requested};
 use solum_vm::{Accelerator, Console, End, Limits, MachineType, Notice, Report, Streams, VmError, host};
@@ -31,8 +32,8 @@ pub struct Launch<'a> {
     pub around: &'a Around,
     /// Directories it sees.
     pub shares: &'a [Share],
-    /// It has a network interface.
-    pub network: bool,
+    /// How it gets its addresses.
+    pub network: &'a Network,
     /// How long the program may take to stop.
     pub grace_seconds: u32,
 }
@@ -41,12 +42,15 @@ pub struct Launch<'a> {
 pub fn devices(
     around: &Around,
     shares: &[Share],
-    network: bool,
+    network: &Network,
     kernel_config: Option<&str>,
 ) -> solum_vm::Machine {
     let mut machine = solum_vm::Machine::new("", "", "");
     machine.cpus = around.cpus;
-    machine.network = network;
+    machine.network = *network != Network::None;
+    if let Network::Static(fixed) = network {
+        machine.address = Some(fixed.address);
+    }
     machine.shares =
         shares.iter().enumerate().map(|(index, share)| (assemble::share_tag(index), share.clone())).collect();
     machine.machine_type = match around.machine {

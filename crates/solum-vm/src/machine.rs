@@ -1,5 +1,6 @@
 //! What is wanted of a virtual machine.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use solum_spec::{ByteSize, Publish, Share};
@@ -31,6 +32,8 @@ pub struct Machine {
     pub cpus: u16,
     /// The machine has a network interface behind QEMU's user-mode network.
     pub network: bool,
+    /// The interface's own address, if it does not ask QEMU's DHCP server for one. Published ports lead there.
+    pub address: Option<Ipv4Addr>,
     /// Ports of the machine that the host makes reachable; they need `network`.
     pub publish: Vec<Publish>,
     /// Host directories the machine can mount, each under its 9p tag.
@@ -110,6 +113,7 @@ impl Machine {
             memory: DEFAULT_MEMORY,
             cpus: 1,
             network: false,
+            address: None,
             publish: Vec::new(),
             shares: Vec::new(),
             accelerator: Accelerator::Tcg,

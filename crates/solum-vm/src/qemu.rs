@@ -151,9 +151,11 @@ impl Command {
             return;
         }
         let mut backend = "user,id=net0".to_owned();
+        // Without an address QEMU takes the first one that its DHCP server gives (qemu(1), `hostfwd`).
+        let address = machine.address.map(|address| address.to_string()).unwrap_or_default();
         for publish in &machine.publish {
             backend += &format!(
-                ",hostfwd={}:{}:{}-:{}",
+                ",hostfwd={}:{}:{}-{address}:{}",
                 publish.protocol, publish.address, publish.host_port, publish.machine_port
             );
         }
@@ -265,6 +267,16 @@ qemu-system-x86_64
         );
         assert!(shown.contains("solum.end=reboot virtio_mmio.device=512@0xfeb00000:5 "), "{shown}");
         assert!(shown.contains(" virtio_mmio.device=512@0xfeb00e00:12'"), "{shown}");
+    }
+
+    #[test]
+    fn published_ports_lead_to_the_machines_own_address() {
+        let mut machine = machine();
+        machine.network = true;
+        machine.publish.push("8000:80".parse().unwrap());
+        assert!(shown(&machine, &Channels::ByHand).contains("hostfwd=tcp:127.0.0.1:8000-:80\n"));
+        machine.address = Some([10, 0, 2, 77].into());
+        assert!(shown(&machine, &Channels::ByHand).contains("hostfwd=tcp:127.0.0.1:8000-10.0.2.77:80\n"));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `solum exec`: a kernel and an initramfs that exist already.
 
+use solum_spec::description::Network;
+
 use crate::arguments::Exec;
 use crate::failure::Failure;
 use crate::launch::{self, Launch};
@@ -13,7 +15,7 @@ pub fn exec(arguments: &Exec) -> Result<u8, Failure> {
         kernel_config: None,
         around: &arguments.around,
         shares: &[],
-        network: true,
+        network: &Network::Automatic,
         grace_seconds: 10,
     };
     launch.boot()

@@ -4,7 +4,6 @@ use std::fs;
 use std::time::Instant;
 
 use solum_spec::Machine;
-use solum_spec::description::Network;
 
 use crate::arguments::{Place, Run};
 use crate::assemble::{self, Inner};
@@ -66,7 +65,7 @@ fn in_vm(program: Found, machine: &Machine, arguments: &Run) -> Result<u8, Failu
         kernel_config: kernel.config(),
         around: &arguments.around,
         shares: &arguments.shares,
-        network: machine.network != Network::None,
+        network: &machine.network,
         grace_seconds: arguments.inside.grace,
     }
     .boot()
@@ -79,12 +78,8 @@ fn image(
     kernel: &Chosen,
     cache: &Cache,
 ) -> Result<Vec<u8>, Failure> {
-    let devices = launch::devices(
-        &arguments.around,
-        &arguments.shares,
-        machine.network != Network::None,
-        kernel.config().as_deref(),
-    );
+    let devices =
+        launch::devices(&arguments.around, &arguments.shares, &machine.network, kernel.config().as_deref());
     let modules = kernel.modules(&devices.kernel_modules())?;
     let init = if program.executable.is_machine { None } else { Some(init::find(cache)?) };
     let archive = assemble::initramfs(machine, &arguments.inside, Inner { program, init, modules })?;
