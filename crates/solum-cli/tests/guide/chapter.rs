@@ -17,8 +17,8 @@ pub struct Block {
     pub shown: bool,
     /// It runs in the repository.
     pub clone: bool,
-    /// A program without which it is not run.
-    pub needs: Option<String>,
+    /// What it is not run without.
+    pub needs: Vec<String>,
     /// Its commands.
     pub steps: Vec<Step>,
 }
@@ -61,7 +61,7 @@ impl Chapter {
                 ("file", name) if !is_console => self.files.push((name.to_owned(), body.join("\n") + "\n")),
                 ("shown", "") if is_console => block.shown = true,
                 ("clone", "") if is_console => block.clone = true,
-                ("needs", tool) if is_console => block.needs = Some(tool.to_owned()),
+                ("needs", tool) if is_console => block.needs.push(tool.to_owned()),
                 _ => panic!("{}.md:{number}: a block cannot say `{word}`", self.name),
             }
         }
@@ -98,7 +98,7 @@ fn commands_answers_and_files_are_read() {
     let chapter = Chapter::parse("name", text);
     assert_eq!(chapter.files, [("x.rs".to_owned(), "fn main() {}\n".to_owned())]);
     let [block] = &chapter.blocks[..] else { panic!("one block") };
-    assert!(block.clone && !block.shown && block.needs.as_deref() == Some("go"));
+    assert!(block.clone && !block.shown && block.needs == ["go"]);
     let steps: Vec<_> = block.steps.iter().map(|step| (&*step.place, &*step.command)).collect();
     assert_eq!(steps, [("docs/guide/src/name.md:3", "a \\\n    b"), ("docs/guide/src/name.md:7", "c")]);
     assert_eq!(block.steps[0].expected, ["answer", ""]);

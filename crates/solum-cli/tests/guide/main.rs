@@ -5,10 +5,11 @@
 //! `$ echo $?` follows it. What else a block may say, after commas:
 //!
 //! - `clone`: it runs in the root of the repository, the others in a directory of the chapter's own;
-//! - `needs=TOOL`: it is skipped where TOOL is not installed;
+//! - `needs=TOOL`: it is skipped where TOOL is not installed; a tool of its own kind is `built-kernel`;
 //! - `shown`: it is not run, for the reason in [`SHOWN`].
 //!
 //! A block of another language with `file=NAME` becomes that file in the chapter's directory.
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod answer;
 mod chapter;

@@ -9,6 +9,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -40,7 +41,7 @@ impl<'a> Session<'a> {
     pub fn play(chapter: &'a Chapter) {
         let mut session = Self {
             name: &chapter.name,
-            directory: tempfile::Builder::new().prefix("solum-guide-").tempdir().unwrap(),
+            directory: directory(),
             // What a chapter forgets in the background ends with it.
             script: "trap 'kill $(jobs -p) 2>/dev/null' EXIT\n".to_owned(),
             steps: Vec::new(),
@@ -59,8 +60,8 @@ impl<'a> Session<'a> {
 
     fn add(&mut self, block: &'a Block) {
         let Some(first) = block.steps.first().filter(|_| !block.shown) else { return };
-        if let Some(tool) = block.needs.as_deref().filter(|tool| !is_installed(tool)) {
-            println!("skipped: {} needs {tool}, which is not installed", first.place);
+        if let Some(missing) = block.needs.iter().find(|need| !is_there(need)) {
+            println!("skipped: {} needs {missing}, which is not there", first.place);
             return;
         }
         let directory = if block.clone { &repository() } else { self.directory.path() };
@@ -124,6 +125,12 @@ impl<'a> Session<'a> {
     }
 }
 
+/// A directory as a user makes one: a temporary one is usually its owner's alone.
+fn directory() -> TempDir {
+    let permissions = fs::Permissions::from_mode(0o755);
+    tempfile::Builder::new().prefix("solum-guide-").permissions(permissions).tempdir().unwrap()
+}
+
 /// What a command finds around it: what a user has, without what Cargo tells its tests.
 fn like_a_user(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
@@ -151,9 +158,16 @@ fn prepare() {
     });
 }
 
-fn is_installed(tool: &str) -> bool {
+/// A kernel that was built has more file systems than a distribution's for virtual machines.
+const BUILT_KERNEL: &str = "built-kernel";
+
+fn is_there(need: &str) -> bool {
+    if need == BUILT_KERNEL {
+        let list = Command::new(env!("CARGO_BIN_EXE_solum")).args(["kernel", "list"]).output().unwrap();
+        return String::from_utf8_lossy(&list.stdout).lines().any(|line| line.starts_with("source-vm-"));
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|directory| directory.join(tool).is_file())
+    std::env::split_paths(&path).any(|directory| directory.join(need).is_file())
 }
 
 /// Ends a session that hangs. Dropping what this returns calls it off.
