@@ -5,9 +5,8 @@ use std::fs;
 use crate::{commands_run, repository};
 
 /// Commands of the README that the guide does not run as they stand, by their beginnings, and why.
-const EXCLUDED: [(&str, &str); 10] = [
+const EXCLUDED: [(&str, &str); 9] = [
     ("cargo xtask", "CI runs it"),
-    ("cargo install", "the test has its own `solum`"),
     ("solum run ./anything-static", "a placeholder; the chapter on programs has real ones"),
     ("solum run --dir", "it runs until it is stopped; the chapter on the network does that"),
     ("solum run --share", "a placeholder; the chapter on the inside has a real one"),

@@ -63,18 +63,35 @@ impl<'a> Solum<'a> {
         self.start().finish()
     }
 
+    /// Starts it, and closes the far end of its standard output at once.
+    pub fn start_without_reader(mut self) -> Running {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        self.command.stdout(writer);
+        self.spawn(Stdio::null())
+    }
+
     /// Starts it.
     pub fn start(mut self) -> Running {
+        self.command.stdout(Stdio::piped());
         let stdin = if self.input.is_some() { Stdio::piped() } else { Stdio::null() };
-        self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.spawn(stdin)
+    }
+
+    fn spawn(mut self, stdin: Stdio) -> Running {
+        self.command.stdin(stdin).stderr(Stdio::piped());
         let shown = shown(&self.command);
         let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{shown}: {error}"));
         if let (Some(mut stdin), Some(input)) = (child.stdin.take(), self.input) {
             // A command that ends without reading everything is judged by what it says, not by this.
             thread::spawn(move || stdin.write_all(&input));
         }
+        let stdout: Box<dyn Read + Send> = match child.stdout.take() {
+            Some(stdout) => Box::new(stdout),
+            None => Box::new(std::io::empty()),
+        };
         Running {
-            stdout: Capture::of(child.stdout.take().unwrap()),
+            stdout: Capture::of(stdout),
             stderr: Capture::of(child.stderr.take().unwrap()),
             _watchdog: watch_over(&child),
             child,
@@ -130,6 +147,11 @@ impl Running {
         Finished { status, shown: self.shown, stdout: self.stdout.finish(), stderr: self.stderr.finish() }
     }
 
+    /// Whether it has ended, which shows when it closes its standard error.
+    pub fn has_ended(&self) -> bool {
+        self.stderr.has_ended()
+    }
+
     /// The process.
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
@@ -138,14 +160,14 @@ impl Running {
 
 /// What came out of a pipe so far, and whether that is all.
 #[derive(Default)]
-pub struct Captured {
-    pub bytes: Vec<u8>,
-    pub ended: bool,
+struct Captured {
+    bytes: Vec<u8>,
+    ended: bool,
 }
 
 /// A pipe that is being read.
 pub struct Capture {
-    pub shared: Arc<(Mutex<Captured>, Condvar)>,
+    shared: Arc<(Mutex<Captured>, Condvar)>,
     reader: JoinHandle<()>,
 }
 
@@ -167,6 +189,20 @@ impl Capture {
             }
         });
         Self { shared, reader }
+    }
+
+    /// Waits until this is in it; false if it ends without.
+    pub fn wait_for(&self, text: &str) -> bool {
+        let (lock, changed) = &*self.shared;
+        let seen = |captured: &Captured| String::from_utf8_lossy(&captured.bytes).contains(text);
+        let waiting = |captured: &mut Captured| !captured.ended && !seen(captured);
+        let captured = changed.wait_while(lock.lock().unwrap(), waiting).unwrap();
+        seen(&captured)
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        self.shared.0.lock().unwrap().ended
     }
 
     fn finish(self) -> Vec<u8> {

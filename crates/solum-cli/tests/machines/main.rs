@@ -3,9 +3,20 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod archive;
 mod examples;
+mod files;
+mod given;
+mod host;
+mod kernels;
+mod languages;
+mod live;
+mod network;
+mod pieces;
 mod probe;
 mod status;
+mod stopping;
+mod streams;
 
 use harness::{Scratch, Solum};
 
@@ -17,7 +28,10 @@ const TIMEOUT: &str = "300";
 /// The kernel is the one that `solum run` takes by itself, unless SOLUM_TEST_KERNEL names another.
 fn run<'a>(scratch: &'a Scratch, program: &str, options: &[&str], arguments: &[&str]) -> Solum<'a> {
     let kernel = harness::kernel::chosen();
-    let mut words = vec!["run", program, "--timeout", TIMEOUT];
+    let mut words = vec!["run", program];
+    if !options.contains(&"--timeout") {
+        words.extend(["--timeout", TIMEOUT]);
+    }
     if let Some(kernel) = &kernel {
         words.extend(["--kernel", kernel]);
     }

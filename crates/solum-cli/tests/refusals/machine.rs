@@ -114,6 +114,21 @@ fn more_processors_than_qemu_makes() {
 }
 
 #[test]
+fn too_little_memory_for_the_kernel() {
+    let scratch = Scratch::new();
+    for memory in ["0", "1M", "4M"] {
+        let finished = run(&scratch, &["--memory", memory]);
+        finished.exits(105).prints("");
+        let said = finished.stderr();
+        let given = memory.trim_end_matches('M');
+        let sentence = format!("error: {given} MiB of memory are too few: this kernel and image need ");
+        finished.check(said.starts_with(&sentence), &format!("it should begin with {sentence:?}"));
+        finished.mentions(" MiB at least\nhint: try --memory ");
+        crate::without_a_trace(&scratch, &finished);
+    }
+}
+
+#[test]
 fn qemu_is_not_installed() {
     let scratch = Scratch::new();
     scratch.directory("empty");
