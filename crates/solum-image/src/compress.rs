@@ -15,6 +15,10 @@ pub enum Compression {
 const ZSTD_LEVEL: i32 = 9;
 
 /// Compresses an archive. The same bytes give the same bytes.
+///
+/// # Errors
+///
+/// What the compressor says; it has no reason to, but for a lack of memory.
 pub fn compress(archive: Vec<u8>, compression: Compression) -> io::Result<Vec<u8>> {
     match compression {
         Compression::None => Ok(archive),

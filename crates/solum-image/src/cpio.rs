@@ -79,12 +79,22 @@ impl Archive {
         Self::default()
     }
 
-    /// Adds a directory. Directories on the way to an entry need not be added; they belong to root, mode 755.
+    /// Adds a directory. `permissions` are the lower twelve bits of `st_mode` (inode(7)). Directories on the way to an
+    /// entry need not be added; they belong to root, mode 755.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::BadPath`], or [`ArchiveError::Collision`] with anything else at that path.
     pub fn directory(&mut self, path: &str, permissions: u32, owner: Owner) -> Result<(), ArchiveError> {
         self.insert(path, TYPE_DIRECTORY | permissions, owner, Vec::new())
     }
 
-    /// Adds a regular file.
+    /// Adds a regular file. `permissions` are the lower twelve bits of `st_mode` (inode(7)).
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::BadPath`], [`ArchiveError::Collision`], and [`ArchiveError::TooLarge`] from 4 GiB on: the format has
+    /// eight hexadecimal digits for the size.
     pub fn file(
         &mut self,
         path: &str,
@@ -95,7 +105,11 @@ impl Archive {
         self.insert(path, TYPE_FILE | permissions, owner, content)
     }
 
-    /// Adds a symbolic link.
+    /// Adds a symbolic link, which belongs to root. `target` is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`file`](Self::file).
     pub fn symlink(&mut self, path: &str, target: &str) -> Result<(), ArchiveError> {
         self.insert(path, TYPE_SYMLINK | 0o777, Owner::default(), target.as_bytes().to_vec())
     }

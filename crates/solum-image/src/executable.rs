@@ -118,6 +118,10 @@ impl Refusal {
 }
 
 /// Looks at a file's bytes and says whether it can be the program of a machine of architecture `wanted`.
+///
+/// # Errors
+///
+/// Every [`Refusal`] says what the file is instead.
 pub fn inspect(bytes: &[u8], wanted: Architecture) -> Result<Executable, Refusal> {
     if bytes.is_empty() {
         return Err(Refusal::Empty);

@@ -56,6 +56,10 @@ pub fn program_path(name: &str) -> String {
 }
 
 /// The initramfs of a machine whose PID 1 is Solum's own: init, description, modules, program, the user's files.
+///
+/// # Errors
+///
+/// [`ArchiveError`] for a bundled path that is none, that another entry has already, or whose file is too large.
 pub fn with_init(
     init: Vec<u8>,
     description: &Description,
@@ -77,6 +81,10 @@ pub fn with_init(
 }
 
 /// The initramfs of a machine whose program is PID 1 itself: that one file, and the kernel's modules if it has any.
+///
+/// # Errors
+///
+/// Those of [`with_init`].
 pub fn single_file(
     program: Vec<u8>,
     modules: Vec<Module>,

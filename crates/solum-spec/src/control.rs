@@ -165,7 +165,11 @@ impl Decoder {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next whole message, `None` if more bytes are needed, or an error after which the stream is useless.
+    /// The next whole message, or `None` if more bytes are needed.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError`]; there is no way back into step with the peer, so the stream is useless after it.
     pub fn decode<M: DeserializeOwned>(&mut self) -> Result<Option<M>, FrameError> {
         let Some((header, rest)) = self.buffer.split_first_chunk::<4>() else { return Ok(None) };
         let length = u32::from_le_bytes(*header) as usize;

@@ -72,7 +72,8 @@ pub struct Unit {
     pub path: String,
     /// Arguments, without the program's own name (`argv[0]` is the file name of `path`).
     pub arguments: Vec<String>,
-    /// Environment, in addition to what PID 1 sets (PATH, HOME, TMPDIR, USER).
+    /// Environment, in addition to what PID 1 sets (PATH, HOME, USER, TMPDIR, TERM, SOLUM_MACHINE), and instead of it where
+    /// the name is the same.
     pub environment: Vec<(String, String)>,
     /// User and group the program runs as; 0 is root.
     pub user_id: u32,
@@ -99,6 +100,10 @@ impl Description {
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`DescriptionError`] for bytes of another version of Solum, for fewer bytes and for more.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DescriptionError> {
         match postcard::take_from_bytes(bytes) {
             Ok((description, [])) => Ok(description),

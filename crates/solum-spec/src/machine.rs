@@ -105,6 +105,10 @@ impl MachineError {
 
 impl Draft {
     /// Checks the parts against each other.
+    ///
+    /// # Errors
+    ///
+    /// [`MachineError`] names the first contradiction that is found.
     pub fn validate(mut self) -> Result<Machine, MachineError> {
         if self.cpus == 0 {
             return Err(MachineError::NoCpu);
