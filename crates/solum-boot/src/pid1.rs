@@ -142,6 +142,8 @@ impl Pid1 {
             kernel_log::warning(&warning);
             self.tell(&FromMachine::Warning(warning));
         }
+        // The size of the terminal is here by now, mostly, and a program may ask for it first thing.
+        self.listen_to_host();
         self.happen(Event::Up);
         loop {
             self.wait(signals.get_read().as_fd());

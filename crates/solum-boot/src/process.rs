@@ -40,6 +40,8 @@ pub fn signal_all(signal: u8) {
 pub struct Processes {
     running: Vec<(Pid, Child)>,
     terminal: Option<File>,
+    /// What the terminal's size is, or will be when there is one.
+    size: Option<Winsize>,
 }
 
 impl Processes {
@@ -55,6 +57,9 @@ impl Processes {
             .stdin(input)
             .stdout(output.try_clone()?)
             .stderr(error);
+        if terminal.is_some() {
+            self.apply_size(&output);
+        }
         let is_root = unit.user_id == 0;
         if is_root {
             command.current_dir("/");
@@ -125,9 +130,16 @@ impl Processes {
     }
 
     /// Gives the program's terminal the size of the terminal that shows it.
-    pub fn resize_terminal(&self, rows: u16, columns: u16) {
+    pub fn resize_terminal(&mut self, rows: u16, columns: u16) {
+        self.size = Some(Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 });
         if let Some(terminal) = &self.terminal {
-            let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+            self.apply_size(terminal);
+        }
+    }
+
+    fn apply_size(&self, terminal: &File) {
+        if let Some(size) = self.size {
+            // A program on a terminal of an unknown size is better than none.
             let _ = tcsetwinsize(terminal, size);
         }
     }

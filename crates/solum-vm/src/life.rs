@@ -126,6 +126,8 @@ pub struct Life {
     last_activity: Duration,
     /// When the machine is ended by force.
     force_at: Option<Duration>,
+    /// The size of the terminal, for PID 1 when it listens.
+    size: Option<ToMachine>,
 }
 
 /// The longest wait between two looks at the clock.
@@ -134,7 +136,14 @@ const FOREVER: Duration = Duration::from_secs(3600);
 impl Life {
     /// A run at its start, at time zero.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, phase: Phase::Starting, cause: None, last_activity: Duration::ZERO, force_at: None }
+        Self {
+            limits,
+            phase: Phase::Starting,
+            cause: None,
+            last_activity: Duration::ZERO,
+            force_at: None,
+            size: None,
+        }
     }
 
     /// The machine is gone.
@@ -182,15 +191,16 @@ impl Life {
         if protocol != PROTOCOL {
             return self.kill(now, Cause::OtherProtocol(protocol));
         }
+        let mut effects: Vec<Effect> = self.size.take().map(Effect::Send).into_iter().collect();
         match self.phase {
             Phase::Starting => self.phase = Phase::Up,
             Phase::Stopping { told: false } => {
                 self.phase = Phase::Stopping { told: true };
-                return vec![Effect::Send(ToMachine::Stop)];
+                effects.push(Effect::Send(ToMachine::Stop));
             }
             _ => {}
         }
-        Vec::new()
+        effects
     }
 
     fn ended(&mut self, now: Duration, outcome: Outcome) -> Vec<Effect> {
@@ -234,8 +244,12 @@ impl Life {
             Request::Signal(signal) => ToMachine::Signal(signal),
             Request::Resize { rows, columns } => ToMachine::Resize { rows, columns },
         };
-        let listening = matches!(self.phase, Phase::Up | Phase::Stopping { told: true });
-        if listening { vec![Effect::Send(told)] } else { Vec::new() }
+        match (self.phase, told) {
+            (Phase::Up | Phase::Stopping { told: true }, told) => return vec![Effect::Send(told)],
+            (Phase::Starting, ToMachine::Resize { .. }) => self.size = Some(told),
+            _ => {}
+        }
+        Vec::new()
     }
 
     fn stop(&mut self, now: Duration, cause: Cause) -> Vec<Effect> {
@@ -413,10 +427,11 @@ mod tests {
     #[test]
     fn messages_wait_for_a_listener_and_the_last_word_is_the_first_cause() {
         let mut life = life();
-        let resize = || Event::Requested(Request::Resize { rows: 1, columns: 2 });
-        assert_eq!(play(&mut life, &[(1, resize())]), []);
-        let effects = play(&mut life, &[(1, HELLO), (2, resize())]);
-        assert_eq!(effects, [Effect::Send(ToMachine::Resize { rows: 1, columns: 2 })]);
+        let resize = |rows| Event::Requested(Request::Resize { rows, columns: 2 });
+        assert_eq!(play(&mut life, &[(1, resize(1)), (1, resize(2))]), []);
+        let effects = play(&mut life, &[(1, HELLO), (2, resize(3))]);
+        let sent = |rows| Effect::Send(ToMachine::Resize { rows, columns: 2 });
+        assert_eq!(effects, [sent(2), sent(3)], "of what was said too early, the newest");
         assert_eq!(play(&mut life, &[(3, Event::Garbled), (4, exited()), (5, STOP)]), [Effect::Kill]);
         assert_eq!(life.cause(), Cause::Garbled);
         // A process that does not die of it is killed again.
