@@ -21,7 +21,7 @@ pub struct Failure {
 impl Failure {
     /// A failure that says `message`, one sentence without a full stop.
     pub fn new(code: ExitCode, message: impl Display) -> Self {
-        Self { code, message: message.to_string(), hint: None, context: Vec::new() }
+        Self { code, message: without_error_numbers(&message.to_string()), hint: None, context: Vec::new() }
     }
 
     /// Adds what to type next.
@@ -39,12 +39,7 @@ impl Failure {
     /// The host refused something to do with a file.
     pub fn file(what: &str, path: &Path, error: &std::io::Error) -> Self {
         use std::io::ErrorKind;
-        let code = match error.kind() {
-            ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory => {
-                ExitCode::UnusableInput
-            }
-            _ => ExitCode::HostRefuses,
-        };
+        let code = if is_about_the_name(error) { ExitCode::UnusableInput } else { ExitCode::HostRefuses };
         let hint = match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some(
                 "free some space; SOLUM_CACHE=/path and TMPDIR=/path put Solum's own files elsewhere"
@@ -70,5 +65,33 @@ impl Failure {
         // Nobody is left to hear that standard error is closed.
         let _ = stderr.write_all(text.as_bytes());
         self.code as u8
+    }
+}
+
+/// Whether the system refused because of what the user named, and not because of what it is asked to do there.
+pub fn is_about_the_name(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory)
+}
+
+/// Rust adds ` (os error 2)` to what the system says, and libraries hand that on; nobody types it anywhere.
+fn without_error_numbers(message: &str) -> String {
+    let mut parts = message.split(" (os error ");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text += part.split_once(')').map_or(part, |(_, rest)| rest);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_errors_are_left_out() {
+        let text = "cannot read a (os error 2): denied (os error 13), and (os errors) stay";
+        assert_eq!(without_error_numbers(text), "cannot read a: denied, and (os errors) stay");
+        assert_eq!(without_error_numbers("plain"), "plain");
     }
 }

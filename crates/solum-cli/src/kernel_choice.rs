@@ -64,6 +64,7 @@ pub fn resolve(selection: &Selection, request: &SourceRequest, cache: &Cache) ->
 /// What a user is told when there is no kernel.
 pub fn failed(error: &Error) -> Failure {
     let code = match error {
+        Error::Io { source, .. } if crate::failure::is_about_the_name(source) => ExitCode::UnusableInput,
         Error::Io { .. } | Error::NoSpace { .. } => ExitCode::HostRefuses,
         Error::BuildToolsMissing { .. } | Error::ProgramMissing { .. } => ExitCode::ToolMissing,
         Error::Fragment { .. } | Error::EntryUnknown { .. } => ExitCode::UnusableInput,
