@@ -1,5 +1,7 @@
 //! Whole machines, from the command line to the power-off. Each test boots at least one, in QEMU.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 #[path = "../harness/mod.rs"]
 mod harness;
 

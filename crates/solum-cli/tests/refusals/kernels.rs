@@ -1,7 +1,11 @@
-//! Kernels that are none.
+//! Kernels that are not to be had.
 
-use crate::harness::{Scratch, elf};
-use crate::refused;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::thread;
+
+use crate::harness::{Finished, Scratch, elf};
+use crate::{refused, without_a_trace};
 
 /// The beginning of a bzImage (Documentation/arch/x86/boot.rst) that says it goes on for much longer.
 fn cut_off_kernel() -> Vec<u8> {
@@ -18,20 +22,117 @@ fn cut_off_kernel() -> Vec<u8> {
 fn files_that_are_no_kernel() {
     let scratch = Scratch::new();
     scratch.file("program", elf::program());
-    scratch.file(
-        "noise",
-        (0u32..100_000).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect::<Vec<u8>>(),
-    );
+    let noise: Vec<u8> = (0u32..100_000).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    scratch.file("noise", noise);
     scratch.file("empty", "");
     scratch.file("cut-off", cut_off_kernel());
-    let none = "is not a kernel: it has neither the boot signature of a bzImage nor that of an ELF file";
-    for (name, sentence) in [("noise", none), ("empty", "is not a kernel: it is empty")] {
-        let finished =
-            scratch.solum(&["run", "[SCRATCH]/program", "--kernel", &format!("[SCRATCH]/{name}")]).run();
-        let text = format!(
-            "error: [SCRATCH]/{name} {sentence}\n\
-             hint: name a bzImage (distributions call it vmlinuz) or an uncompressed vmlinux\n"
-        );
-        refused(&scratch, &finished, 104, &text);
+    let hint = "hint: name a bzImage (distributions call it vmlinuz) or an uncompressed vmlinux\n";
+    for (name, what) in [
+        ("noise", "it has neither the boot signature of a bzImage nor that of an ELF file"),
+        ("empty", "it is empty"),
+        ("cut-off", "it is cut short: it has 1024 of its 16778240 bytes"),
+    ] {
+        let kernel = format!("[SCRATCH]/{name}");
+        let finished = scratch.solum(&["run", "[SCRATCH]/program", "--kernel", &kernel]).run();
+        refused(&scratch, &finished, 104, &format!("error: {kernel} is not a kernel: {what}\n{hint}"));
+        let finished = scratch.solum(&["kernel", "build", "--kernel", &kernel, "[SCRATCH]/out"]).run();
+        refused(&scratch, &finished, 104, &format!("error: {kernel} is not a kernel: {what}\n{hint}"));
+        assert!(!scratch.path("out").exists());
+    }
+}
+
+#[test]
+fn a_kernel_that_is_not_there() {
+    let scratch = Scratch::new();
+    scratch.file("program", elf::program());
+    let finished = scratch.solum(&["run", "[SCRATCH]/program", "--kernel", "[SCRATCH]/missing"]).run();
+    refused(&scratch, &finished, 102, "error: cannot read [SCRATCH]/missing: No such file or directory\n");
+    let finished = scratch.solum(&["exec", "[SCRATCH]/missing", "[SCRATCH]/program"]).run();
+    refused(&scratch, &finished, 102, "error: [SCRATCH]/missing cannot be read: no such file or directory\n");
+}
+
+#[test]
+fn exec_refuses_what_is_no_kernel_too() {
+    let scratch = Scratch::new();
+    scratch.file("text", "not a kernel");
+    let finished = scratch.solum(&["exec", "[SCRATCH]/text", "[SCRATCH]/text"]).run();
+    finished.exits(104).prints("").mentions("hint: give --kernel a bzImage (often called vmlinuz)");
+    without_a_trace(&scratch, &finished);
+}
+
+/// `solum kernel` with a cache of its own.
+fn kernel(scratch: &Scratch, arguments: &[&str]) -> Finished {
+    scratch.solum(&[&["kernel"], arguments].concat()).env("SOLUM_CACHE", "[SCRATCH]/cache").run()
+}
+
+#[test]
+fn an_empty_cache_has_no_kernels() {
+    let scratch = Scratch::new();
+    kernel(&scratch, &["list", "--json"]).exits(0).prints("[]\n").says("");
+    let text =
+        "error: there is no kernel 6.12 in the cache, which is empty\nhint: `solum kernel list` shows them\n";
+    refused(&scratch, &kernel(&scratch, &["show", "6.12"]), 102, text);
+    refused(&scratch, &kernel(&scratch, &["remove", "6.12"]), 102, text);
+    kernel(&scratch, &["remove", "--all"]).exits(0).prints("");
+    assert!(!scratch.path("cache").exists(), "looking makes nothing");
+}
+
+#[test]
+fn sources_that_are_none() {
+    let scratch = Scratch::new();
+    scratch.directory("tree");
+    for (arguments, status, text) in [
+        (
+            &["--version", "latest"][..],
+            104,
+            "error: `latest` is not the version of a Linux release\nhint: versions look like 6.12.117\n",
+        ),
+        (
+            &["--config", "[SCRATCH]/missing"],
+            102,
+            "error: cannot read [SCRATCH]/missing: No such file or directory\n",
+        ),
+    ] {
+        let finished = kernel(&scratch, &[&["build"], arguments].concat());
+        refused(&scratch, &finished, status, text);
+    }
+    let finished = kernel(&scratch, &["build", "--tree", "[SCRATCH]/tree"]);
+    finished.prints("").mentions("it has no Makefile, so it is not a tree of Linux sources\n");
+    without_a_trace(&scratch, &finished);
+}
+
+/// A server that answers every request with this, as long as the test runs; gives back its address.
+fn mirror(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let mut line = String::new();
+            // The head of a request ends with an empty line.
+            while reader.read_line(&mut line).is_ok_and(|length| length > 2) {
+                line.clear();
+            }
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn mirrors_that_do_not_have_it() {
+    let scratch = Scratch::new();
+    for answer in [
+        "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nConnection: close\r\n\r\nhalf a file",
+        "this is not HTTP\r\n\r\n",
+    ] {
+        let mirror = mirror(answer);
+        let finished = kernel(&scratch, &["build", "--version", "6.12.1", "--mirror", &mirror]);
+        finished.exits(104).prints("");
+        finished.mentions(&format!("error: cannot get {mirror}/v6.x/sha256sums.asc: "));
+        finished.mentions("hint: check the version and the mirror: ");
+        without_a_trace(&scratch, &finished);
     }
 }

@@ -1,5 +1,7 @@
 //! What bad input gets: a sentence, a hint, a documented exit status, and nothing half-written. No machine boots here.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 #[path = "../harness/mod.rs"]
 mod harness;
 

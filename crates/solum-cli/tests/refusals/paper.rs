@@ -93,3 +93,52 @@ fn a_dry_run_prints_a_command_that_a_shell_can_read() {
     assert!(std::fs::metadata(image).unwrap().len() > 0, "the image stays for whoever runs the command");
     assert_eq!(scratch.names("cache/images"), ["dry-run.initramfs"]);
 }
+
+#[test]
+fn a_dry_run_as_json_is_the_same_command() {
+    let scratch = Scratch::new();
+    scratch.file("program", elf::program());
+    let kernel = crate::harness::kernel::kernel().to_str().unwrap();
+    let dry_run = |more: &[&str]| {
+        let arguments = ["run", "[SCRATCH]/program", "--dry-run", "--kernel", kernel];
+        scratch.solum(&arguments).with(more).env("SOLUM_CACHE", "[SCRATCH]/cache").run()
+    };
+    let json = dry_run(&["--json"]);
+    json.exits(0).says("");
+    let words: Vec<String> = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(words, words_of(&dry_run(&[]).stdout()));
+}
+
+#[test]
+fn doctor_says_what_is_missing_and_how_to_get_it() {
+    let scratch = Scratch::new();
+    scratch.directory("empty");
+    let doctor = |more: &[&str]| {
+        let bare = scratch.solum(&["doctor"]).with(more).env("PATH", "[SCRATCH]/empty");
+        bare.env("SOLUM_CACHE", "[SCRATCH]/cache").run()
+    };
+    let plain = doctor(&[]);
+    plain.exits(103).says("");
+    plain.check(plain.stdout().starts_with("MISSING   QEMU "), "QEMU first, and missing");
+    plain
+        .check(plain.stdout().contains("apt-get install --no-install-recommends qemu-system-"), "the remedy");
+    let json = doctor(&["--json"]);
+    json.exits(103).says("");
+    let findings: Vec<serde_json::Value> = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(findings[0]["what"], "QEMU");
+    assert_eq!(findings[0]["state"], "missing");
+    let names: Vec<&str> = findings.iter().filter_map(|finding| finding["what"].as_str()).collect();
+    for name in ["accelerator", "kernels", "cache", "Cargo"] {
+        assert!(names.contains(&name), "{name} is not among {names:?}");
+    }
+    assert!(!scratch.path("cache").exists(), "looking makes nothing");
+}
+
+#[test]
+fn doctor_is_content_where_machines_run() {
+    let scratch = Scratch::new();
+    let finished = scratch.solum(&["doctor"]).run();
+    finished.exits(0).says("");
+    finished.check(finished.stdout().starts_with("ok        QEMU "), "QEMU is there");
+    finished.check(!finished.stdout().contains("MISSING"), "and all that machines need");
+}
