@@ -30,6 +30,14 @@ pub fn chosen() -> Option<String> {
     std::env::var("SOLUM_TEST_KERNEL").ok()
 }
 
+/// What `--kernel` is to be given so that it takes this kernel, with its modules.
+pub fn name() -> String {
+    let entry =
+        kernel().parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+    // The cache names its entries after their providers.
+    chosen().unwrap_or_else(|| entry.split('-').next().unwrap_or_default().to_owned())
+}
+
 /// The words of a command line, as a shell reads them.
 pub fn words_of(line: &str) -> Vec<String> {
     let script = format!("printf '%s\\0' {line}");

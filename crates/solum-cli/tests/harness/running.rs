@@ -63,23 +63,15 @@ impl<'a> Solum<'a> {
         self.start().finish()
     }
 
-    /// Starts it, and closes the far end of its standard output at once.
-    pub fn start_without_reader(mut self) -> Running {
-        let (reader, writer) = std::io::pipe().unwrap();
-        drop(reader);
-        self.command.stdout(writer);
-        self.spawn(Stdio::null())
-    }
-
     /// Starts it.
-    pub fn start(mut self) -> Running {
-        self.command.stdout(Stdio::piped());
+    pub fn start(self) -> Running {
         let stdin = if self.input.is_some() { Stdio::piped() } else { Stdio::null() };
-        self.spawn(stdin)
+        self.start_on(stdin, Stdio::piped())
     }
 
-    fn spawn(mut self, stdin: Stdio) -> Running {
-        self.command.stdin(stdin).stderr(Stdio::piped());
+    /// Starts it on other streams than the harness would give it.
+    pub fn start_on(mut self, stdin: Stdio, stdout: Stdio) -> Running {
+        self.command.stdin(stdin).stdout(stdout).stderr(Stdio::piped());
         let shown = shown(&self.command);
         let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{shown}: {error}"));
         if let (Some(mut stdin), Some(input)) = (child.stdin.take(), self.input) {
@@ -90,6 +82,8 @@ impl<'a> Solum<'a> {
             Some(stdout) => Box::new(stdout),
             None => Box::new(std::io::empty()),
         };
+        // The command keeps copies of the streams it was given, and a pipe ends only when all are closed.
+        drop(self.command);
         Running {
             stdout: Capture::of(stdout),
             stderr: Capture::of(child.stderr.take().unwrap()),

@@ -19,6 +19,7 @@ mod probe;
 mod status;
 mod stopping;
 mod streams;
+mod terminal;
 
 use harness::{Scratch, Solum};
 

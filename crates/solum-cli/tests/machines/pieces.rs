@@ -3,7 +3,7 @@
 use crate::TIMEOUT;
 use crate::archive::files;
 use crate::harness::Scratch;
-use crate::harness::kernel::kernel;
+use crate::harness::kernel::{self, kernel};
 use crate::probe::path;
 
 #[test]
@@ -11,7 +11,8 @@ fn what_was_taken_can_be_booted_by_hand() {
     let scratch = Scratch::new();
     let kernel = kernel().to_str().unwrap();
     let program = ["--name", "taken", "--env", "A=b", "--", "given", "one two"];
-    let arguments = [&["take", "[SCRATCH]/image", path(), "--kernel", kernel], &program[..]].concat();
+    let name = kernel::name();
+    let arguments = [&["take", "[SCRATCH]/image", path(), "--kernel", &name], &program[..]].concat();
     scratch.solum(&arguments).run().exits(0).prints("").says("");
     let finished = scratch.solum(&["exec", kernel, "[SCRATCH]/image", "--timeout", TIMEOUT]).run();
     finished.exits(0).says("").prints(

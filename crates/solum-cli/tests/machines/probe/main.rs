@@ -5,6 +5,7 @@
 mod network;
 mod processes;
 mod signals;
+mod terminal;
 
 use std::env;
 use std::fs;
@@ -52,6 +53,7 @@ fn run(errand: &[&str]) -> io::Result<u8> {
         ["tcp", port] => network::answer_once_by_tcp(port.parse().unwrap())?,
         ["udp", port] => network::answer_once_by_udp(port.parse().unwrap())?,
         ["network"] => network::describe()?,
+        ["terminal"] => terminal::converse()?,
         ["ipv6"] => network::wait_for_ipv6()?,
         ["resolve", name] => network::resolve(name),
         ref other => panic!("no such errand: {other:?}"),
