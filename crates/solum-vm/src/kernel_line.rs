@@ -94,9 +94,12 @@ pub(crate) fn compose(machine: &Machine) -> Result<String, LineError> {
 }
 
 fn base_words(machine: &Machine) -> Vec<String> {
-    let mut words = vec!["rdinit=/init", "console=ttyS0", "8250.nr_uarts=1"];
+    let mut words = vec!["rdinit=/init"];
     // Level 4 shows errors and worse. A quiet console costs nothing; what it kept back, `panic_print` replays.
     words.extend(if machine.verbose_kernel { vec!["loglevel=7"] } else { vec!["quiet", "loglevel=4"] });
+    // The first serial port by its address, so that it speaks from the first moment on: what is wrong with a damaged
+    // kernel is said by the code that unpacks it. After `quiet`, or all early messages would be sent.
+    words.extend(["console=uart8250,io,0x3f8,115200", "8250.nr_uarts=1"]);
     // A panic restarts the machine at once (-1), and QEMU ends instead of restarting (-no-reboot).
     words.extend(["panic=-1", "panic_print=0x20", "reboot=t", "i8042.noaux", "i8042.nokbd"]);
     let mut words: Vec<String> = words.into_iter().map(str::to_owned).collect();

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::iter::Peekable;
 use std::str::Chars;
 
+use crate::report::HALTED;
+
 /// Lines that are kept: enough for an oops with its registers and the messages before it.
 const LINES_MAX: usize = 1000;
 
@@ -26,6 +28,10 @@ impl KernelLog {
                 _ if self.partial.len() < LINE_MAX => self.partial.push(byte),
                 _ => {}
             }
+        }
+        // These are last words: no end of line follows.
+        if self.partial.ends_with(HALTED.as_bytes()) {
+            self.end_line(seen);
         }
     }
 
@@ -101,6 +107,14 @@ mod tests {
                 "chunks of {chunk}"
             );
         }
+    }
+
+    #[test]
+    fn last_words_need_no_end_of_line() {
+        let mut log = KernelLog::default();
+        let mut seen = Vec::new();
+        log.push(b"data is corrupt\n\n -- System halted", &mut |line| seen.push(line.to_owned()));
+        assert_eq!(seen, ["data is corrupt", " -- System halted"]);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub struct Durations {
 pub enum End {
     /// The program ended, and this is how.
     Program(Outcome),
-    /// The kernel panicked; the text is its own, like `VFS: Unable to mount root fs`.
+    /// The kernel panicked, or could not even be unpacked; the text is its own, like `VFS: Unable to mount root fs`.
     KernelPanic(String),
     /// The memory is too small for the kernel or the image; the text is the kernel's own, and how much should do.
     MemoryTooSmall(String),
@@ -89,7 +89,10 @@ impl End {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::MemoryTooSmall(_) => "give the machine more with --memory",
-            Self::KernelPanic(_) | Self::Vanished => "--verbose shows everything the kernel says",
+            Self::KernelPanic(_) => "--verbose shows everything the kernel says",
+            Self::Vanished => {
+                "--verbose shows everything the kernel says; if that is nothing, try more --memory"
+            }
             Self::NoProgress(_) => {
                 "--verbose shows how far the kernel gets; if it runs under KVM, try --accel tcg, because a \
                  nested /dev/kvm can be unusable"
@@ -104,9 +107,21 @@ impl End {
 /// How the kernel's own sentence about a panic starts (kernel/panic.c).
 const PANIC: &str = "Kernel panic - not syncing: ";
 
-/// Whether a line of the kernel's log says that it panicked.
+/// What the code that unpacks a kernel says in the end, after the reason (arch/x86/boot/compressed/error.c).
+pub(crate) const HALTED: &str = "-- System halted";
+
+/// Whether a line of the kernel's log says that it cannot go on.
 pub(crate) fn is_panic(line: &str) -> bool {
-    line.contains(PANIC)
+    line.contains(PANIC) || line.contains(HALTED)
+}
+
+/// The kernel's own reason why it could not go on.
+fn panic_reason(kernel_log: &[String]) -> Option<&str> {
+    let halted = || {
+        let at = kernel_log.iter().position(|line| line.contains(HALTED))?;
+        Some(kernel_log.get(at.checked_sub(1)?)?.as_str())
+    };
+    kernel_log.iter().find_map(|line| Some(line.split_once(PANIC)?.1)).or_else(halted)
 }
 
 /// What kernels say when there is too little memory for them or for the initramfs.
@@ -130,9 +145,7 @@ pub(crate) fn judge(cause: Cause, kernel_log: &[String], enough: ByteSize) -> En
         Cause::Silent(limit) => End::NoProgress(limit),
         Cause::Panicked | Cause::Unknown => End::Vanished,
     };
-    let Some(panic) = kernel_log.iter().find_map(|line| Some(line.split_once(PANIC)?.1)) else {
-        return otherwise;
-    };
+    let Some(panic) = panic_reason(kernel_log) else { return otherwise };
     let shortage =
         kernel_log.iter().find_map(|line| TOO_LITTLE_MEMORY.iter().find(|text| line.contains(**text)));
     match shortage {
@@ -150,4 +163,53 @@ pub(crate) fn refusal(cause: &Cause, status: ExitStatus, complaints: &str) -> Op
     let lines = complaints.lines().map(|line| line.split_once(": ").map_or(line, |(_, text)| text).trim());
     let text = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
     Some(if text.is_empty() { format!("it ended with {status} and said nothing") } else { text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_own_words_explain_an_end() {
+        let enough = ByteSize::mebibytes(40);
+        let panic = |text: &str| End::KernelPanic(text.to_owned());
+        for (log, cause, end) in [
+            (vec![], Cause::Unknown, End::Vanished),
+            (vec!["[    0.1] fine"], Cause::Stopped, End::Stopped),
+            (vec!["[    0.1] Kernel panic - not syncing: VFS"], Cause::Unknown, panic("VFS")),
+            (vec!["[    0.1] Kernel panic - not syncing: VFS"], Cause::Killed, End::Killed),
+            (
+                vec!["ZSTD-compressed data is corrupt", " -- System halted"],
+                Cause::Panicked,
+                panic("ZSTD-compressed data is corrupt"),
+            ),
+            (vec![" -- System halted"], Cause::Panicked, End::Vanished),
+            (
+                vec!["Initramfs unpacking failed: write error", "Kernel panic - not syncing: VFS"],
+                Cause::Panicked,
+                End::MemoryTooSmall(
+                    "Initramfs unpacking failed: write error; 40 MiB should be enough".to_owned(),
+                ),
+            ),
+        ] {
+            let lines: Vec<String> = log.iter().map(|line| (*line).to_owned()).collect();
+            assert_eq!(judge(cause, &lines, enough), end, "{log:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_qemus_own_failure_and_nothing_else() {
+        use std::os::unix::process::ExitStatusExt;
+        let failed = ExitStatus::from_raw(1 << 8);
+        assert_eq!(refusal(&Cause::Unknown, ExitStatus::from_raw(0), "qemu: a warning"), None);
+        assert_eq!(refusal(&Cause::Killed, ExitStatus::from_raw(9), ""), None);
+        assert_eq!(
+            refusal(&Cause::Unknown, failed, "qemu: bad\n\nqemu: worse\n").as_deref(),
+            Some("bad; worse")
+        );
+        assert_eq!(
+            refusal(&Cause::Unknown, failed, "").as_deref(),
+            Some("it ended with exit status: 1 and said nothing")
+        );
+    }
 }
