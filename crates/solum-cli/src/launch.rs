@@ -47,6 +47,7 @@ pub fn devices(
 ) -> solum_vm::Machine {
     let mut machine = solum_vm::Machine::new("", "", "");
     machine.cpus = around.cpus;
+    machine.memory = around.memory;
     machine.network = *network != Network::None;
     if let Network::Static(fixed) = network {
         machine.address = Some(fixed.address);
@@ -109,7 +110,6 @@ impl Launch<'_> {
         machine.kernel.clone_from(&self.kernel);
         machine.initramfs.clone_from(&self.initramfs);
         machine.command_line.clone_from(&self.around.append);
-        machine.memory = self.around.memory;
         machine.publish.clone_from(&self.around.publish);
         machine.accelerator = choice.accelerator;
         machine.verbose_kernel = self.around.verbose;
