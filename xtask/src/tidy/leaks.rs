@@ -16,7 +16,7 @@ pub fn check(texts: &[Text], words: &[String]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for text in texts.iter().filter(|text| !text.path.ends_with(".lock")) {
         for (index, line) in text.content.lines().enumerate() {
-            for word in words.iter().filter(|word| line.contains(*word)) {
+            for word in words.iter().filter(|word| holds(line, word)) {
                 let message =
                     format!("`{word}` belongs to this machine; use an example name or a relative path");
                 findings.push(Finding::at(&text.path, index + 1, message));
@@ -24,6 +24,13 @@ pub fn check(texts: &[Text], words: &[String]) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Whether the word stands in the line, and not as the end of a longer path.
+fn holds(line: &str, word: &str) -> bool {
+    let continues =
+        |before: &str| before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '}'));
+    line.match_indices(word).any(|(at, _)| !word.starts_with('/') || !continues(&line[..at]))
 }
 
 /// What belongs to this machine: the hosts of its package mirrors and registries, and where this checkout lies.
@@ -61,14 +68,16 @@ fn hosts(text: &str) -> Vec<String> {
     hosts.filter(|host| host.contains('.')).collect()
 }
 
-/// The checkout's own path, and the directory it shares with its siblings unless that is a common one.
+/// The checkout's own path, and the directory it shares with its siblings. Neither if it is a common one, or so short
+/// (`/src`, `/tmp`) that it may well be meant for any machine.
 fn root_words(root: &Path) -> Vec<String> {
-    let own = Some(root);
-    let shared = root.parent().filter(|parent| !COMMON.iter().any(|common| Path::new(common) == *parent));
-    own.into_iter()
-        .chain(shared)
+    // The root is a component too.
+    let is_long = |path: &Path| path.components().count() > 2;
+    let is_common = |path: &Path| COMMON.iter().any(|common| Path::new(common) == path);
+    let paths = [Some(root), root.parent()].into_iter().flatten();
+    paths
+        .filter(|path| is_long(path) && !is_common(path))
         .map(|path| format!("{}/", path.display()))
-        .filter(|word| word != "/")
         .collect()
 }
 
@@ -95,8 +104,24 @@ mod tests {
     }
 
     #[test]
-    fn a_common_directory_is_no_secret() {
+    fn a_common_or_short_directory_is_no_secret() {
         assert_eq!(root_words(Path::new("/tmp/clone")), ["/tmp/clone/"]);
         assert_eq!(root_words(Path::new("/farm/house/main")), ["/farm/house/main/", "/farm/house/"]);
+        assert_eq!(root_words(Path::new("/usr/src/solum")), ["/usr/src/solum/"]);
+        assert_eq!(root_words(Path::new("/src")), [""; 0]);
+    }
+
+    #[test]
+    fn a_path_is_meant_from_its_root_on() {
+        for (line, expected) in [
+            ("see `/farm/house/x`", true),
+            ("--dir=/farm/house/x", true),
+            ("/farm/house/x", true),
+            ("crates/farm/house/x", false),
+            ("../farm/house/x", false),
+            ("/farm/houses/x", false),
+        ] {
+            assert_eq!(holds(line, "/farm/house/"), expected, "{line}");
+        }
     }
 }
