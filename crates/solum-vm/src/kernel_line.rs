@@ -119,7 +119,7 @@ fn base_words(machine: &Machine) -> Vec<String> {
 /// add the names itself, but puts them last, where they would be arguments of `/init`.
 fn microvm_words() -> Vec<String> {
     let mut words = vec!["solum.end=reboot".to_owned()];
-    for slot in 0..qemu::MICROVM_SLOTS {
+    for slot in qemu::MICROVM_SLOTS {
         let address = qemu::MICROVM_SLOT_ADDRESS + u64::from(slot) * qemu::MICROVM_SLOT_BYTES;
         let interrupt = qemu::MICROVM_FIRST_INTERRUPT + slot;
         words.push(format!("virtio_mmio.device={}@{address:#x}:{interrupt}", qemu::MICROVM_SLOT_BYTES));

@@ -73,7 +73,7 @@ impl MachineType {
         // Without ACPI the Intel MP tables are where other processors are found.
         let finds_cpus = machine.cpus == 1 || has("CONFIG_X86_MPPARSE");
         let devices = 2 + usize::from(machine.network) + machine.shares.len();
-        let room = devices <= usize::from(qemu::MICROVM_SLOTS);
+        let room = devices <= qemu::MICROVM_SLOTS.len();
         // Virtio over MMIO has queues of 1024 buffers where PCI has 128 (hw/virtio/virtio-mmio.c, `QUEUE_NUM_MAX`):
         // 4 MiB for each port of the console device.
         let spacious = machine.memory >= SPACIOUS;
@@ -166,8 +166,8 @@ mod tests {
             (Some(&*many), 2, 0, MachineType::Microvm),
             (Some(&*module), 1, 0, MachineType::Q35),
             (Some(off), 1, 0, MachineType::Q35),
-            (Some(MMIO), 1, 6, MachineType::Microvm),
-            (Some(MMIO), 1, 7, MachineType::Q35),
+            (Some(MMIO), 1, 5, MachineType::Microvm),
+            (Some(MMIO), 1, 6, MachineType::Q35),
         ] {
             let share = ("share".to_owned(), ".:/src".parse().unwrap());
             let machine = Machine { cpus, shares: vec![share; shares], ..Machine::new("m", "k", "i") };

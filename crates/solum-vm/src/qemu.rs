@@ -10,13 +10,14 @@ use crate::accelerator::Accelerator;
 use crate::kernel_line::LineError;
 use crate::machine::{Console, Machine, MachineType};
 
-/// Virtio devices a microvm without ACPI has room for (hw/i386/microvm.c, `microvm_devices_init`).
-pub(crate) const MICROVM_SLOTS: u8 = 8;
-/// Where the first of them is.
+/// The slots for virtio devices that a microvm without ACPI has (hw/i386/microvm.c, `microvm_devices_init`), but for
+/// slot 3: its interrupt is number 8, which the clock has and does not share (drivers/rtc/rtc-cmos.c).
+pub(crate) const MICROVM_SLOTS: [u8; 7] = [0, 1, 2, 4, 5, 6, 7];
+/// Where slot 0 is.
 pub(crate) const MICROVM_SLOT_ADDRESS: u64 = 0xfeb0_0000;
 /// How much of the address space each takes.
 pub(crate) const MICROVM_SLOT_BYTES: u64 = 512;
-/// The interrupt of the first; each has one of its own.
+/// The interrupt of slot 0; each has one of its own.
 pub(crate) const MICROVM_FIRST_INTERRUPT: u8 = 5;
 
 /// How the machine's channels reach the host.
@@ -46,7 +47,11 @@ pub struct Sockets {
 
 /// The command that runs `machine`, the emulator first.
 pub fn command(machine: &Machine, channels: &Channels) -> Result<Vec<OsString>, LineError> {
-    let mut command = Command { words: vec![machine.emulator.clone().into()], bus: machine.machine_type };
+    let mut command = Command {
+        words: vec![machine.emulator.clone().into()],
+        bus: machine.machine_type,
+        virtio_devices: 0,
+    };
     command.computer(machine);
     command.option("-kernel", &machine.kernel);
     command.option("-initrd", &machine.initramfs);
@@ -61,6 +66,8 @@ pub fn command(machine: &Machine, channels: &Channels) -> Result<Vec<OsString>, 
 struct Command {
     words: Vec<OsString>,
     bus: MachineType,
+    /// Virtio devices so far.
+    virtio_devices: usize,
 }
 
 impl Command {
@@ -77,8 +84,13 @@ impl Command {
     fn virtio(&mut self, kind: &str, properties: impl Display) {
         let device = match self.bus {
             MachineType::Q35 => format!("virtio-{kind}-pci{properties}"),
-            MachineType::Microvm => format!("virtio-{kind}-device{properties}"),
+            MachineType::Microvm => {
+                // One device too many gets none, and QEMU says so.
+                let slot = MICROVM_SLOTS.get(self.virtio_devices).copied().unwrap_or(u8::MAX);
+                format!("virtio-{kind}-device{properties},bus=virtio-mmio-bus.{slot}")
+            }
         };
+        self.virtio_devices += 1;
         self.option("-device", device);
     }
 
@@ -240,7 +252,7 @@ qemu-system-x86_64
         machine.shares = vec![("share0".into(), ".:/src".parse().unwrap())];
         let sockets = Sockets { kernel_log: 3, control: 4, monitor: 5, streams: Some([6, 7, 8]) };
         let expected = "\
--device virtio-serial-device
+-device virtio-serial-device,bus=virtio-mmio-bus.0
 -chardev socket,id=kernel,fd=3
 -serial chardev:kernel
 -chardev socket,id=monitor,fd=5
@@ -253,11 +265,11 @@ qemu-system-x86_64
 -device virtserialport,chardev=stream2,name=org.solum.stderr
 -chardev socket,id=control,fd=4
 -device virtserialport,chardev=control,name=org.solum.control
--device virtio-rng-device
+-device virtio-rng-device,bus=virtio-mmio-bus.1
 -netdev user,id=net0,hostfwd=tcp:127.0.0.1:8000-:80,hostfwd=udp:0.0.0.0:53-:5353
--device virtio-net-device,netdev=net0
+-device virtio-net-device,netdev=net0,bus=virtio-mmio-bus.2
 -fsdev local,id=share0,security_model=none,multidevs=remap,path=.
--device virtio-9p-device,fsdev=share0,mount_tag=share0";
+-device virtio-9p-device,fsdev=share0,mount_tag=share0,bus=virtio-mmio-bus.4";
         let shown = shown(&machine, &Channels::Sockets(sockets));
         assert!(shown.ends_with(expected), "{shown}");
         assert!(
