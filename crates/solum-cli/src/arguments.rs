@@ -98,9 +98,16 @@ pub struct Inside {
     /// The machine's name [default: the program's]
     #[arg(long, value_name = "NAME", help_heading = "Inside the machine")]
     pub name: Option<String>,
-    /// How long the program may take to stop before it is killed, in seconds
-    #[arg(long, default_value_t = 10, value_name = "SECONDS", help_heading = "Inside the machine")]
-    pub grace: u32,
+    /// How long the program may take to stop before it is killed, in seconds [default: 10]
+    #[arg(long, value_name = "SECONDS", help_heading = "Inside the machine")]
+    pub grace: Option<u32>,
+}
+
+impl Inside {
+    /// The grace that holds.
+    pub fn grace_seconds(&self) -> u32 {
+        self.grace.unwrap_or(10)
+    }
 }
 
 /// The virtual machine around it.
@@ -247,7 +254,7 @@ pub enum Kernel {
         #[arg(required_unless_present = "all")]
         ids: Vec<String>,
         /// Removes all of them
-        #[arg(long)]
+        #[arg(long, conflicts_with = "ids")]
         all: bool,
     },
 }

@@ -63,7 +63,7 @@ pub fn draft(inside: &Inside, arguments: &[String], program: &Found) -> Result<D
         environment: environment(&inside.environment)?,
         root: inside.root || program.executable.is_machine,
         wait: inside.wait.iter().map(|wait| (*wait).into()).collect(),
-        grace_ms: inside.grace.saturating_mul(1000),
+        grace_ms: inside.grace_seconds().saturating_mul(1000),
     })
 }
 
@@ -133,7 +133,10 @@ fn single_file(
     inner: Inner,
     mut bundled: Vec<Bundled>,
 ) -> Result<Vec<u8>, ArchiveError> {
-    let silent = machine.arguments.is_empty()
+    let silent = inside.name.is_none()
+        && inside.grace.is_none()
+        && machine.wait.is_empty()
+        && machine.arguments.is_empty()
         && machine.environment.is_empty()
         && machine.shares.is_empty()
         && machine.network == Network::default()

@@ -19,6 +19,9 @@ pub fn read(files: &[Bundle], directories: &[Bundle]) -> Result<Vec<Bundled>, Fa
         if metadata.is_dir() {
             return Err(wrong_kind(source, "a directory, and --file takes a file", "--dir"));
         }
+        if !metadata.is_file() {
+            return Err(not_a_file(source));
+        }
         bundled.push(file(source, target, &metadata)?);
     }
     for Bundle { source, target } in directories {
@@ -30,6 +33,12 @@ pub fn read(files: &[Bundle], directories: &[Bundle]) -> Result<Vec<Bundled>, Fa
         tree(source, target.trim_end_matches('/'), &mut bundled)?;
     }
     Ok(bundled)
+}
+
+fn not_a_file(path: &Path) -> Failure {
+    let message =
+        format_args!("{} is neither file, directory nor link, so it cannot be bundled", path.display());
+    Failure::new(ExitCode::UnusableInput, message)
 }
 
 fn wrong_kind(source: &Path, what: &str, flag: &str) -> Failure {
@@ -70,13 +79,7 @@ fn tree(source: &Path, target: &str, bundled: &mut Vec<Bundled>) -> Result<(), F
         } else if metadata.is_file() {
             bundled.push(file(&path, &target, &metadata)?);
         } else {
-            return Err(Failure::new(
-                ExitCode::UnusableInput,
-                format_args!(
-                    "{} is neither file, directory nor link, so it cannot be bundled",
-                    path.display()
-                ),
-            ));
+            return Err(not_a_file(&path));
         }
     }
     Ok(())

@@ -79,6 +79,8 @@ pub fn build_program(directory: &Path, program: &Program) -> Result<Built, Failu
         )
         .hint("give a Cargo package directory, or a static executable".to_owned()));
     }
+    let manifest =
+        manifest.canonicalize().map_err(|error| Failure::file("cannot read", &manifest, &error))?;
     let package = package(&manifest)?;
     let name = match (&program.bin, &program.example) {
         (_, Some(example)) => example.clone(),
@@ -89,6 +91,7 @@ pub fn build_program(directory: &Path, program: &Program) -> Result<Built, Failu
         None => StaticTarget::best_for(directory, Architecture::HOST),
     };
     let mut cargo = cargo_build(&manifest, program.profile.as_deref().unwrap_or("release"));
+    cargo.args(["--package", &package.name]);
     cargo.args([if program.example.is_some() { "--example" } else { "--bin" }, &name]);
     if !program.features.is_empty() {
         cargo.args(["--features", &program.features.join(",")]);
@@ -106,12 +109,33 @@ pub fn build_init(workspace: &Path, target: &StaticTarget) -> Result<PathBuf, Fa
     run_build(cargo, "solum-init")
 }
 
+/// The command that installs the published init of this version below `root`.
+///
+/// Cargo does not publish a workspace's profiles with a package, so what `machine` says is said here again.
+pub fn install_init(version: &str, target: &StaticTarget, root: &Path) -> Command {
+    const PROFILE: [&str; 5] =
+        ["opt-level='z'", "lto='fat'", "codegen-units=1", "panic='abort'", "strip=true"];
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args(["install", "solum-init", "--locked", "--version", &format!("={version}"), "--root"])
+        .arg(root);
+    for setting in PROFILE {
+        cargo.args(["--config", &format!("profile.release.{setting}")]);
+    }
+    target.configure(&mut cargo, &INIT_FLAGS);
+    cargo
+}
+
 /// An executable at a fixed address needs no relocations, which are a tenth of PID 1's size. It is the first
 /// process, runs no foreign code and is given no address that an attacker could profit from knowing.
 const INIT_FLAGS: [&str; 1] = ["-Crelocation-model=static"];
 
 fn cargo_build(manifest: &Path, profile: &str) -> Command {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = Command::new("cargo");
+    // rustup and Cargo take toolchain and configuration from the directory they are started in.
+    if let Some(directory) = manifest.parent() {
+        cargo.current_dir(directory);
+    }
     cargo
         .arg("build")
         .arg("--manifest-path")
@@ -153,8 +177,12 @@ fn cargo_missing(error: &std::io::Error) -> Failure {
 }
 
 fn package(manifest: &Path) -> Result<Package, Failure> {
-    let metadata =
-        MetadataCommand::new().manifest_path(manifest).no_deps().exec().map_err(|error| match error {
+    let metadata = MetadataCommand::new()
+        .manifest_path(manifest)
+        .current_dir(manifest.parent().unwrap_or(manifest))
+        .no_deps()
+        .exec()
+        .map_err(|error| match error {
             cargo_metadata::Error::CargoMetadata { stderr } => Failure::new(
                 ExitCode::UnusableInput,
                 format_args!("cargo cannot read {}", manifest.display()),

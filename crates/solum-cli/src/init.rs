@@ -4,7 +4,7 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use solum_image::{Architecture, executable};
 
@@ -64,13 +64,8 @@ fn install(cache: &Cache) -> Result<PathBuf, Failure> {
     if path.is_file() {
         return Ok(path);
     }
-    let status = Command::new("cargo")
-        .args(["install", "solum-init", "--locked", "--version", &format!("={VERSION}")])
-        .args(["--profile", "machine", "--target", &target.triple, "--root"])
-        .arg(&root)
-        .stdin(Stdio::null())
-        .status()
-        .map_err(|error| {
+    let status =
+        cargo::install_init(VERSION, &target, &root).stdin(Stdio::null()).status().map_err(|error| {
             Failure::new(ExitCode::ToolMissing, format_args!("cargo cannot be started: {}", reason(&error)))
         })?;
     if status.success() && path.is_file() {

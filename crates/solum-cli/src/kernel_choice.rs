@@ -99,6 +99,13 @@ impl Chosen {
         Ok(modules.into_iter().map(|module| Module { name: module.name, bytes: module.bytes }).collect())
     }
 
+    /// Whether it has the 9p file system over virtio, built in or as modules; yes where that is not known.
+    pub fn can_mount_shares(&self) -> bool {
+        ["CONFIG_9P_FS", "CONFIG_NET_9P_VIRTIO"]
+            .iter()
+            .all(|symbol| !matches!(self.0.has(symbol), Ok(Some(false))))
+    }
+
     /// The modules of every device that Solum's machines can have.
     pub fn every_module(&self) -> Result<Vec<Module>, Failure> {
         self.modules(&EVERY_MODULE)

@@ -1,5 +1,6 @@
 //! Carrying out a run: from a plan to an exit status.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub struct Launch<'a> {
     pub network: &'a Network,
     /// How long the program may take to stop.
     pub grace_seconds: u32,
+    /// The initramfs has an init that speaks on the control channel, so silence means that the boot hangs.
+    pub says_hello: bool,
 }
 
 /// The machine's devices, as far as they decide which kernel modules it needs.
@@ -81,7 +84,10 @@ impl Launch<'_> {
         terminal::obey_signals(handle).map_err(host_refuses)?;
         // The machine needs a moment more than its program to be gone.
         let stop = Duration::from_secs(u64::from(self.grace_seconds) + 10);
-        let limits = limits(self.around, stop);
+        let mut limits = limits(self.around, stop);
+        if !self.says_hello {
+            limits.silence = None;
+        }
         let spinner = terminal::spinner(format!("booting {}", self.name));
         let verbose = self.around.verbose;
         let mut observer = |notice: Notice<'_>| {
@@ -120,16 +126,28 @@ impl Launch<'_> {
 fn print_command(machine: &solum_vm::Machine, json: bool) -> Result<u8, Failure> {
     let words = solum_vm::qemu::command(machine, &solum_vm::qemu::Channels::ByHand)
         .map_err(|error| failed_to_run(VmError::Line(error)))?;
+    print_words(&words, json);
+    Ok(0)
+}
+
+fn print_words(words: &[OsString], json: bool) {
     if json {
         print_json(&words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>());
     } else {
-        print_line(&solum_vm::shell::quote(&words));
+        print_line(&solum_vm::shell::quote(words));
     }
-    Ok(0)
 }
 
 /// Runs the program as a process of this host, with the arguments and environment it would have in its machine.
 pub fn on_host(program: &Found, machine: &Machine, arguments: &Run) -> Result<u8, Failure> {
+    if arguments.around.dry_run {
+        let own = [program.path.clone().into_os_string()].into_iter();
+        print_words(
+            &own.chain(machine.arguments.iter().map(Into::into)).collect::<Vec<_>>(),
+            arguments.around.json,
+        );
+        return Ok(0);
+    }
     let inside = &arguments.inside;
     let bundles = [inside.files.as_slice(), inside.directories.as_slice()].concat();
     for note in host::notes(&machine.publish, &machine.shares, &bundles) {
@@ -142,7 +160,7 @@ pub fn on_host(program: &Found, machine: &Machine, arguments: &Run) -> Result<u8
     };
     let (handle, requests) = solum_vm::requests().map_err(host_refuses)?;
     terminal::obey_signals(handle).map_err(host_refuses)?;
-    let limits = limits(&arguments.around, Duration::from_secs(inside.grace.into()));
+    let limits = limits(&arguments.around, Duration::from_secs(inside.grace_seconds().into()));
     let report = host::run(&process, limits, requests).map_err(failed_to_run)?;
     conclude(report, arguments.around.verbose)
 }
@@ -153,8 +171,10 @@ fn limits(around: &Around, stop: Duration) -> Limits {
 }
 
 fn streams() -> Streams {
+    // A job in the background that reads from the terminal would be stopped by it (termios(3), SIGTTIN).
+    let reads = terminal::is_in_foreground();
     Streams {
-        input: Some(Box::new(io::stdin())),
+        input: reads.then(|| Box::new(io::stdin()) as _),
         output: Box::new(io::stdout()),
         error: Box::new(io::stderr()),
     }
@@ -193,7 +213,7 @@ fn conclude(report: Report, verbose: bool) -> Result<u8, Failure> {
         End::Program(Outcome::Exited(status)) => return Ok(*status),
         End::Program(Outcome::Signaled { signal, .. }) => {
             say(&report.end.to_string());
-            return Ok(128 + signal);
+            return Ok(128u8.saturating_add(*signal));
         }
         End::Program(Outcome::NotStarted(_)) => ExitCode::NotStarted,
         End::TimedOut(_) => ExitCode::TimedOut,
@@ -202,11 +222,17 @@ fn conclude(report: Report, verbose: bool) -> Result<u8, Failure> {
     };
     let last_lines = match &report.end {
         End::KernelPanic(_) | End::MemoryTooSmall(_) | End::Vanished | End::NoProgress(_) => {
-            report.kernel_log
+            last_lines(report.kernel_log, verbose)
         }
         _ => Vec::new(),
     };
     Err(Failure::new(code, &report.end).hint(report.end.hint()).context(last_lines))
+}
+
+/// A panic makes the kernel print its whole log again; its end is what tells. With --verbose all of it was shown.
+fn last_lines(mut log: Vec<String>, verbose: bool) -> Vec<String> {
+    const LINES: usize = 20;
+    if verbose { Vec::new() } else { log.split_off(log.len().saturating_sub(LINES)) }
 }
 
 fn failed_to_run(error: VmError) -> Failure {

@@ -28,17 +28,23 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // What a link leads to is what is meant; and a device or a pipe is written to, not replaced.
+    let resolved = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let path = resolved.as_path();
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+        return fs::OpenOptions::new().write(true).open(path)?.write_all(bytes);
+    }
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let mut file = tempfile::Builder::new().prefix(".solum-").tempfile_in(directory)?;
+    // As any program would make it: the user's umask decides.
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    let mut file =
+        tempfile::Builder::new().prefix(".solum-").permissions(permissions).tempfile_in(directory)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
-    let file = file.persist(path).map_err(|refused| refused.error)?;
-    // A new file is as other programs would make it; a temporary one is for its owner alone.
-    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    file.set_permissions(permissions)?;
+    file.persist(path).map_err(|refused| refused.error)?;
     fs::File::open(directory)?.sync_all()
 }
 

@@ -32,13 +32,22 @@ pub fn find(program: &Program) -> Result<Found, Failure> {
     let (name, path) = if metadata.is_dir() {
         let built = cargo::build_program(given, program)?;
         (built.name, built.path)
-    } else {
+    } else if metadata.is_file() {
         package_flags_are_unused(program)?;
-        (file_name(given), given.clone())
+        // Absolute, because the place `host` would look up a bare name in PATH.
+        let path = given.canonicalize().map_err(|error| Failure::file("cannot read", given, &error))?;
+        (file_name(given), path)
+    } else {
+        return Err(Failure::new(
+            ExitCode::UnusableInput,
+            format_args!("{} is neither a file nor a directory", given.display()),
+        )
+        .hint("give a Cargo package directory, or a static executable".to_owned()));
     };
     let bytes = fs::read(&path).map_err(|error| Failure::file("cannot read", &path, &error))?;
     let executable = executable::inspect(&bytes, Architecture::HOST).map_err(|refusal| {
-        let message = format!("{} {refusal}", path.display());
+        let shown = if metadata.is_dir() { &path } else { given };
+        let message = format!("{} {refusal}", shown.display());
         Failure::new(ExitCode::UnusableInput, message).hint(refusal.hint())
     })?;
     Ok(Found { name, path, bytes, executable })

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::thread;
 use std::time::Duration;
 
+use crate::exit_code::ExitCode;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 use signal_hook::iterator::Signals;
@@ -82,17 +83,28 @@ pub fn is_interactive() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
+/// Whether reading standard input does not stop this process: it is no terminal, or this is its foreground job.
+pub fn is_in_foreground() -> bool {
+    let foreground = rustix::termios::tcgetpgrp(rustix::stdio::stdin());
+    foreground.map_or(true, |group| group == rustix::process::getpgrp())
+}
+
 /// Passes on what the user asks of a machine: the first Ctrl-C, SIGTERM or hang-up stops it in an orderly way, the
 /// second kills it; a terminal of another size is told on.
 pub fn obey_signals(handle: Handle) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGWINCH])?;
     tell_size(&handle);
     thread::spawn(move || {
-        let mut asked = false;
+        let (mut asked, mut killed) = (false, false);
         for signal in signals.forever() {
             match signal {
                 SIGWINCH => tell_size(&handle),
-                _ if asked => handle.kill(),
+                // A third time: whatever still holds this process up, the user wants it gone.
+                _ if killed => std::process::exit(ExitCode::Killed as i32),
+                _ if asked => {
+                    killed = true;
+                    handle.kill();
+                }
                 _ => {
                     asked = true;
                     say("stopping; once more kills");

@@ -81,7 +81,8 @@ fn tools() -> Vec<Finding> {
             "make",
             "make",
             State::Optional,
-            "apt-get install make gcc flex bison bc libelf-dev; only needed to build kernels".into(),
+            "apt-get install make gcc flex bison bc libelf-dev xz-utils zstd; only needed to build kernels"
+                .into(),
         ),
     ]
 }
@@ -89,6 +90,10 @@ fn tools() -> Vec<Finding> {
 fn tool(what: &'static str, program: &str, if_missing: State, remedy: String) -> Finding {
     let output = Command::new(program).arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output();
     match output {
+        Ok(output) if !output.status.success() => {
+            let detail = format!("{program} is there, but does not work: it ends with {}", output.status);
+            Finding { what, state: if_missing, detail, remedy: Some(remedy) }
+        }
         Ok(output) => {
             let version = String::from_utf8_lossy(&output.stdout);
             let detail = version.lines().next().unwrap_or(program).to_owned();
@@ -152,11 +157,12 @@ fn host_kernel() -> Finding {
 }
 
 fn cache_size(cache: &Cache) -> Finding {
-    let size = ByteSize::bytes(size_of_tree(cache.root()));
+    let size = |part: &str| ByteSize::bytes(size_of_tree(&cache.root().join(part))).as_mebibytes();
+    let parts = ["kernels", "downloads", "images", "init"].map(|part| format!("{part} {} MiB", size(part)));
     Finding {
         what: "cache",
         state: State::Ok,
-        detail: format!("{} MiB in {}", size.as_mebibytes(), cache.root().display()),
+        detail: format!("{}: {}", cache.root().display(), parts.join(", ")),
         remedy: None,
     }
 }

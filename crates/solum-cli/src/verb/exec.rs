@@ -17,6 +17,7 @@ pub fn exec(arguments: &Exec) -> Result<u8, Failure> {
         shares: &[],
         network: &Network::Automatic,
         grace_seconds: 10,
+        says_hello: false,
     };
     launch.boot()
 }

@@ -38,7 +38,19 @@ fn build(arguments: &KernelBuild, cache: &Cache) -> Result<(), Failure> {
         fragments: arguments.fragments.clone(),
         jobs: None,
     };
-    let built = resolve(&Selection::parse(&arguments.kernel), &request, cache)?;
+    let selection = Selection::parse(&arguments.kernel);
+    let says_what_to_build = arguments.version.is_some()
+        || arguments.mirror.is_some()
+        || arguments.tree.is_some()
+        || !arguments.fragments.is_empty();
+    if says_what_to_build && selection != Selection::Source {
+        return Err(Failure::new(
+            ExitCode::UnusableInput,
+            "--version, --mirror, --config and --tree say what to build, but another kernel was asked for",
+        )
+        .hint("leave --kernel out, or write --kernel source".to_owned()));
+    }
+    let built = resolve(&selection, &request, cache)?;
     if let Some(out) = &arguments.out {
         let bytes =
             fs::read(&built.image).map_err(|error| Failure::file("cannot read", &built.image, &error))?;

@@ -3,11 +3,14 @@
 use std::fs;
 use std::time::Instant;
 
+use sha2::{Digest, Sha256};
 use solum_spec::Machine;
+use solum_spec::description::Wait;
 
 use crate::arguments::{Place, Run};
 use crate::assemble::{self, Inner};
 use crate::cache::Cache;
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::kernel_choice::{self, Chosen};
 use crate::launch::{self, Launch};
@@ -32,13 +35,19 @@ pub fn run(arguments: &Run) -> Result<u8, Failure> {
 }
 
 fn in_vm(program: Found, machine: &Machine, arguments: &Run) -> Result<u8, Failure> {
+    if machine.wait.contains(&Wait::Clock) && arguments.inside.time_servers.is_empty() {
+        let message =
+            "the program is to wait for the clock, but no time server is named, and QEMU offers none";
+        return Err(Failure::new(ExitCode::UnusableInput, message)
+            .hint("name one, for example with --time-server pool.ntp.org".to_owned()));
+    }
     let start = Instant::now();
     let cache = Cache::of_user()?;
     let kernel = kernel_choice::choose(&arguments.kernel, &cache)?;
     let image = image(program, machine, arguments, &kernel, &cache)?;
     // A dry run is pasted into a shell later, so its image stays; any other image is gone with its machine.
     let (initramfs, _directory) = if arguments.around.dry_run {
-        let path = cache.directory("images")?.join(format!("{}.initramfs", machine.name));
+        let path = cache.directory("images")?.join(image_name(&machine.name, &image));
         (path, None)
     } else {
         let directory = tempfile::Builder::new()
@@ -66,9 +75,17 @@ fn in_vm(program: Found, machine: &Machine, arguments: &Run) -> Result<u8, Failu
         around: &arguments.around,
         shares: &arguments.shares,
         network: &machine.network,
-        grace_seconds: arguments.inside.grace,
+        grace_seconds: arguments.inside.grace_seconds(),
+        says_hello: true,
     }
     .boot()
+}
+
+/// The name says what is inside, so a command that was printed earlier still boots what it was printed for.
+fn image_name(machine: &str, image: &[u8]) -> String {
+    let hash = Sha256::digest(image);
+    let short: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    format!("{machine}-{short}.initramfs")
 }
 
 fn image(
@@ -78,6 +95,11 @@ fn image(
     kernel: &Chosen,
     cache: &Cache,
 ) -> Result<Vec<u8>, Failure> {
+    if !arguments.shares.is_empty() && !kernel.can_mount_shares() {
+        let message = format_args!("{} cannot mount shares: it has no 9p file system", kernel.version());
+        return Err(Failure::new(ExitCode::UnusableInput, message)
+            .hint("build a kernel that has it: solum kernel build".to_owned()));
+    }
     let devices =
         launch::devices(&arguments.around, &arguments.shares, &machine.network, kernel.config().as_deref());
     let modules = kernel.modules(&devices.kernel_modules())?;
