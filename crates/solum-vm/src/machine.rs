@@ -48,7 +48,7 @@ pub struct Machine {
     pub verbose_kernel: bool,
 }
 
-/// Which computer is emulated (docs/adr/0002 has the measurements).
+/// Which computer is emulated (docs/adr/0005 has the measurements).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MachineType {
     /// A PC with PCI and ACPI: every kernel with virtio boots on it.

@@ -43,7 +43,7 @@ const SMALLEST_SYSTEM: u64 = 2 << 20;
 /// (docs/adr/0005 has the measurements). A microvm's devices have queues eight times as long, full of buffers.
 fn enough_memory(kernel: u64, initramfs: u64, machine_type: MachineType) -> ByteSize {
     const SMALL_SYSTEM: u64 = 10 << 20;
-    const LONG_QUEUES: u64 = 20 << 20;
+    const LONG_QUEUES: u64 = 28 << 20;
     const STEP: u64 = 4 << 20;
     let queues = if machine_type == MachineType::Microvm { LONG_QUEUES } else { 0 };
     let sum = kernel.saturating_add(initramfs.saturating_mul(2)).saturating_add(SMALL_SYSTEM + queues);
