@@ -66,3 +66,15 @@ fn bundled_files_keep_content_permissions_and_links() {
          /srv/tree/tool: file 755 {user}:{user}\n/srv/tree/link: link 777 0:0\n/srv/tree/link: Ok(\"green\")\n"
     ));
 }
+
+#[test]
+fn files_of_the_image_win_over_those_that_pid_1_makes() {
+    let scratch = Scratch::new();
+    scratch.file("hosts", "127.0.0.1 localhost\n192.0.2.7 elsewhere\n");
+    let errand = ["resolve", "elsewhere", "then", "read", "/etc/passwd"];
+    let finished = probe(&scratch, &["--root", "--file", "[SCRATCH]/hosts:/etc/hosts"], &errand).run();
+    finished.exits(0).says("").prints(
+        "elsewhere: 192.0.2.7\n\
+         /etc/passwd: Ok(\"root:x:0:0::/root:\\nnet:x:101:101::/:\\ntime:x:102:102::/:\\n\")\n",
+    );
+}

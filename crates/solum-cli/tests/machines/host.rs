@@ -75,3 +75,34 @@ fn grace_and_time_limit_hold_here_too() {
     let finished = probe(&scratch, &["--timeout", "1"], &["polite"]).run();
     finished.exits(124).says("error: the time limit of 1 s was reached\n");
 }
+
+#[test]
+fn binaries_examples_and_features_of_a_package_can_be_chosen() {
+    let scratch = Scratch::new();
+    scratch.file(
+        "package/Cargo.toml",
+        "[package]\nname = \"choice\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[features]\nloud = []\n[workspace]\n",
+    );
+    let main = |name: &str| {
+        format!(
+            "fn main() {{ println!(\"{name} loud={{}} debug={{}}\", cfg!(feature = \"loud\"), cfg!(debug_assertions)) }}\n"
+        )
+    };
+    for (path, name) in [("src/bin/one.rs", "one"), ("src/bin/two.rs", "two"), ("examples/three.rs", "three")]
+    {
+        scratch.file(&format!("package/{path}"), main(name));
+    }
+    let cases: [(&[&str], &str); 3] = [
+        (&["--bin", "two"], "two loud=false debug=false\n"),
+        (&["--bin", "one", "--features", "loud", "--profile", "dev"], "one loud=true debug=true\n"),
+        (&["--example", "three"], "three loud=false debug=false\n"),
+    ];
+    for (options, printed) in cases {
+        let finished = scratch
+            .solum(&["run", "[SCRATCH]/package", "--place", "host"])
+            .with(options)
+            .env("CARGO_TARGET_DIR", "[SCRATCH]/target")
+            .run();
+        finished.exits(0).prints(printed);
+    }
+}

@@ -74,10 +74,23 @@ fn verbose_says_what_solum_decides_and_what_the_kernel_does() {
 }
 
 #[test]
-fn both_kinds_of_machine_run_programs() {
+fn both_kinds_of_machine_have_all_their_devices() {
     let scratch = Scratch::new();
+    let mut options = vec!["--wait".to_owned(), "network".to_owned()];
+    let mut errand = vec!["network".to_owned()];
+    let mut printed =
+        "interfaces: eth0 lo\naddress: 10.0.2.15\nrouter: 10.0.2.2\nnameserver 10.0.2.3\n".to_owned();
+    for number in 1..=4 {
+        scratch.file(&format!("share{number}/file{number}"), "");
+        options.extend(["--share".to_owned(), format!("[SCRATCH]/share{number}:/share{number}")]);
+        errand.extend(["then".to_owned(), "list".to_owned(), format!("/share{number}")]);
+        printed += &format!("/share{number}: file{number}\n");
+    }
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let errand: Vec<&str> = errand.iter().map(String::as_str).collect();
     for kind in ["q35", "microvm"] {
-        probe(&scratch, &["--machine", kind], &["status", "6"]).run().exits(6).prints("").says("");
+        let options = [&["--machine", kind], &options[..]].concat();
+        probe(&scratch, &options, &errand).run().exits(0).prints(&printed).says("");
     }
 }
 

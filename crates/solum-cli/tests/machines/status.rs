@@ -66,3 +66,18 @@ fn orphans_do_not_hold_the_machine() {
     let finished = probe(&scratch, &[], &["orphans", "then", "status", "5"]).run();
     finished.exits(5).prints("left three behind\n").says("");
 }
+
+#[test]
+fn a_role_that_ends_is_started_again() {
+    let scratch = Scratch::new();
+    let finished = probe(&scratch, &["--root", "--wait", "network"], &["kill-role", "solum:net"]).run();
+    finished.exits(0).prints("ended solum:net\nit is back\n");
+    finished.mentions("solum: warning: the role net was ended by signal 9; it is started again\n");
+}
+
+#[test]
+fn a_signal_to_pid_1_ends_the_machine_in_order() {
+    let scratch = Scratch::new();
+    let finished = probe(&scratch, &["--root"], &["terminate-pid-1", "then", "polite"]).run();
+    finished.exits(7).prints("ready\nasked to end by signal 15\n").says("");
+}

@@ -4,10 +4,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
-use rustix::process::Signal;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use crate::harness::kernel::words_of;
-use crate::harness::{Scratch, Solum};
+use crate::harness::{Running, Scratch, Solum};
 use crate::{probe, run};
 
 #[test]
@@ -115,4 +116,51 @@ fn a_machine_that_still_waits_for_its_network_can_be_stopped() {
     let finished = running.finish();
     finished.exits(107).prints("");
     finished.mentions("error: the machine was asked to stop before its program was started\n");
+}
+
+#[test]
+fn a_request_while_the_kernel_boots_ends_the_machine() {
+    let scratch = Scratch::new();
+    let running = probe(&scratch, &["--verbose"], &["polite"]).start().until_it_says("Linux version");
+    running.signal(Signal::INT);
+    let finished = running.finish();
+    // It depends on the moment whether the program was started before the request came to it.
+    let status = finished.status.code().unwrap();
+    finished.check([7, 105, 107, 143].contains(&status), "it should end, and say how far it got");
+}
+
+/// The processes that this one has started, from proc(5).
+fn children(running: &Running) -> Vec<Pid> {
+    let pid = running.pid().as_raw_nonzero();
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let lists = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("children")).unwrap());
+    let numbers: Vec<i32> = lists
+        .flat_map(|list| list.split_whitespace().map(|number| number.parse().unwrap()).collect::<Vec<i32>>())
+        .collect();
+    numbers.into_iter().filter_map(Pid::from_raw).collect()
+}
+
+#[test]
+fn no_machine_outlives_solum() {
+    let scratch = Scratch::new();
+    let running = probe(&scratch, &[], &["stubborn"]).start().until_it_prints("ready\n");
+    let machines: Vec<_> =
+        children(&running).into_iter().map(|pid| pidfd_open(pid, PidfdFlags::empty()).unwrap()).collect();
+    assert_eq!(machines.len(), 1, "one QEMU");
+    running.signal(Signal::KILL);
+    // Readable when the process has ended (pidfd_open(2)).
+    poll(&mut [PollFd::new(&machines[0], PollFlags::IN)], None).unwrap();
+    assert_eq!(running.finish().status.code(), None);
+}
+
+#[test]
+fn a_machine_that_vanishes_is_told() {
+    let scratch = Scratch::new();
+    let running = probe(&scratch, &[], &["stubborn"]).start().until_it_prints("ready\n");
+    for machine in children(&running) {
+        kill_process(machine, Signal::KILL).unwrap();
+    }
+    let finished = running.finish();
+    finished.exits(105).prints("ready\n").mentions("error: ");
+    assert_eq!(scratch.names("tmp"), [""; 0], "nothing is left behind");
 }

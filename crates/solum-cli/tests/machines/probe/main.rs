@@ -45,6 +45,8 @@ fn run(errand: &[&str]) -> io::Result<u8> {
         ["look", path] => look(path)?,
         ["fill", path] => fill(path),
         ["hog"] => processes::hog(),
+        ["kill-role", name] => processes::kill_role(name)?,
+        ["terminate-pid-1"] => signals::terminate_pid_1(),
         ["orphans"] => processes::leave_orphans(),
         ["reaping"] => processes::see_an_orphan_reaped()?,
         ["polite"] => return Ok(signals::end_when_asked()),

@@ -67,3 +67,29 @@ pub fn see_an_orphan_reaped() -> io::Result<()> {
     println!("orphan reaped");
     Ok(())
 }
+
+/// Ends the process of this name, and waits until there is another.
+pub fn kill_role(name: &str) -> io::Result<()> {
+    const SIGKILL: i32 = 9;
+    let first = wait_for(name, None)?;
+    signals::send(first, SIGKILL);
+    println!("ended {name}");
+    wait_for(name, Some(first))?;
+    println!("it is back");
+    Ok(())
+}
+
+/// Looks through /proc until a process has this as its first word, and another number than `old`.
+fn wait_for(name: &str, old: Option<i32>) -> io::Result<i32> {
+    loop {
+        for entry in std::fs::read_dir("/proc")? {
+            let entry = entry?;
+            let Ok(number) = entry.file_name().to_string_lossy().parse::<i32>() else { continue };
+            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            if line.split(|byte| *byte == 0).next() == Some(name.as_bytes()) && Some(number) != old {
+                return Ok(number);
+            }
+        }
+        std::thread::yield_now();
+    }
+}

@@ -1,7 +1,5 @@
 //! Being asked to end.
 
-use std::mem::MaybeUninit;
-
 const SIGTERM: i32 = 15;
 const SIG_BLOCK: i32 = 0;
 const SIG_IGN: usize = 1;
@@ -15,22 +13,42 @@ unsafe extern "C" {
     fn sigprocmask(how: i32, set: *const SignalSet, old: *mut SignalSet) -> i32;
     fn sigwait(set: *const SignalSet, signal: *mut i32) -> i32;
     fn signal(signal: i32, handler: usize) -> usize;
+    fn kill(process: i32, signal: i32) -> i32;
+}
+
+/// Keeps SIGTERM waiting until somebody waits for it.
+fn block_term() -> SignalSet {
+    let mut set = [0; 16];
+    // SAFETY: the set is as large as glibc's and outlives the calls.
+    unsafe {
+        sigemptyset(&mut set);
+        sigaddset(&mut set, SIGTERM);
+        sigprocmask(SIG_BLOCK, &set, std::ptr::null_mut());
+    }
+    set
 }
 
 /// Waits for SIGTERM and ends with status 7.
 pub fn end_when_asked() -> u8 {
-    let mut set = MaybeUninit::<SignalSet>::zeroed();
+    let set = block_term();
+    println!("ready");
     let mut received = 0;
-    // SAFETY: the set is large enough for glibc's and outlives the calls; nobody else uses the signal.
-    unsafe {
-        sigemptyset(set.as_mut_ptr());
-        sigaddset(set.as_mut_ptr(), SIGTERM);
-        sigprocmask(SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
-        println!("ready");
-        sigwait(set.as_ptr(), &mut received);
-    }
+    // SAFETY: both places outlive the call.
+    unsafe { sigwait(&set, &mut received) };
     println!("asked to end by signal {received}");
     7
+}
+
+/// Asks PID 1 to end the machine, and holds back what that means for the probe until it waits for it.
+pub fn terminate_pid_1() {
+    block_term();
+    send(1, SIGTERM);
+}
+
+/// Sends a process a signal.
+pub fn send(process: i32, signal: i32) {
+    // SAFETY: takes two integers and touches no memory.
+    assert_eq!(unsafe { kill(process, signal) }, 0, "{}", std::io::Error::last_os_error());
 }
 
 /// Does not hear SIGTERM.
