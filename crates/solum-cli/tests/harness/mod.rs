@@ -6,11 +6,11 @@
 pub mod elf;
 mod finished;
 pub mod kernel;
-mod running;
+pub mod running;
 mod scratch;
 
 pub use finished::Finished;
-pub use running::{Running, Solum};
+pub use running::Solum;
 pub use scratch::Scratch;
 
 /// The workspace, from where the tests run `solum`.

@@ -8,7 +8,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use crate::harness::kernel::words_of;
-use crate::harness::{Running, Scratch, Solum};
+use crate::harness::running::Running;
+use crate::harness::{Scratch, Solum};
 use crate::{probe, run};
 
 #[test]

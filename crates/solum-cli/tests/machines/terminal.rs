@@ -9,7 +9,8 @@ use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::harness::{Running, Scratch, Solum};
+use crate::harness::running::Running;
+use crate::harness::{Scratch, Solum};
 use crate::probe;
 
 /// A terminal of 33 lines with 111 characters: the person's side, and the side that programs open.
