@@ -84,8 +84,9 @@ fn run_layer(workspace: &Workspace, layer: Layer, counts: &mut Counts) -> Outcom
         Layer::Deny => deny::run(workspace),
         Layer::Unit => run_unit_tests(workspace, counts),
         Layer::Machines => run_machine_tests(workspace, counts),
+        // The doc comments of the command line are its help; and its program would take the place of the library `solum`.
         Layer::Docs => shell::run(
-            cargo("doc --workspace --no-deps --document-private-items --keep-going")
+            cargo("doc --workspace --exclude solum-cli --no-deps --document-private-items --keep-going")
                 .env("RUSTDOCFLAGS", "--deny warnings"),
         ),
     }
