@@ -69,7 +69,7 @@ pub enum Effect {
 
 /// What distinguishes one machine's life from another's.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct Terms {
     /// What the program waits for.
     pub wait: Vec<Wait>,
     /// How long the program may take to stop, in milliseconds.
@@ -89,6 +89,8 @@ pub const SIGTERM: u8 = 15;
 const ORPHAN_GRACE_MS: u64 = 1_000;
 /// Pause before a role that ended is started again, in milliseconds: at first, and at most.
 const RESTART_MS: std::ops::RangeInclusive<u64> = 1_000..=60_000;
+/// Time servers that are remembered: more than any network has, and a bound on what the role `net` can make PID 1 hold.
+const OFFERED_SERVERS_MAX: usize = 8;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Phase {
@@ -111,7 +113,8 @@ enum Phase {
 /// A role and when it is started again.
 #[derive(Clone, Debug, Default)]
 struct Role {
-    running: bool,
+    /// Since when it runs.
+    started_at: Option<u64>,
     restart_at: Option<u64>,
     pause_ms: u64,
 }
@@ -119,7 +122,7 @@ struct Role {
 /// The state of a machine's life.
 #[derive(Clone, Debug)]
 pub struct Life {
-    plan: Plan,
+    terms: Terms,
     phase: Phase,
     up: bool,
     network_ready: bool,
@@ -129,12 +132,27 @@ pub struct Life {
     time: Role,
 }
 
+impl Role {
+    fn start(&mut self, now: u64) {
+        self.started_at = Some(now);
+        self.restart_at = None;
+    }
+
+    /// Pauses grow while it keeps failing; one that worked for a good while starts over with a short one.
+    fn schedule_restart(&mut self, now: u64) {
+        let lasted_ms = self.started_at.take().map_or(0, |at| now.saturating_sub(at));
+        let pause_ms = if lasted_ms > *RESTART_MS.end() { 0 } else { self.pause_ms * 2 };
+        self.pause_ms = pause_ms.clamp(*RESTART_MS.start(), *RESTART_MS.end());
+        self.restart_at = Some(now + self.pause_ms);
+    }
+}
+
 impl Life {
     /// A machine that is just coming up.
-    pub fn new(plan: Plan) -> Self {
-        let network_ready = !plan.network;
+    pub fn new(terms: Terms) -> Self {
+        let network_ready = !terms.network;
         Self {
-            plan,
+            terms,
             phase: Phase::Waiting,
             up: false,
             network_ready,
@@ -168,12 +186,12 @@ impl Life {
                 self.up = true;
                 // The program first: what does not wait for the network shall not lose a moment to it.
                 self.start_program_if_ready(&mut effects);
-                if self.plan.network {
-                    self.net.running = true;
+                if self.terms.network {
+                    self.net.start(now);
                     effects.push(Effect::StartNet);
                 }
             }
-            Event::Network(report) => self.network(report, &mut effects),
+            Event::Network(report) => self.network(now, report, &mut effects),
             Event::Clock(report) => {
                 self.clock_ready = true;
                 effects.push(Effect::Tell(FromMachine::Clock(report)));
@@ -204,33 +222,32 @@ impl Life {
             Wait::Network => self.network_ready,
             Wait::Clock => self.clock_ready,
         };
-        if self.phase == Phase::Waiting && self.up && self.plan.wait.iter().all(ready) {
+        if self.phase == Phase::Waiting && self.up && self.terms.wait.iter().all(ready) {
             self.phase = Phase::Running;
             effects.push(Effect::StartProgram);
         }
     }
 
-    fn network(&mut self, report: NetworkReport, effects: &mut Vec<Effect>) {
+    fn network(&mut self, now: u64, report: NetworkReport, effects: &mut Vec<Effect>) {
         self.network_ready = true;
         for server in &report.time_servers {
             let server = server.to_string();
-            if !self.offered_servers.contains(&server) {
+            let is_known = self.offered_servers.contains(&server);
+            if !is_known && self.offered_servers.len() < OFFERED_SERVERS_MAX {
                 self.offered_servers.push(server);
             }
         }
         effects.push(Effect::Tell(FromMachine::Network(report)));
-        let waiting = self.time.running || self.time.restart_at.is_some();
-        if !waiting {
-            self.start_time(effects);
+        if self.time.started_at.is_none() && self.time.restart_at.is_none() {
+            self.start_time(now, effects);
         }
     }
 
-    fn start_time(&mut self, effects: &mut Vec<Effect>) {
+    fn start_time(&mut self, now: u64, effects: &mut Vec<Effect>) {
         let servers: Vec<String> =
-            self.offered_servers.iter().chain(&self.plan.time_servers).cloned().collect();
-        if !servers.is_empty() && matches!(self.phase, Phase::Waiting | Phase::Running) {
-            self.time.running = true;
-            self.time.restart_at = None;
+            self.offered_servers.iter().chain(&self.terms.time_servers).cloned().collect();
+        if !servers.is_empty() && self.keeps_roles() {
+            self.time.start(now);
             effects.push(Effect::StartTime(servers));
         }
     }
@@ -243,7 +260,7 @@ impl Life {
                 Status::Signaled(signal) => Outcome::Signaled { signal, after_grace },
             };
             self.sweep(now, outcome, effects);
-        } else if matches!(self.phase, Phase::Waiting | Phase::Running) {
+        } else if self.keeps_roles() {
             effects.push(Effect::Tell(FromMachine::Warning(format!(
                 "the role {} {status}; it is started again",
                 child.name()
@@ -253,14 +270,22 @@ impl Life {
     }
 
     fn schedule_restart(&mut self, now: u64, child: Child) {
-        let role = match child {
-            Child::Net => &mut self.net,
-            Child::Time => &mut self.time,
-            Child::Program => return,
-        };
-        role.running = false;
-        role.pause_ms = (role.pause_ms * 2).clamp(*RESTART_MS.start(), *RESTART_MS.end());
-        role.restart_at = Some(now + role.pause_ms);
+        match child {
+            _ if !self.keeps_roles() => {}
+            Child::Net => self.net.schedule_restart(now),
+            Child::Time => self.time.schedule_restart(now),
+            Child::Program => {}
+        }
+    }
+
+    /// Whether a role that ends is started again: not any more when the end has begun.
+    fn keeps_roles(&self) -> bool {
+        matches!(self.phase, Phase::Waiting | Phase::Running)
+    }
+
+    fn forget_restarts(&mut self) {
+        self.net.restart_at = None;
+        self.time.restart_at = None;
     }
 
     fn stop(&mut self, now: u64, effects: &mut Vec<Effect>) {
@@ -270,7 +295,8 @@ impl Life {
                 self.sweep(now, Outcome::NotStarted(why.into()), effects);
             }
             Phase::Running => {
-                self.phase = Phase::Stopping { kill_at: Some(now + u64::from(self.plan.grace_ms)) };
+                self.forget_restarts();
+                self.phase = Phase::Stopping { kill_at: Some(now + u64::from(self.terms.grace_ms)) };
                 effects.push(Effect::SignalProgram(SIGTERM));
             }
             Phase::Stopping { .. } | Phase::Sweeping { .. } | Phase::Over => {}
@@ -281,8 +307,7 @@ impl Life {
         if matches!(self.phase, Phase::Sweeping { .. } | Phase::Over) {
             return;
         }
-        self.net.restart_at = None;
-        self.time.restart_at = None;
+        self.forget_restarts();
         self.phase = Phase::Sweeping { outcome, next_at: now + ORPHAN_GRACE_MS, killed: false };
         effects.push(Effect::SignalAll(SIGTERM));
     }
@@ -310,12 +335,11 @@ impl Life {
             _ => {}
         }
         if self.net.restart_at.is_some_and(|at| at <= now) {
-            self.net.restart_at = None;
-            self.net.running = true;
+            self.net.start(now);
             effects.push(Effect::StartNet);
         }
         if self.time.restart_at.is_some_and(|at| at <= now) {
-            self.start_time(effects);
+            self.start_time(now, effects);
         }
     }
 }
@@ -345,8 +369,8 @@ mod tests {
     use super::*;
     use std::net::{IpAddr, Ipv4Addr};
 
-    fn plan() -> Plan {
-        Plan { wait: vec![], grace_ms: 10_000, network: true, time_servers: vec![] }
+    fn terms() -> Terms {
+        Terms { wait: vec![], grace_ms: 10_000, network: true, time_servers: vec![] }
     }
 
     fn report() -> NetworkReport {
@@ -360,7 +384,7 @@ mod tests {
     }
 
     fn running() -> Life {
-        let mut life = Life::new(plan());
+        let mut life = Life::new(terms());
         assert_eq!(life.step(0, Event::Up), [Effect::StartProgram, Effect::StartNet]);
         life
     }
@@ -372,7 +396,7 @@ mod tests {
 
     #[test]
     fn the_program_waits_for_what_it_was_told_to() {
-        let mut life = Life::new(Plan { wait: vec![Wait::Network, Wait::Clock], ..plan() });
+        let mut life = Life::new(Terms { wait: vec![Wait::Network, Wait::Clock], ..terms() });
         assert_eq!(life.step(0, Event::Up), [Effect::StartNet]);
         let clock = ClockReport { server: "10.0.2.2".into(), offset_ms: 3 };
         let effects = life.step(1, Event::Network(report()));
@@ -383,7 +407,7 @@ mod tests {
 
     #[test]
     fn a_machine_without_network_waits_for_none() {
-        let mut life = Life::new(Plan { wait: vec![Wait::Network], network: false, ..plan() });
+        let mut life = Life::new(Terms { wait: vec![Wait::Network], network: false, ..terms() });
         assert_eq!(life.step(0, Event::Up), [Effect::StartProgram]);
     }
 
@@ -435,8 +459,42 @@ mod tests {
     }
 
     #[test]
+    fn a_role_that_worked_for_long_is_restarted_soon() {
+        let mut life = running();
+        for ended_at in [0, 5_000] {
+            life.step(ended_at, Event::Ended(Child::Net, Status::Exited(1)));
+            let due = life.deadline().unwrap();
+            life.step(due, Event::DeadlineReached);
+        }
+        life.step(500_000, Event::Ended(Child::Net, Status::Exited(1)));
+        assert_eq!(life.deadline(), Some(501_000));
+    }
+
+    #[test]
+    fn no_role_is_restarted_while_the_program_stops() {
+        let mut life = running();
+        life.step(0, Event::Network(report()));
+        life.step(1, Event::Ended(Child::Time, Status::Exited(1)));
+        assert_eq!(life.step(2, Event::StopRequested), [Effect::SignalProgram(SIGTERM)]);
+        assert_eq!(life.step(3, Event::Ended(Child::Net, Status::Exited(1))), []);
+        life.step(4, Event::NotStarted(Child::Net, "no memory".into()));
+        assert_eq!(life.step(5_000, Event::DeadlineReached), []);
+        assert_eq!(life.deadline(), Some(10_002), "nothing but the end of the grace is waited for");
+    }
+
+    #[test]
+    fn time_servers_are_not_collected_without_end() {
+        let mut life = running();
+        for last in 0..=255 {
+            let server = IpAddr::V4(Ipv4Addr::new(10, 0, 2, last));
+            life.step(0, Event::Network(NetworkReport { time_servers: vec![server], ..report() }));
+        }
+        assert_eq!(life.offered_servers.len(), OFFERED_SERVERS_MAX);
+    }
+
+    #[test]
     fn a_stop_before_the_start_ends_the_machine() {
-        let mut life = Life::new(Plan { wait: vec![Wait::Network], ..plan() });
+        let mut life = Life::new(Terms { wait: vec![Wait::Network], ..terms() });
         life.step(0, Event::Up);
         assert_eq!(life.step(1, Event::StopRequested), [Effect::SignalAll(SIGTERM)]);
         assert_eq!(life.step(1, Event::Network(report())).len(), 1, "the program is not started any more");
@@ -454,7 +512,7 @@ mod tests {
 
     #[test]
     fn signals_reach_a_running_program_only() {
-        let mut life = Life::new(plan());
+        let mut life = Life::new(terms());
         assert_eq!(life.step(0, Event::SignalRequested(10)), []);
         let mut life = running();
         assert_eq!(life.step(0, Event::SignalRequested(10)), [Effect::SignalProgram(10)]);

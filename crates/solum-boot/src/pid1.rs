@@ -18,7 +18,7 @@ use solum_spec::{Description, reason};
 use crate::control_channel::Channel;
 use crate::devices::{self, Announcements};
 use crate::kernel_log;
-use crate::life::{Child, Effect, Event, Life, Plan, Status};
+use crate::life::{Child, Effect, Event, Life, Status, Terms};
 use crate::process::{self, Processes};
 use crate::{identity, modules, mounts, net, power};
 
@@ -112,7 +112,7 @@ struct Pid1 {
 
 impl Pid1 {
     fn new(description: Description, channel: Option<Channel>) -> Self {
-        let life = Life::new(Plan {
+        let life = Life::new(Terms {
             wait: description.unit.wait.clone(),
             grace_ms: description.unit.grace_ms,
             network: description.network != Network::None,
