@@ -38,6 +38,8 @@ pub enum VmError {
         /// The least that has a chance, in mebibytes.
         needed: u64,
     },
+    /// The program's output could not be written, so some of it is lost.
+    Output(io::Error),
     /// The host refused something the run needs.
     Host(io::Error),
 }
@@ -68,6 +70,7 @@ impl fmt::Display for VmError {
                     "{given} MiB of memory are too few: this kernel and image need {needed} MiB at least"
                 )
             }
+            Self::Output(error) => write!(f, "the program's output was lost: {}", reason(error)),
             Self::Host(error) => write!(f, "the host cannot carry out the run: {}", reason(error)),
         }
     }
@@ -79,6 +82,7 @@ impl VmError {
     /// What to do next, where there is something.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Output(_) => "free some space where the output goes, or send it elsewhere",
             Self::Line(error) => return error.hint(),
             Self::NoEmulator(_) => {
                 "install it: `apt-get install qemu-system-x86` (Debian, Ubuntu), `dnf install qemu-system-x86-core` \

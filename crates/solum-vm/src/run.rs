@@ -14,12 +14,12 @@ use crate::drain::Drain;
 use crate::emulator::{Emulator, Received, Source};
 use crate::error::VmError;
 use crate::kernel_log::KernelLog;
-use crate::life::{Cause, Effect, Event, Life};
+use crate::life::{Effect, Event, Life};
 use crate::machine::{Console, Machine};
 use crate::preflight;
 use crate::qmp;
 use crate::report::{self, Durations, Report};
-use crate::requests::Requests;
+use crate::requests::{Request, Requests};
 use crate::sink::Sink;
 
 /// The program's standard streams, on the caller's side.
@@ -72,11 +72,16 @@ pub fn run(
         kernel_log: KernelLog::default(),
         complaints: Vec::new(),
         drain: None,
+        abandoned: false,
         bytes: 0,
         durations: Durations::default(),
         observer,
     };
     session.emulator.command("qmp_capabilities");
+    if limits.silence.is_none() {
+        // Nobody will say when the program was started.
+        session.emulator.feed(session.input.take(), session.console);
+    }
     while !session.life.is_over() {
         session.turn()?;
     }
@@ -101,6 +106,8 @@ struct Session<'a> {
     kernel_log: KernelLog,
     complaints: Vec<u8>,
     drain: Option<Drain>,
+    /// The user ended the run by force, and waits for nothing any more.
+    abandoned: bool,
     /// What came from the program so far.
     bytes: u64,
     durations: Durations,
@@ -113,6 +120,7 @@ impl Session<'_> {
         self.wait()?;
         self.requests.rest();
         while let Some(request) = self.requests.next() {
+            self.abandoned |= request == Request::Kill;
             self.happened(Event::Requested(request));
         }
         if self.output.is_broken() {
@@ -144,7 +152,7 @@ impl Session<'_> {
     /// and a machine that ends has only so much left to say.
     fn must_wait(&self, source: Source) -> bool {
         match source {
-            _ if self.drain.is_some() => false,
+            _ if self.drain.is_some() || self.abandoned => false,
             Source::Output => self.console == Console::Streams && self.output.is_full(),
             Source::Error => self.error.is_full(),
             _ => false,
@@ -275,10 +283,10 @@ impl Session<'_> {
         self.kernel_log.finish(&mut |line| (self.observer)(Notice::KernelLine(line)));
         self.durations.total = self.start.elapsed();
         let cause = self.life.cause();
-        if cause != Cause::Killed {
+        if !self.abandoned {
             // Whoever ends a run by force may be the one whose terminal is stuck.
-            self.output.finish();
-            self.error.finish();
+            let written = self.output.finish();
+            self.error.finish().and(written).map_err(VmError::Output)?;
         }
         let complaints = String::from_utf8_lossy(&self.complaints);
         if let Some(refusal) = report::refusal(&cause, status, &complaints) {

@@ -1,10 +1,10 @@
 //! A writer with a thread of its own, so that a slow reader of the program's output cannot keep a run from
 //! hearing a request or a deadline.
 
-use std::io::Write;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use crate::requests::Waker;
@@ -15,7 +15,8 @@ const QUEUE_MAX: usize = 4 << 20;
 #[derive(Debug, Default)]
 struct Shared {
     queued: AtomicUsize,
-    broken: AtomicBool,
+    /// Why the writer failed, if it did.
+    error: OnceLock<io::Error>,
 }
 
 /// The near end of a writer.
@@ -28,7 +29,7 @@ pub(crate) struct Sink {
 
 impl Sink {
     /// Starts the thread; `waker` is used when there is room again and when the writer failed.
-    pub(crate) fn start(writer: Box<dyn Write + Send>, waker: Waker) -> std::io::Result<Self> {
+    pub(crate) fn start(writer: Box<dyn Write + Send>, waker: Waker) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let (sender, receiver) = channel();
         let theirs = Arc::clone(&shared);
@@ -54,25 +55,30 @@ impl Sink {
 
     /// The writer failed; what is written from now on goes nowhere.
     pub(crate) fn is_broken(&self) -> bool {
-        self.shared.broken.load(Ordering::Relaxed)
+        self.shared.error.get().is_some()
     }
 
     /// Waits until everything is written.
-    pub(crate) fn finish(self) {
+    ///
+    /// # Errors
+    ///
+    /// What the writer failed with: output was lost. A reader that went away (`BrokenPipe`) has read what it wanted.
+    pub(crate) fn finish(self) -> io::Result<()> {
         drop(self.sender);
         // A panic in a caller's writer has been reported by that thread; the run goes on to its report.
         let _ = self.thread.join();
+        let error = Arc::into_inner(self.shared).and_then(|shared| shared.error.into_inner());
+        error.filter(|error| error.kind() != io::ErrorKind::BrokenPipe).map_or(Ok(()), Err)
     }
 }
 
 fn pass_on(receiver: &Receiver<Vec<u8>>, mut writer: Box<dyn Write + Send>, shared: &Shared, waker: &Waker) {
     for bytes in receiver {
-        if !shared.broken.load(Ordering::Relaxed) {
-            let written = writer.write_all(&bytes).and_then(|()| writer.flush());
-            if written.is_err() {
-                shared.broken.store(true, Ordering::Relaxed);
-                waker.wake();
-            }
+        if shared.error.get().is_none()
+            && let Err(error) = writer.write_all(&bytes).and_then(|()| writer.flush())
+        {
+            let _ = shared.error.set(error);
+            waker.wake();
         }
         let before = shared.queued.fetch_sub(bytes.len(), Ordering::Relaxed);
         if before > QUEUE_MAX && before - bytes.len() <= QUEUE_MAX {
