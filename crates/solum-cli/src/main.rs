@@ -26,7 +26,8 @@ use crate::arguments::{Arguments, Verb};
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
-    match perform(Arguments::parse().verb) {
+    let performed = perform(Arguments::parse().verb);
+    match performed.and_then(|status| output::check_printed().map(|()| status)) {
         Ok(status) => ExitCode::from(status),
         Err(failure) => ExitCode::from(failure.report()),
     }

@@ -3,12 +3,29 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use crate::failure::Failure;
 
-/// Prints to standard output. A reader that went away, like `head`, has read what it wanted.
+/// The first error of writing to standard output.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
+/// Prints to standard output; what could not be printed is known to [`check_printed`].
 pub fn print(text: &str) {
-    let _ = io::stdout().lock().write_all(text.as_bytes());
+    if let Err(error) = io::stdout().lock().write_all(text.as_bytes()) {
+        let _ = LOST.set(error);
+    }
+}
+
+/// Whether all that was printed has been written. A reader that went away, like `head`, has read what it wanted.
+pub fn check_printed() -> Result<(), Failure> {
+    let flushed = io::stdout().flush();
+    match LOST.get().or(flushed.as_ref().err()) {
+        Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::file("cannot write", Path::new("standard output"), error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Prints a line to standard output; see [`print`].

@@ -3,14 +3,14 @@
 use crate::harness::Scratch;
 use crate::{refused, without_a_trace};
 
+const PUBLISH: &str = "--publish <[ADDRESS:]HOST:MACHINE[/udp]>";
+const PUBLISH_FORM: &str = "; write HOST:MACHINE or ADDRESS:HOST:MACHINE, with /udp for UDP, like 8000:8000";
+const SHARE: &str = "--share <DIR:/PATH[:ro]>";
+const SHARE_FORM: &str = "; write DIR:/path or DIR:/path:ro";
+const OURS: &str = "lies where the kernel or PID 1 puts its own files (/dev, /proc, /sys, /init)";
+
 #[test]
 fn values_that_cannot_be_read() {
-    const PUBLISH: &str = "--publish <[ADDRESS:]HOST:MACHINE[/udp]>";
-    const PUBLISH_FORM: &str =
-        "; write HOST:MACHINE or ADDRESS:HOST:MACHINE, with /udp for UDP, like 8000:8000";
-    const SHARE: &str = "--share <DIR:/PATH[:ro]>";
-    const SHARE_FORM: &str = "; write DIR:/path or DIR:/path:ro";
-    const OURS: &str = "lies where the kernel or PID 1 puts its own files (/dev, /proc, /sys, /init)";
     let cases = [
         (
             "--memory",

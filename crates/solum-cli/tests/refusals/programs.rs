@@ -6,13 +6,14 @@ use crate::harness::elf::{
 };
 use crate::refused;
 
+const LINKED: &str = "give the linked executable";
+
 #[test]
 fn files_that_are_no_static_executables() {
     let machine = std::env::consts::ARCH;
     let (other, other_name) = if OWN == AARCH64 { (X86_64, "x86_64") } else { (AARCH64, "aarch64") };
     let again = "build the program again";
     let compile = format!("compile it for {machine}-linux");
-    let linked = "give the linked executable";
     let cases: [(&str, Vec<u8>, String, &str); 11] = [
         ("empty", vec![], "is an empty file".into(), again),
         (
@@ -61,14 +62,14 @@ fn files_that_are_no_static_executables() {
             "object.o",
             elf::header(CLASS_64, OWN, RELOCATABLE, 0),
             "is an object file, not a program".into(),
-            linked,
+            LINKED,
         ),
-        ("core", elf::header(CLASS_64, OWN, CORE, 0), "is a core dump, not a program".into(), linked),
+        ("core", elf::header(CLASS_64, OWN, CORE, 0), "is a core dump, not a program".into(), LINKED),
         (
             "library.so",
             elf::header(CLASS_64, OWN, SHARED, 0),
             "is a shared library, not a program".into(),
-            linked,
+            LINKED,
         ),
     ];
     let scratch = Scratch::new();
