@@ -1,11 +1,12 @@
 //! File systems that every machine has.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 use solum_spec::reason;
 
 struct FileSystem {
@@ -96,26 +97,43 @@ fn make_directory(path: &str) -> io::Result<()> {
 ///
 /// The kernel's own trees hold no data and stay, because `/proc` is still needed.
 pub fn unmount_all() {
-    let Ok(table) = fs::read_to_string("/proc/self/mounts") else { return };
-    for line in table.lines().rev() {
-        let mut fields = line.split(' ');
-        let (Some(_), Some(target), Some(kind)) = (fields.next(), fields.next(), fields.next()) else {
-            continue;
-        };
-        if ["proc", "sysfs", "devtmpfs", "devpts", "cgroup2", "rootfs", "tmpfs", "ramfs"].contains(&kind) {
-            continue;
-        }
-        let target = unescape(target);
-        if unmount(target.as_str(), UnmountFlags::empty()).is_err() {
-            // Something still uses it. A lazy unmount at least flushes it when that something is gone.
-            let _ = unmount(target.as_str(), UnmountFlags::DETACH);
+    // Names of mount points are bytes, and a program may have chosen them.
+    let Ok(table) = fs::read("/proc/self/mounts") else { return };
+    for target in table.split(|byte| *byte == b'\n').rev().filter_map(mount_point_with_data) {
+        let is_safe = unmount(&target, UnmountFlags::empty()).is_ok()
+            || mount_remount(&target, MountFlags::RDONLY, c"").is_ok();
+        if !is_safe {
+            // Something still writes to it. A lazy unmount at least flushes it when that something is gone.
+            let _ = unmount(&target, UnmountFlags::DETACH);
         }
     }
 }
 
-/// /proc/self/mounts writes space, tab, newline and backslash in octal (proc(5), getmntent(3)).
-fn unescape(field: &str) -> String {
-    field.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
+/// Kinds of file systems that forget everything with the machine.
+const WITHOUT_DATA: [&[u8]; 8] =
+    [b"proc", b"sysfs", b"devtmpfs", b"devpts", b"cgroup2", b"rootfs", b"tmpfs", b"ramfs"];
+
+/// The mount point that a line of /proc/self/mounts names (fstab(5)), if there is anything to lose.
+fn mount_point_with_data(line: &[u8]) -> Option<OsString> {
+    let mut fields = line.split(|byte| *byte == b' ');
+    let (_, target, kind) = (fields.next()?, fields.next()?, fields.next()?);
+    (!WITHOUT_DATA.contains(&kind)).then(|| unescape(target))
+}
+
+/// The kernel writes space, tab, newline, backslash and number sign in octal (`mangle` in fs/proc_namespace.c).
+fn unescape(mut field: &[u8]) -> OsString {
+    let mut bytes = Vec::with_capacity(field.len());
+    while let [first, rest @ ..] = field {
+        let (byte, rest) = match field {
+            [b'\\', high @ b'0'..=b'3', middle @ b'0'..=b'7', low @ b'0'..=b'7', rest @ ..] => {
+                ((high - b'0') << 6 | (middle - b'0') << 3 | (low - b'0'), rest)
+            }
+            _ => (*first, rest),
+        };
+        bytes.push(byte);
+        field = rest;
+    }
+    OsString::from_vec(bytes)
 }
 
 #[cfg(test)]
@@ -136,7 +154,16 @@ mod tests {
     }
 
     #[test]
-    fn mount_points_are_unescaped() {
-        assert_eq!(unescape(r"/a\040b\134c"), "/a b\\c");
+    fn mount_points_with_data_are_found_whatever_their_names() {
+        for (line, found) in [
+            (&b"share0 /a\\040b\\134c\\043 9p rw 0 0"[..], Some(&b"/a b\\c#"[..])),
+            (b"share0 /\xff\\9\\04 9p rw 0 0", Some(b"/\xff\\9\\04")),
+            (b"tmpfs /tmp tmpfs rw 0 0", None),
+            (b"share0 /a", None),
+            (b"", None),
+        ] {
+            let expected = found.map(|name| OsString::from_vec(name.to_vec()));
+            assert_eq!(mount_point_with_data(line), expected);
+        }
     }
 }
