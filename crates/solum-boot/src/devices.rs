@@ -87,7 +87,7 @@ pub fn open_control(path: &Path) -> io::Result<File> {
 }
 
 /// The virtio console, which leaves every byte as it is.
-const CONSOLE: &str = "/dev/hvc0";
+pub const CONSOLE: &str = "/dev/hvc0";
 
 /// What the program reads and writes.
 pub struct Streams {
@@ -143,20 +143,30 @@ pub fn power_buttons() -> Vec<File> {
 }
 
 /// Whether a pressed power key is among what the device reports (Documentation/input/event-codes.rst).
-pub fn power_pressed(mut button: &File) -> bool {
+///
+/// # Errors
+///
+/// The device is gone, and would be readable for ever: do not wait on it any more.
+pub fn power_pressed(mut button: &File) -> io::Result<bool> {
     use std::io::Read;
     // struct input_event: two words of time, then type: u16, code: u16, value: i32.
     const TIME: usize = 2 * size_of::<usize>();
     const EVENT: usize = TIME + 8;
     let mut pressed = false;
     let mut buffer = [0; 16 * EVENT];
-    while let Ok(length @ 1..) = button.read(&mut buffer) {
+    loop {
+        let length = match button.read(&mut buffer) {
+            Ok(0) => return Ok(pressed),
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(pressed),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
         pressed |= buffer[..length].chunks_exact(EVENT).any(|event| {
             let half = |at: usize| u16::from_ne_bytes([event[TIME + at], event[TIME + at + 1]]);
             (half(0), usize::from(half(2)), half(4) | half(6)) == (1, KEY_POWER, 1)
         });
     }
-    pressed
 }
 
 /// Reads one bit of a bitmap as sysfs prints it: machine words in hexadecimal, the highest first.
@@ -176,7 +186,7 @@ fn read_trimmed(path: PathBuf) -> Option<String> {
 
 /// Waits until everything written to a terminal has left the machine.
 pub fn drain(terminal: impl AsFd) {
-    let _ = rustix::termios::tcdrain(terminal);
+    while rustix::termios::tcdrain(&terminal) == Err(rustix::io::Errno::INTR) {}
 }
 
 #[cfg(test)]
@@ -212,8 +222,17 @@ mod tests {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(&events.concat()).unwrap();
             file.rewind().unwrap();
-            assert_eq!(power_pressed(&file), pressed);
+            assert_eq!(power_pressed(&file).unwrap(), pressed);
         }
+    }
+
+    #[test]
+    fn a_button_that_is_gone_is_told_from_one_that_rests() {
+        let (resting, _other_end) = std::os::unix::net::UnixStream::pair().unwrap();
+        resting.set_nonblocking(true).unwrap();
+        assert!(!power_pressed(&File::from(OwnedFd::from(resting))).unwrap());
+        // A directory cannot be read, as little as a device that was unplugged.
+        assert!(power_pressed(&File::open("/").unwrap()).is_err());
     }
 
     #[test]

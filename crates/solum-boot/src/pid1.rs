@@ -1,9 +1,11 @@
 //! PID 1: the thin shell around [`Life`]. It waits for events, asks `Life`, applies the effects; it never returns
 //! and never panics on anything that comes from outside.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -52,6 +54,7 @@ pub fn run(description: Result<Description, String>) -> ! {
 /// Tells host and kernel log why there is no machine, and switches it off.
 fn fail(channel: Option<&mut Channel>, why: String) -> ! {
     kernel_log::error(&why);
+    power::secure_data();
     if let Some(channel) = channel {
         channel.tell(&FromMachine::Ended(Outcome::MachineFailed(why)));
         channel.wait_for_hang_up(HANG_UP_PATIENCE);
@@ -59,12 +62,17 @@ fn fail(channel: Option<&mut Channel>, why: String) -> ! {
     power::end(power::off_by_command_line())
 }
 
+/// The control channel's port once it is open, for the panic hook.
+static CONTROL: OnceLock<File> = OnceLock::new();
+
 /// A panic in PID 1 would be a panic of the kernel. There is no input known to cause one; should there be a
 /// mistake all the same, the machine says so and ends in good order.
 fn install_panic_hook() {
     std::panic::set_hook(Box::new(|info| {
         if rustix::process::getpid().as_raw_nonzero().get() == 1 {
-            let mut channel = open_channel(None);
+            // The port has one opener at a time (drivers/char/virtio_console.c, `port_fops_open`), so it is shared.
+            let shared = CONTROL.get().and_then(|port| port.try_clone().ok());
+            let mut channel = shared.map(Channel::new).or_else(|| open_channel(None));
             fail(channel.as_mut(), format!("PID 1 has a defect: {info}"));
         }
         kernel_log::error(&info.to_string());
@@ -88,7 +96,12 @@ fn open_channel(announcements: Option<&Announcements>) -> Option<Channel> {
     };
     // A host may have plugged in a control channel without streams, so the port alone is enough in the end.
     let path = path.or_else(control)?;
-    devices::open_control(&path).map(Channel::new).ok()
+    let port = devices::open_control(&path).ok()?;
+    if let Ok(shared) = port.try_clone() {
+        // The hook opens the channel only if nobody has, so there is no other one to be kept.
+        let _ = CONTROL.set(shared);
+    }
+    Some(Channel::new(port))
 }
 
 /// How long a host may take to read the last output. One that reads slower loses the rest.
@@ -107,7 +120,7 @@ struct Pid1 {
     start: Instant,
     processes: Processes,
     reports: Vec<Reports>,
-    buttons: Vec<std::fs::File>,
+    buttons: Vec<File>,
 }
 
 impl Pid1 {
@@ -142,6 +155,9 @@ impl Pid1 {
             kernel_log::warning(&warning);
             self.tell(&FromMachine::Warning(warning));
         }
+        if let Err(why) = self.mount_shares() {
+            fail(self.channel.as_mut(), why);
+        }
         // The size of the terminal is here by now, mostly, and a program may ask for it first thing.
         self.listen_to_host();
         self.happen(Event::Up);
@@ -152,9 +168,7 @@ impl Pid1 {
             }
             self.listen_to_host();
             self.listen_to_roles();
-            if self.buttons.iter().any(devices::power_pressed) {
-                self.happen(Event::StopRequested);
-            }
+            self.listen_to_buttons();
             if self.life.deadline().is_some_and(|at| at <= self.now()) {
                 self.happen(Event::DeadlineReached);
             }
@@ -169,12 +183,16 @@ impl Pid1 {
         if let Err(error) = net::loopback_up() {
             warnings.push(format!("the loopback interface could not be brought up: {}", reason(&error)));
         }
-        for share in &self.description.shares {
-            if let Err(error) = mounts::mount_share(&share.tag, &share.target, share.read_only) {
-                warnings.push(format!("the share {} could not be mounted: {}", share.target, reason(&error)));
-            }
-        }
         warnings
+    }
+
+    /// Mounts the host's directories. Without one of them the program would write into memory and lose it.
+    fn mount_shares(&self) -> Result<(), String> {
+        self.description.shares.iter().try_for_each(|share| {
+            mounts::mount_share(&share.tag, &share.target, share.read_only).map_err(|error| {
+                format!("the share {} could not be mounted: {}", share.target, reason(&error))
+            })
+        })
     }
 
     fn now(&self) -> u64 {
@@ -232,6 +250,20 @@ impl Pid1 {
                 ToMachine::Signal(signal) => self.happen(Event::SignalRequested(signal)),
                 ToMachine::Resize { rows, columns } => self.processes.resize_terminal(rows, columns),
             }
+        }
+    }
+
+    fn listen_to_buttons(&mut self) {
+        let mut pressed = false;
+        self.buttons.retain(|button| match devices::power_pressed(button) {
+            Ok(now) => {
+                pressed |= now;
+                true
+            }
+            Err(_) => false,
+        });
+        if pressed {
+            self.happen(Event::StopRequested);
         }
     }
 
@@ -297,7 +329,7 @@ impl Pid1 {
         });
         match started {
             Ok(stream) => self.reports.push(Reports { stream, decoder: Decoder::new() }),
-            Err(error) => self.happen(Event::NotStarted(role, error.to_string())),
+            Err(error) => self.happen(Event::NotStarted(role, reason(&error))),
         }
     }
 
@@ -310,6 +342,7 @@ impl Pid1 {
     fn end(&mut self, outcome: Outcome) -> ! {
         kernel_log::info(&format!("the machine ends: {outcome}"));
         self.processes.drain_terminal();
+        power::secure_data();
         if let Some(channel) = &mut self.channel {
             channel.tell(&FromMachine::Ended(outcome));
             channel.wait_for_hang_up(HANG_UP_PATIENCE);
@@ -319,19 +352,17 @@ impl Pid1 {
 }
 
 impl Reports {
-    /// Reads what there is; whether the role may have more to say later.
+    /// Reads once, so that a role that never stops talking cannot keep PID 1 from its other work; poll(2) says when
+    /// there is more. Whether the role may have more to say.
     fn read(&mut self, messages: &mut Vec<FromMachine>) -> bool {
         let mut buffer = [0; 4096];
-        loop {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => return false,
-                Ok(length) => self.decoder.push(&buffer[..length]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return self.decode(messages) && error.kind() == io::ErrorKind::WouldBlock,
+        match self.stream.read(&mut buffer) {
+            Ok(0) => false,
+            Ok(length) => {
+                self.decoder.push(&buffer[..length]);
+                self.decode(messages)
             }
-            if !self.decode(messages) {
-                return false;
-            }
+            Err(error) => matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
         }
     }
 

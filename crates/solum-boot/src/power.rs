@@ -22,10 +22,14 @@ pub fn off_by_command_line() -> Off {
     if command_line.split_whitespace().any(|word| word == RESET_WORD) { Off::Reset } else { Off::Power }
 }
 
-/// Writes everything to its disk, unmounts, and switches the machine off. Never returns.
-pub fn end(off: Off) -> ! {
+/// Writes everything to its disk and unmounts. Only then may a host be told that the machine has ended.
+pub fn secure_data() {
     rustix::fs::sync();
     crate::mounts::unmount_all();
+}
+
+/// Switches the machine off, after a last [`sync(2)`](rustix::fs::sync) for what could not be unmounted. Never returns.
+pub fn end(off: Off) -> ! {
     rustix::fs::sync();
     let (first, second) = match off {
         Off::Power => (RebootCommand::PowerOff, RebootCommand::Restart),

@@ -60,12 +60,16 @@ impl Processes {
         if terminal.is_some() {
             self.apply_size(&output);
         }
+        // When the leader of a session ends, its controlling terminal hangs up (tty_ioctl(4)) for PID 1 too, which could
+        // then not wait for the last output of a serial port. A virtio console has no output to wait for: each write
+        // returns when the host has it (drivers/char/virtio_console.c, `put_chars`).
+        let is_controlling = terminal == Some(devices::CONSOLE);
         let is_root = unit.user_id == 0;
         if is_root {
             command.current_dir("/");
         } else {
             if let Some(path) = terminal {
-                // So that the program may open /dev/tty, /dev/stdout and their like again.
+                // So that the program may open /dev/stdout and its like again.
                 let _ = std::os::unix::fs::chown(path, Some(unit.user_id), Some(unit.user_id));
             }
             command.uid(unit.user_id).gid(unit.user_id).current_dir(identity::HOME);
@@ -75,8 +79,8 @@ impl Processes {
         unsafe {
             command.pre_exec(move || {
                 setsid()?;
-                if terminal.is_some() {
-                    // The console is the program's own terminal. Where it cannot be, it is still its output.
+                if is_controlling {
+                    // Where it cannot be the program's own terminal, it is still its output.
                     let _ = rustix::process::ioctl_tiocsctty(rustix::stdio::stdin());
                 }
                 if !is_root {
@@ -144,7 +148,8 @@ impl Processes {
         }
     }
 
-    /// Waits until all output to a terminal has left the machine. Ports have no memory to wait for.
+    /// Waits until all output to a serial terminal has left the machine. What went to a virtio console or to the
+    /// host's ports has been handed over already.
     pub fn drain_terminal(&self) {
         if let Some(terminal) = &self.terminal {
             devices::drain(terminal.as_fd());

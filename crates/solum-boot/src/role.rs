@@ -8,6 +8,7 @@ use std::path::Path;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use solum_spec::control::{Decoder, FromMachine, encode};
 use solum_spec::description::Network;
+use solum_spec::reason;
 
 use crate::life::Child;
 use crate::{identity, kernel_log, net, time};
@@ -26,7 +27,7 @@ pub fn play_if_asked() {
     let name = std::env::args_os().next().unwrap_or_default();
     let role = [Child::Net, Child::Time].into_iter().find(|child| name == process_name(*child));
     if let Some(child) = role {
-        let error = play(child).err().map_or_else(|| "it has nothing to do".to_owned(), |e| e.to_string());
+        let error = play(child).err().map_or_else(|| "it has nothing to do".to_owned(), |e| reason(&e));
         kernel_log::warning(&format!("the role {} ended: {error}", child.name()));
         std::process::exit(1);
     }

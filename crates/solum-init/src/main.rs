@@ -3,7 +3,7 @@
 use std::fs;
 
 use solum_boot::{pid1, role};
-use solum_spec::{Description, description};
+use solum_spec::{Description, description, reason};
 
 fn main() {
     role::play_if_asked();
@@ -14,7 +14,7 @@ fn main() {
         std::process::exit(2);
     }
     let description = fs::read(description::PATH)
-        .map_err(|error| format!("the image has no description at {}: {error}", description::PATH))
+        .map_err(|error| format!("the image has no description at {}: {}", description::PATH, reason(&error)))
         .and_then(|bytes| Description::from_bytes(&bytes).map_err(|error| error.to_string()));
     pid1::run(description)
 }
