@@ -95,7 +95,9 @@ fn image(
     kernel: &Chosen,
     cache: &Cache,
 ) -> Result<Vec<u8>, Failure> {
-    if !arguments.shares.is_empty() && !kernel.can_mount_shares() {
+    // A share that is no directory is refused later, and that is what its user has to hear first.
+    let shares = arguments.shares.iter().any(|share| share.source.is_dir());
+    if shares && !kernel.can_mount_shares() {
         let message = format_args!("{} cannot mount shares: it has no 9p file system", kernel.version());
         return Err(Failure::new(ExitCode::UnusableInput, message)
             .hint("build a kernel that has it: solum kernel build".to_owned()));

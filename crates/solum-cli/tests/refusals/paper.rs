@@ -89,9 +89,10 @@ fn a_dry_run_prints_a_command_that_a_shell_can_read() {
     assert!(option(&words, "-fsdev").ends_with(&share), "{words:?}");
     assert!(option(&words, "-netdev").contains("hostfwd=tcp:127.0.0.1:18000-:80"), "{words:?}");
     let image = option(&words, "-initrd");
-    assert_eq!(image, scratch.expand("[SCRATCH]/cache/images/dry-run.initramfs"));
+    let name = image.strip_prefix(&scratch.expand("[SCRATCH]/cache/images/")).unwrap_or_default();
+    assert!(name.starts_with("dry-run-") && name.ends_with(".initramfs"), "{image}");
     assert!(std::fs::metadata(image).unwrap().len() > 0, "the image stays for whoever runs the command");
-    assert_eq!(scratch.names("cache/images"), ["dry-run.initramfs"]);
+    assert_eq!(scratch.names("cache/images"), [name]);
 }
 
 #[test]
