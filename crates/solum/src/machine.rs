@@ -1,25 +1,26 @@
 //! The single-file machine: a program that is all of its machine's user space.
 //!
 //! ```no_run
-//! fn main() {
+//! fn main() -> std::io::Result<()> {
 //!     let machine = solum::machine::boot();
 //!     println!("up");
-//!     machine.shutdown().wait();
+//!     machine.shutdown()?.wait();
+//!     Ok(())
 //! }
 //! ```
 //!
 //! Started by a kernel as PID 1, [`boot`] splits the process: PID 1 stays behind to keep the machine (mounts,
 //! network, clock, orphans, power), and `main` goes on in a child of it, running the same file. However that child
 //! ends (it returns, panics, is killed), the machine is switched off in good order and its host learns the status.
-//! Started as an ordinary process, `boot` does nothing but hand out the handle.
+//! Started as an ordinary process, `boot` does nothing but hand out a [`Machine`].
 
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -103,7 +104,7 @@ impl Options {
         }
         // Reading the note is what keeps it in the executable.
         std::hint::black_box(&NOTE);
-        Machine { shutdown: Shutdown::watch() }
+        Machine { _made_by_boot: () }
     }
 
     /// The image's description if it has one, else what the options and the kernel's command line say.
@@ -158,13 +159,27 @@ fn is_machine() -> bool {
 /// What a program holds while its machine is up.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    shutdown: Shutdown,
+    _made_by_boot: (),
 }
 
 impl Machine {
     /// Tells when the machine is asked to end.
-    pub fn shutdown(&self) -> Shutdown {
-        self.shutdown.clone()
+    ///
+    /// From the first call on, `SIGTERM` and `SIGINT` do not end the process any more: they do nothing but tell every
+    /// holder of the handle. A program that never calls it is ended by these signals, as any other.
+    ///
+    /// # Errors
+    ///
+    /// The process has no free descriptor.
+    pub fn shutdown(&self) -> io::Result<Shutdown> {
+        // Signals belong to the whole process, and so does their one watch.
+        static WATCH: Mutex<Option<Shutdown>> = Mutex::new(None);
+        let mut watch = WATCH.lock().unwrap_or_else(PoisonError::into_inner);
+        let shutdown = match watch.take() {
+            Some(shutdown) => shutdown,
+            None => Shutdown::watch()?,
+        };
+        Ok(watch.insert(shutdown).clone())
     }
 
     /// Whether there is a machine of its own around the program; an ordinary process otherwise.
@@ -182,36 +197,39 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    fn watch() -> Self {
-        Self { requested: Arc::new(Self::register().unwrap_or_else(|error| no_handle(&error))) }
-    }
-
-    fn register() -> io::Result<UnixStream> {
+    fn watch() -> io::Result<Self> {
         let (read, write) = UnixStream::pair()?;
         for signal in [SIGTERM, SIGINT] {
             pipe::register(signal, write.try_clone()?)?;
         }
-        Ok(read)
+        Ok(Self { requested: Arc::new(read) })
     }
 
     /// Blocks until the machine is asked to end.
     pub fn wait(&self) {
-        while !self.poll(None) {}
+        while !self.wait_for(Duration::MAX) {}
     }
 
     /// Blocks until the machine is asked to end or `timeout` is over; whether it was asked.
     pub fn wait_for(&self, timeout: Duration) -> bool {
-        Timespec::try_from(timeout).map_or(false, |timeout| self.poll(Some(&timeout)))
+        // What is beyond the clock's range is for ever.
+        let end = Instant::now().checked_add(timeout);
+        loop {
+            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+            // The byte is never read, so the request stays visible to everyone who holds the handle.
+            match poll(&mut [PollFd::new(&*self.requested, PollFlags::IN)], timeout.as_ref()) {
+                Ok(0) => return false,
+                Ok(_) => return true,
+                // A signal came in between, most likely the one that is waited for.
+                Err(_) => {}
+            }
+        }
     }
 
     /// Whether the machine was asked to end.
     pub fn is_requested(&self) -> bool {
         self.wait_for(Duration::ZERO)
-    }
-
-    fn poll(&self, timeout: Option<&Timespec>) -> bool {
-        // The byte is never read, so the request stays visible to everyone who holds the handle.
-        matches!(poll(&mut [PollFd::new(&*self.requested, PollFlags::IN)], timeout), Ok(1..))
     }
 }
 
@@ -219,12 +237,6 @@ impl AsFd for Shutdown {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.requested.as_fd()
     }
-}
-
-/// Only a process without a single free descriptor comes here, before its `main` has done anything.
-fn no_handle(error: &io::Error) -> ! {
-    eprintln!("solum: the request to end cannot be watched: {error}");
-    std::process::exit(1);
 }
 
 #[cfg(test)]
@@ -243,11 +255,17 @@ mod tests {
     fn an_ordinary_process_is_told_of_the_request_to_end() {
         let machine = boot();
         assert!(!machine.is_own());
-        let shutdown = machine.shutdown();
+        let shutdown = machine.shutdown().unwrap();
         assert!(!shutdown.is_requested());
+        assert!(!shutdown.wait_for(Duration::from_millis(1)));
+        let waiting = std::thread::spawn({
+            let shutdown = shutdown.clone();
+            move || shutdown.wait_for(Duration::MAX)
+        });
         signal_hook::low_level::raise(SIGTERM).unwrap();
+        assert!(waiting.join().unwrap(), "a time without end ends with the request");
         shutdown.wait();
         assert!(shutdown.is_requested(), "the request stays");
-        assert!(machine.shutdown().is_requested(), "and everyone sees it");
+        assert!(machine.shutdown().unwrap().is_requested(), "and everyone sees it");
     }
 }

@@ -7,7 +7,7 @@ use std::io;
 use std::net::UdpSocket;
 use std::process::ExitCode;
 
-fn main() -> ExitCode {
+fn main() -> io::Result<ExitCode> {
     let machine = solum::machine::boot();
     println!(
         "Alone in {} with {} files in the root directory.",
@@ -15,17 +15,18 @@ fn main() -> ExitCode {
         std::fs::read_dir("/").map_or(0, Iterator::count)
     );
     println!("The network {}.", if loopback_works().is_ok() { "is there" } else { "is missing" });
-    match std::env::args().nth(1).as_deref() {
+    let status = match std::env::args().nth(1).as_deref() {
         Some("--stay") => {
             println!("Staying until I am asked to end.");
-            machine.shutdown().wait();
+            machine.shutdown()?.wait();
             println!("Asked to end, and ending.");
             ExitCode::SUCCESS
         }
         Some("--panic") => panic!("as I was told to"),
         Some(status) => status.parse::<u8>().map_or(ExitCode::FAILURE, ExitCode::from),
         None => ExitCode::SUCCESS,
-    }
+    };
+    Ok(status)
 }
 
 /// Sends a datagram to itself.

@@ -34,14 +34,8 @@ const PURE: &[&str] = &["crates/solum-spec/", "crates/solum-image/", "crates/sol
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("crates/solum-cli/src/terminal.rs", "process", "a third Ctrl-C ends what does not end by itself"),
     ("crates/solum-boot/src/role.rs", "process", "a role is a process of its own, with nobody to return to"),
-    (
-        "crates/solum/src/machine.rs",
-        "process",
-        "boot() stands before all else in main, and returns a machine or not at all",
-    ),
     ("crates/solum-vm/tests/fake_machine.rs", "process", "it plays the process that QEMU is"),
     ("crates/solum-vm/tests/fake_machine.rs", "ignore", "no test, but what the tests start in QEMU's place"),
-    ("crates/solum/src/machine.rs", "eprintln", "it says why it does not return"),
 ];
 
 /// Crates whose business is to print.
