@@ -12,10 +12,11 @@ use solum_spec::reason;
 pub const USER: &str = "app";
 /// Its home.
 pub const HOME: &str = "/home/app";
-/// User and group of the role `net`.
-pub const NET_USER_ID: u32 = 101;
+/// User and group of the role `net`. Beyond the users of a host, whose files a share shows under their own numbers, and
+/// below `nobody` (65534; systemd, "Users, Groups, UIDs and GIDs").
+pub const NET_USER_ID: u32 = 65_530;
 /// User and group of the role `time`.
-pub const TIME_USER_ID: u32 = 102;
+pub const TIME_USER_ID: u32 = 65_531;
 /// Where the role `net` keeps what it writes.
 pub const NET_DIRECTORY: &str = "/run/net";
 /// Where the role `time` keeps what it writes.

@@ -8,6 +8,8 @@ use crate::cpio::{Archive, ArchiveError, Owner};
 /// Where the kernel looks for PID 1 in an initramfs.
 pub const INIT_PATH: &str = "/init";
 
+const NULL_PATH: &str = "/dev/null";
+
 /// Directory of the program in a machine.
 pub const PROGRAM_DIRECTORY: &str = "/bin";
 
@@ -70,6 +72,10 @@ pub fn with_init(
     let mut archive = Archive::new();
     let root = Owner::default();
     archive.file(INIT_PATH, 0o755, root, init)?;
+    // A kernel that finds no console starts PID 1 without standard streams (`console_on_rootfs` in init/main.c). Rust's
+    // runtime then opens /dev/null in their place before `main`, and aborts if there is none, which panics the kernel.
+    // An empty file does until PID 1 has mounted a devtmpfs over it.
+    archive.file(NULL_PATH, 0o666, root, Vec::new())?;
     archive.file(description::PATH, 0o444, root, description.to_bytes())?;
     archive.file(&description.unit.path, 0o755, root, program)?;
     for module in modules {
@@ -162,6 +168,8 @@ mod tests {
                 "bin/p",
                 "data",
                 "data/x",
+                "dev",
+                "dev/null",
                 "etc",
                 "etc/solum",
                 "etc/solum/description",

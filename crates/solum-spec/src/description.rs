@@ -70,7 +70,7 @@ pub struct Unit {
     pub name: String,
     /// Absolute path of the executable in the image.
     pub path: String,
-    /// Arguments, without the program's own name (`argv[0]` is the file name of `path`).
+    /// Arguments, without the program's own name (`argv[0]` is the whole of `path`).
     pub arguments: Vec<String>,
     /// Environment, in addition to what PID 1 sets (PATH, HOME, USER, TMPDIR, TERM, SOLUM_MACHINE), and instead of it where
     /// the name is the same.
@@ -86,7 +86,7 @@ pub struct Unit {
 /// Something a program can be made to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Wait {
-    /// An interface has an address and a route (or is configured statically).
+    /// An interface has an IPv4 address, or an IPv6 address of global scope. Met from the start without a network.
     Network,
     /// The clock was set from a time server.
     Clock,
