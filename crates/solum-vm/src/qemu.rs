@@ -232,7 +232,7 @@ qemu-system-x86_64
 -display none
 -kernel vmlinuz
 -initrd hello.cpio
--append 'rdinit=/init quiet loglevel=4 console=uart8250,io,0x3f8,115200 8250.nr_uarts=1 panic=-1 panic_print=0x20 reboot=t i8042.noaux i8042.nokbd noapictimer'
+-append 'rdinit=/init quiet loglevel=4 console=uart8250,io,0x3f8,115200 8250.nr_uarts=1 panic=-1 panic_print=0x20 reboot=t i8042.noaux i8042.nokbd no_timer_check noapictimer'
 -device virtio-serial-pci
 -chardev stdio,id=console,mux=on,signal=off
 -serial chardev:console
