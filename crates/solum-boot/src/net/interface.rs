@@ -227,9 +227,9 @@ impl Interface {
     }
 
     /// The DNS servers that belong to this interface.
-    pub fn dns(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        let ipv4 = self.applied.iter().flat_map(|applied| applied.lease.dns.iter().copied().map(IpAddr::V4));
-        ipv4.chain(self.ipv6.dns.iter().copied().map(IpAddr::V6))
+    pub fn dns(&self) -> impl Iterator<Item = String> + '_ {
+        let ipv4 = self.applied.iter().flat_map(|applied| applied.lease.dns.iter().map(Ipv4Addr::to_string));
+        ipv4.chain(self.ipv6.dns.iter().map(|server| with_zone(server, &self.name)))
     }
 
     /// The domain in which names are looked up.
@@ -261,7 +261,29 @@ impl Interface {
     }
 }
 
+/// An address as resolv.conf has it: one that is valid on its link only names the link (RFC 4007, section 11).
+fn with_zone(address: &Ipv6Addr, interface: &str) -> String {
+    if address.is_unicast_link_local() { format!("{address}%{interface}") } else { address.to_string() }
+}
+
 /// With the address go the routes that have it as their source (`fib_sync_down_addr` in net/ipv4/fib_semantics.c).
 fn remove(netlink: &mut Netlink, applied: &Applied) {
     let _ = netlink.request(Request::remove_address(&applied.address));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_address_of_one_link_names_it() {
+        for (address, expected) in [
+            ("fe80::1", "fe80::1%eth0"),
+            ("febf::1", "febf::1%eth0"),
+            ("fec0::1", "fec0::1"),
+            ("2001:db8::1", "2001:db8::1"),
+        ] {
+            assert_eq!(with_zone(&address.parse().unwrap(), "eth0"), expected);
+        }
+    }
 }

@@ -203,6 +203,8 @@ pub(super) enum Message {
     LinkGone(u32),
     /// An IPv6 address of global scope is there and usable.
     Ipv6Address { interface: u32, address: Ipv6Addr, prefix: u8 },
+    /// An IPv6 address is gone, or is not to be used any more.
+    Ipv6AddressGone { interface: u32, address: Ipv6Addr },
     /// An IPv6 default route is there.
     Ipv6Router { interface: u32, router: Ipv6Addr },
     /// An IPv6 router names DNS servers (RFC 8106); an empty list withdraws them.
@@ -253,6 +255,7 @@ fn message(kind: u32, sequence: u32, payload: &[u8]) -> Option<Message> {
     const NEW_LINK: u32 = nl::RTM_NEWLINK as u32;
     const REMOVED_LINK: u32 = nl::RTM_DELLINK as u32;
     const NEW_ADDRESS: u32 = nl::RTM_NEWADDR as u32;
+    const REMOVED_ADDRESS: u32 = nl::RTM_DELADDR as u32;
     const NEW_ROUTE: u32 = nl::RTM_NEWROUTE as u32;
     const ND_OPTION: u32 = nl::RTM_NEWNDUSEROPT as u32;
     match kind {
@@ -265,7 +268,8 @@ fn message(kind: u32, sequence: u32, payload: &[u8]) -> Option<Message> {
         NEW_LINK | REMOVED_LINK if *payload.first()? != ANY_FAMILY => None,
         NEW_LINK => link(payload).map(Message::Link),
         REMOVED_LINK => Some(Message::LinkGone(u32_at(payload, 4)?)),
-        NEW_ADDRESS => ipv6_address(payload),
+        NEW_ADDRESS => ipv6_address(payload, false),
+        REMOVED_ADDRESS => ipv6_address(payload, true),
         NEW_ROUTE => ipv6_router(payload),
         ND_OPTION => ipv6_dns(payload),
         _ => None,
@@ -306,7 +310,7 @@ fn link(payload: &[u8]) -> Option<Link> {
     Some(link)
 }
 
-fn ipv6_address(payload: &[u8]) -> Option<Message> {
+fn ipv6_address(payload: &[u8], removed: bool) -> Option<Message> {
     const UNUSABLE: u32 = nl::IFA_F_TENTATIVE | nl::IFA_F_DADFAILED | nl::IFA_F_DEPRECATED;
     let [INET6, prefix, flags, scope, ..] = *payload else { return None };
     let interface = u32_at(payload, 4)?;
@@ -319,8 +323,12 @@ fn ipv6_address(payload: &[u8]) -> Option<Message> {
             flags = u32_at(data, 0)?;
         }
     }
-    let usable = scope == UNIVERSE as u8 && flags & UNUSABLE == 0;
-    usable.then_some(Message::Ipv6Address { interface, address: address?, prefix })
+    let address = address.filter(|_| scope == UNIVERSE as u8)?;
+    Some(if removed || flags & UNUSABLE != 0 {
+        Message::Ipv6AddressGone { interface, address }
+    } else {
+        Message::Ipv6Address { interface, address, prefix }
+    })
 }
 
 fn ipv6_router(payload: &[u8]) -> Option<Message> {
@@ -463,17 +471,22 @@ mod tests {
         const GLOBAL: u8 = 0;
         const LINK: u8 = 253;
         let address: Ipv6Addr = "2001:db8::5".parse().unwrap();
-        let message = |scope: u8, flags: u32| {
+        let message = |kind, scope: u8, flags: u32| {
             let mut fixed = [INET6, 64, 0, scope, 0, 0, 0, 0];
             fixed[4..].copy_from_slice(&3_u32.to_ne_bytes());
-            let message = Request::new(nl::RTM_NEWADDR as u32, 0, &fixed)
+            let message = Request::new(kind as u32, 0, &fixed)
                 .attribute(nl::IFA_ADDRESS as u32, &address.octets())
                 .attribute(nl::IFA_FLAGS as u32, &flags.to_ne_bytes());
             one(&message.finish(0))
         };
-        assert_eq!(message(GLOBAL, 0), Message::Ipv6Address { interface: 3, address, prefix: 64 });
-        assert_eq!(message(LINK, 0), Message::Other);
-        assert_eq!(message(GLOBAL, nl::IFA_F_TENTATIVE), Message::Other, "somebody else may have it");
+        let gone = Message::Ipv6AddressGone { interface: 3, address };
+        let there = Message::Ipv6Address { interface: 3, address, prefix: 64 };
+        assert_eq!(message(nl::RTM_NEWADDR, GLOBAL, 0), there);
+        assert_eq!(message(nl::RTM_NEWADDR, LINK, 0), Message::Other);
+        assert_eq!(message(nl::RTM_NEWADDR, GLOBAL, nl::IFA_F_TENTATIVE), gone, "somebody else may have it");
+        assert_eq!(message(nl::RTM_NEWADDR, GLOBAL, nl::IFA_F_DEPRECATED), gone);
+        assert_eq!(message(nl::RTM_DELADDR, GLOBAL, 0), gone);
+        assert_eq!(message(nl::RTM_DELADDR, LINK, 0), Message::Other);
     }
 
     #[test]

@@ -156,6 +156,11 @@ impl<'a> Manager<'a> {
                     interface.ipv6.addresses.push((address, prefix));
                 }
             }
+            Message::Ipv6AddressGone { interface, address } => {
+                if let Some(interface) = self.interface(interface) {
+                    interface.ipv6.addresses.retain(|(known, _)| *known != address);
+                }
+            }
             Message::Ipv6Router { interface, router } => {
                 if let Some(interface) = self.interface(interface) {
                     interface.ipv6.router = Some(router);
@@ -223,7 +228,7 @@ impl<'a> Manager<'a> {
             Network::Automatic | Network::None => &[],
         };
         let learned = self.interfaces.iter().flat_map(Interface::dns);
-        let servers: Vec<IpAddr> = fixed.iter().copied().chain(learned).collect();
+        let servers: Vec<String> = fixed.iter().map(IpAddr::to_string).chain(learned).collect();
         let domains: Vec<&str> = self.interfaces.iter().filter_map(Interface::domain).collect();
         let resolv = resolv::text(&servers, &domains);
         // A file that could not be written is tried again at the next event.

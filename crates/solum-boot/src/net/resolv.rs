@@ -2,14 +2,13 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::net::IpAddr;
 use std::path::Path;
 
 /// Name of the file in its directory.
 const FILE: &str = "resolv.conf";
 
 /// The file's text. The resolvers of glibc and musl read the first three servers; those that read more are served too.
-pub(super) fn text(servers: &[IpAddr], domains: &[&str]) -> String {
+pub(super) fn text(servers: &[String], domains: &[&str]) -> String {
     let mut text = String::new();
     for (position, server) in servers.iter().enumerate() {
         if !servers[..position].contains(server) {
@@ -37,9 +36,8 @@ mod tests {
 
     #[test]
     fn a_server_is_named_once_and_in_order() {
-        let servers: Vec<IpAddr> =
-            ["10.0.2.3", "fe80::1", "10.0.2.3"].iter().map(|server| server.parse().unwrap()).collect();
-        let expected = "nameserver 10.0.2.3\nnameserver fe80::1\nsearch a.example b.example\n";
+        let servers = ["10.0.2.3", "fe80::1%eth0", "10.0.2.3"].map(str::to_owned);
+        let expected = "nameserver 10.0.2.3\nnameserver fe80::1%eth0\nsearch a.example b.example\n";
         assert_eq!(text(&servers, &["a.example", "b.example"]), expected);
         assert_eq!(text(&[], &[]), "");
     }

@@ -35,6 +35,8 @@ pub(super) enum Event {
     Resolved(Vec<IpAddr>),
     /// A question could not be sent.
     Unsent(IpAddr),
+    /// A question arrived where no server is.
+    Refused(IpAddr),
     /// A server answered.
     Answered(IpAddr, Answer),
 }
@@ -142,6 +144,10 @@ impl Client {
                     Phase::Asking(Round { ends: now + ROUND, silent, answers: Vec::new(), sent: false });
             }
             (Event::Unsent(server), Phase::Asking(round)) => round.silent.retain(|silent| *silent != server),
+            (Event::Refused(server), Phase::Asking(round)) => {
+                round.silent.retain(|silent| *silent != server);
+                round.sent = true;
+            }
             (Event::Answered(server, answer), Phase::Asking(round)) => {
                 let asked = round.silent.iter().position(|silent| *silent == server);
                 if let Some(position) = asked {
@@ -353,6 +359,12 @@ mod tests {
             assert_eq!(bench.pass(), (expected_s, vec![Effect::Resolve]));
             assert_eq!(bench.step(Event::Resolved(vec![server(1)])), [Effect::Ask(server(1))]);
             assert_eq!(bench.pass(), (5, vec![Effect::Forget]), "nobody answers");
+        }
+        let mut refused = Bench::new();
+        for expected_s in [0, 16, 32] {
+            assert_eq!(refused.pass(), (expected_s, vec![Effect::Resolve]));
+            refused.step(Event::Resolved(vec![server(1)]));
+            assert_eq!(refused.step(Event::Refused(server(1))), [Effect::Forget], "it got the question");
         }
         let (_, correction) = bench.round(&[time(0)]);
         assert!(correction.is_some());

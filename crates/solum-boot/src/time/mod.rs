@@ -140,7 +140,11 @@ impl<'a, C: Clock> Keeper<'a, C> {
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    // Nobody listens there, or there is no way to there.
+                    // The machine is there, and had to answer: it is a burden (RFC 4330 §10), a missing way is none.
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                        events.push(Event::Refused(open.server));
+                        break;
+                    }
                     Err(_) => {
                         events.push(Event::Unsent(open.server));
                         break;
