@@ -31,6 +31,9 @@ fn the_same_inputs_give_the_same_bytes() {
     let one = std::fs::read(scratch.path("one")).unwrap();
     assert!(one == std::fs::read(scratch.path("two")).unwrap(), "two images of the same inputs differ");
     let names: Vec<String> = files(&one).into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["bin", "bin/probe", "dev", "dev/null", "etc", "etc/solum", "etc/solum/description", "init"]);
+    assert_eq!(
+        names,
+        ["bin", "bin/probe", "dev", "dev/null", "etc", "etc/solum", "etc/solum/description", "init"]
+    );
     assert_eq!(scratch.names(""), ["one", "tmp", "two"], "and nothing else is written");
 }
