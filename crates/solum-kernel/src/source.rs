@@ -58,6 +58,11 @@ impl Profile {
             reason: error.reason,
         })
     }
+
+    /// The SHA-256 of its symbols; comments and order do not count.
+    fn hash(self) -> Result<String, Error> {
+        Ok(files::sha256(self.configuration()?.to_string().as_bytes()))
+    }
 }
 
 /// What to build, and from what. The default is the profile `vm` from the distribution's sources, or else from
@@ -123,7 +128,7 @@ impl Kernel {
             ("compiler".to_owned(), compiler),
             ("configuration".to_owned(), files::sha256(configuration.to_string().as_bytes())),
             ("profile".to_owned(), request.profile.name().to_owned()),
-            ("profile sha256".to_owned(), files::sha256(request.profile.fragment().as_bytes())),
+            ("profile configuration".to_owned(), request.profile.hash()?),
             ("recipe".to_owned(), RECIPE.to_string()),
             ("source".to_owned(), origin.identity()),
         ]);
@@ -164,14 +169,14 @@ impl Kernel {
     ///
     /// [`Error::Io`] where the cache cannot be listed.
     pub fn newest_built(cache: &Cache) -> Result<Option<Self>, Error> {
-        let profile = files::sha256(Profile::Vm.fragment().as_bytes());
+        let profile = Profile::Vm.hash()?;
         let architecture = Architecture::of_host();
         let mut entries = cache.list()?;
         entries.retain(|entry| {
             entry.manifest.as_ref().is_some_and(|manifest| {
                 manifest.provider == Provider::Source
                     && Some(manifest.architecture) == architecture
-                    && manifest.inputs.get("profile sha256") == Some(&profile)
+                    && manifest.inputs.get("profile configuration") == Some(&profile)
             })
         });
         entries.sort_by_key(|entry| entry.published);
