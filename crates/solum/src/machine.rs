@@ -3,8 +3,9 @@
 //! ```no_run
 //! fn main() -> std::io::Result<()> {
 //!     let machine = solum::machine::boot();
+//!     let shutdown = machine.shutdown()?;
 //!     println!("up");
-//!     machine.shutdown()?.wait();
+//!     shutdown.wait();
 //!     Ok(())
 //! }
 //! ```
@@ -166,7 +167,8 @@ impl Machine {
     /// Tells when the machine is asked to end.
     ///
     /// From the first call on, `SIGTERM` and `SIGINT` do not end the process any more: they do nothing but tell every
-    /// holder of the handle. A program that never calls it is ended by these signals, as any other.
+    /// holder of the handle. Until then they end the program, as any other, so call it before telling anybody that the
+    /// program is up.
     ///
     /// # Errors
     ///

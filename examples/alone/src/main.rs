@@ -17,8 +17,9 @@ fn main() -> io::Result<ExitCode> {
     println!("The network {}.", if loopback_works().is_ok() { "is there" } else { "is missing" });
     let status = match std::env::args().nth(1).as_deref() {
         Some("--stay") => {
+            let shutdown = machine.shutdown()?;
             println!("Staying until I am asked to end.");
-            machine.shutdown()?.wait();
+            shutdown.wait();
             println!("Asked to end, and ending.");
             ExitCode::SUCCESS
         }
