@@ -4,6 +4,7 @@ use std::ffi::{CString, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
@@ -60,6 +61,8 @@ pub fn mount_all() -> Vec<String> {
         }
     }
     link_descriptors();
+    // The kernel makes its initramfs as open to all as /tmp (mode 1777 where it is a tmpfs). Only root owns the root.
+    let _ = fs::set_permissions("/", fs::Permissions::from_mode(0o755));
     missing
 }
 

@@ -32,7 +32,7 @@ fn arguments_and_environment_arrive_exactly() {
 #[test]
 fn a_program_is_an_ordinary_user_that_may_open_low_ports() {
     let scratch = Scratch::new();
-    let errand = "bind 80 then look /home/app then look /tmp then write /etc/x y then \
+    let errand = "bind 80 then look /home/app then look /tmp then write /etc/x y then write /x y then \
                   write /home/app/x y then write /tmp/x y then look /tmp/x then read /proc/sys/kernel/hostname then \
                   resolve localhost then print /etc/passwd";
     let errand: Vec<&str> = errand.split_whitespace().collect();
@@ -40,7 +40,7 @@ fn a_program_is_an_ordinary_user_that_may_open_low_ports() {
     let finished = probe(&scratch, &["--name", "My_Machine.x"], &errand).run();
     finished.exits(0).says("").prints(&format!(
         "port 80: Ok(())\n/home/app: directory 700 {user}:{user}\n/tmp: directory 1777 0:0\n\
-         /etc/x: Err(PermissionDenied)\n/home/app/x: Ok(())\n/tmp/x: Ok(())\n/tmp/x: file 644 {user}:{user}\n\
+         /etc/x: Err(PermissionDenied)\n/x: Err(PermissionDenied)\n/home/app/x: Ok(())\n/tmp/x: Ok(())\n/tmp/x: file 644 {user}:{user}\n\
          /proc/sys/kernel/hostname: Ok(\"my-machine-x\\n\")\nlocalhost: 127.0.0.1\n\
          root:x:0:0::/root:\nnet:x:65530:65530::/:\ntime:x:65531:65531::/:\napp:x:{user}:{user}::/home/app:\n"
     ));
