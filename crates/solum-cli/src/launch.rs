@@ -232,7 +232,12 @@ fn conclude(report: Report, verbose: bool) -> Result<u8, Failure> {
 /// A panic makes the kernel print its whole log again; its end is what tells. With --verbose all of it was shown.
 fn last_lines(mut log: Vec<String>, verbose: bool) -> Vec<String> {
     const LINES: usize = 20;
-    if verbose { Vec::new() } else { log.split_off(log.len().saturating_sub(LINES)) }
+    if verbose {
+        return Vec::new();
+    }
+    let panic = log.iter().rposition(|line| line.contains("Kernel panic"));
+    let last = log.len().saturating_sub(LINES);
+    log.split_off(panic.map_or(last, |panic| panic.min(last)))
 }
 
 fn failed_to_run(error: VmError) -> Failure {

@@ -29,7 +29,8 @@ const POWER_OFF_LIMIT: Duration = Duration::from_secs(10);
 /// For the host to take what the machine wrote last. A reader that is slower than this loses output.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 
-/// From a kernel panic until the machine is ended by force, if the kernel does not restart by itself.
+/// From a kernel panic, or its last word after it, until the machine is ended by force, if the kernel does not
+/// restart by itself.
 const PANIC_LIMIT: Duration = Duration::from_secs(5);
 
 /// From the machine's end until the emulator is ended by force. QEMU 7.2 can hang there for ever when a monitor
@@ -170,7 +171,7 @@ impl Life {
             return Vec::new();
         }
         match event {
-            Event::Activity => self.last_activity = now,
+            Event::Activity => self.active(now),
             Event::Hello(protocol) => return self.hello(now, protocol),
             Event::Ended(outcome) => return self.ended(now, outcome),
             Event::Drained if self.phase == Phase::Draining => return self.hang_up(now),
@@ -184,6 +185,14 @@ impl Life {
             Event::Gone => self.phase = Phase::Gone,
         }
         Vec::new()
+    }
+
+    fn active(&mut self, now: Duration) {
+        self.last_activity = now;
+        // A kernel that panicked prints its whole log once more, which takes a busy host a while.
+        if self.phase == Phase::Leaving && self.cause == Some(Cause::Panicked) {
+            self.force_at = Some(now + PANIC_LIMIT);
+        }
     }
 
     fn hello(&mut self, now: Duration, protocol: u16) -> Vec<Effect> {
@@ -346,6 +355,14 @@ mod tests {
         let effects = play(&mut life, &[(1, HELLO), (2, STOP), (3, KILL)]);
         assert_eq!(effects, [Effect::Send(ToMachine::Stop), Effect::Kill]);
         assert_eq!(life.cause(), Cause::Killed);
+    }
+
+    #[test]
+    fn a_kernel_that_panicked_may_finish_its_report() {
+        let mut life = life();
+        assert_eq!(play(&mut life, &[(1, Event::Panicked), (5, Event::Activity), (9, Event::Tick)]), []);
+        assert_eq!(play(&mut life, &[(10, Event::Tick)]), [Effect::Kill]);
+        assert_eq!(life.cause(), Cause::Panicked);
     }
 
     #[test]
