@@ -100,7 +100,7 @@ pub const DEFAULT_MEMORY: ByteSize = ByteSize::mebibytes(256);
 pub const DEFAULT_EMULATOR: &str = "qemu-system-x86_64";
 
 impl Machine {
-    /// A machine with one CPU, [`DEFAULT_MEMORY`] and nothing else.
+    /// A machine with one CPU, 256 MiB of memory and nothing else.
     pub fn new(name: impl Into<String>, kernel: impl Into<PathBuf>, initramfs: impl Into<PathBuf>) -> Self {
         Self {
             name: name.into(),
