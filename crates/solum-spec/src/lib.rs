@@ -6,7 +6,9 @@
 pub mod control;
 pub mod description;
 mod endpoint;
+pub mod handover;
 pub mod machine;
+pub mod ports;
 mod reason;
 mod share;
 mod size;

@@ -1,0 +1,1 @@
+//! When each unit starts, stops and starts again. Decisions only.

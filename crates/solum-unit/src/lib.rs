@@ -1,0 +1,1 @@
+//! Starts units: opens what they are handed, wires their links, shuts them in, keeps their logs.
