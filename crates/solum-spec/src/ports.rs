@@ -77,11 +77,11 @@ pub const fn note_size(ports: &[StaticPort]) -> usize {
     size
 }
 
-/// The description of the ELF note for these ports. `SIZE` is [`note_size`] of the same ports.
+/// The description of the ELF note for these ports, and zeros up to `SIZE`, which is at least [`note_size`] of them.
 ///
 /// # Panics
 ///
-/// While compiling, if a name is longer than 255 bytes, there are more than 65,535 ports, or `SIZE` is another.
+/// While compiling, if a name is longer than 255 bytes, there are more than 65,535 ports, or `SIZE` is too small.
 pub const fn note<const SIZE: usize>(ports: &[StaticPort]) -> [u8; SIZE] {
     assert!(ports.len() <= u16::MAX as usize, "a program has at most 65535 ports");
     let mut bytes = [0; SIZE];
@@ -98,7 +98,7 @@ pub const fn note<const SIZE: usize>(ports: &[StaticPort]) -> [u8; SIZE] {
         at = put_text(&mut bytes, at, port.interface.name);
         index += 1;
     }
-    assert!(at == SIZE, "SIZE is not note_size of these ports");
+    assert!(at == note_size(ports), "every byte was counted");
     bytes
 }
 

@@ -1,0 +1,143 @@
+//! Time, and waiting for several things at once.
+
+use std::os::fd::BorrowedFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::port::{InterfaceId, PlugError, Port, World, built_in};
+
+/// A moment of the monotonic clock, which begins somewhere and never goes back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(Duration);
+
+impl Moment {
+    /// The moment this long after the clock's beginning.
+    pub const fn from_beginning(elapsed: Duration) -> Self {
+        Self(elapsed)
+    }
+
+    /// How long after the clock's beginning it is.
+    pub const fn since_beginning(self) -> Duration {
+        self.0
+    }
+
+    /// How long after `earlier` it is; zero if it is not.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// The moment this much later.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration))
+    }
+}
+
+/// What makes time pass.
+pub trait Driver {
+    /// The monotonic clock.
+    fn now(&self) -> Moment;
+    /// Time since 1970-01-01 00:00 UTC, without leap seconds, as the machine believes it to be.
+    fn wall(&self) -> Result<Duration>;
+    /// Returns at the deadline, or when one of the sources is ready: the first of them.
+    fn select(&self, sources: &mut [&mut dyn Source], deadline: Option<Moment>) -> Result<Option<usize>>;
+}
+
+/// Something that can be waited for: a port with something to take from it.
+pub trait Source {
+    /// Whether taking from it would not have to wait; else it arranges to be noticed by `waker`.
+    fn arm<'a>(&'a mut self, waker: &mut Waker<'a>) -> bool;
+    /// The waiting is over.
+    fn disarm(&mut self) {}
+}
+
+/// What a wait looks at.
+#[derive(Default)]
+pub struct Waker<'a> {
+    /// Descriptors, and whether they are waited for to be written, else to be read.
+    pub(crate) descriptors: Vec<(BorrowedFd<'a>, bool)>,
+    /// Devices of a simulated world, by its own numbers.
+    pub(crate) devices: Vec<u64>,
+}
+
+impl<'a> Waker<'a> {
+    /// Wakes when the descriptor can be read.
+    pub fn readable(&mut self, descriptor: BorrowedFd<'a>) {
+        self.descriptors.push((descriptor, false));
+    }
+
+    /// Wakes when the descriptor can be written.
+    pub fn writable(&mut self, descriptor: BorrowedFd<'a>) {
+        self.descriptors.push((descriptor, true));
+    }
+
+    /// Wakes when a simulated device has something.
+    pub fn device(&mut self, number: u64) {
+        self.devices.push(number);
+    }
+
+    /// The simulated devices that are waited for.
+    pub fn devices(&self) -> &[u64] {
+        &self.devices
+    }
+}
+
+/// The clock of a program. It comes by itself and need not be plugged.
+#[derive(Clone)]
+pub struct Clock {
+    driver: Rc<dyn Driver>,
+}
+
+impl Clock {
+    /// A clock with this driver.
+    pub fn new(driver: Rc<dyn Driver>) -> Self {
+        Self { driver }
+    }
+
+    /// Now, by the monotonic clock.
+    pub fn now(&self) -> Moment {
+        self.driver.now()
+    }
+
+    /// Time since 1970-01-01 00:00 UTC, without leap seconds. It may jump when the clock is set.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the machine has no idea of the time.
+    pub fn wall(&self) -> Result<Duration> {
+        self.driver.wall()
+    }
+
+    /// Returns after this long.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if waiting failed.
+    pub fn sleep(&self, duration: Duration) -> Result<()> {
+        self.driver.select(&mut [], Some(self.now().after(duration))).map(drop)
+    }
+
+    /// The moment this long from now.
+    pub fn deadline(&self, duration: Duration) -> Moment {
+        self.now().after(duration)
+    }
+
+    /// Waits until one of the sources is ready, and gives its place in the list. Of several ready ones it is always the
+    /// first, so put what may not starve in front.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Deadline`], and [`Error::Device`] if waiting failed.
+    pub fn select(&self, sources: &mut [&mut dyn Source], deadline: Option<Moment>) -> Result<usize> {
+        self.driver.select(sources, deadline)?.ok_or(Error::Deadline)
+    }
+}
+
+impl Port for Clock {
+    const INTERFACE: InterfaceId = built_in("clock");
+
+    fn plug(world: &mut dyn World, _: &str) -> Result<Self, PlugError> {
+        Ok(Self::new(world.clock()))
+    }
+}

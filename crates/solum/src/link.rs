@@ -1,0 +1,340 @@
+//! Links: typed calls to another unit, and answers to them.
+//!
+//! An interface is a trait with the attribute [`interface`](crate::interface). A port of type [`Link<Files>`](Link) calls;
+//! a port of type [`Serve<Files>`](Serve) answers, one call after the other, with whatever implements the trait.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::clock::{self, Moment, Source, Waker};
+use crate::error::{Error, Result};
+use crate::health;
+use crate::port::{Count, Direction, InterfaceId, PlugError, Port, Single, World, one};
+
+mod local;
+
+/// How long a call may take unless its program says otherwise.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What two units can say to each other. Made by the attribute [`interface`](crate::interface).
+pub trait Interface: 'static {
+    /// Name, version and fingerprint. Both ends must have the same.
+    const ID: InterfaceId;
+    /// What a unit that serves it implements.
+    type Service: ?Sized;
+
+    /// Lets the service answer a call.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] if there is no such method, or its arguments cannot be read.
+    fn dispatch(service: &mut Self::Service, call: &mut Call<'_>) -> Result<()>;
+}
+
+/// Bytes that travel beside a call without being copied into its message.
+pub enum Bulk<'a> {
+    /// None.
+    Nothing,
+    /// These go to the server.
+    Send(&'a [u8]),
+    /// So many come from the server.
+    Receive(usize),
+}
+
+/// The calling end of a link.
+pub trait Caller {
+    /// Sends a call and gives its number. `retry` says that it may be sent again to a restarted server.
+    fn submit(&mut self, method: u16, retry: bool, payload: &[u8], bulk: Bulk<'_>) -> Result<u32>;
+    /// Waits for the answer to a call, and fills `received` with the bytes it asked for.
+    fn complete(&mut self, call: u32, deadline: Option<Moment>, received: &mut [u8]) -> Result<Vec<u8>>;
+}
+
+/// The answering ends of all links of one port.
+pub trait Answerer: Source {
+    /// The next thing that a client wants.
+    fn next(&mut self, deadline: Option<Moment>) -> Result<Incoming>;
+    /// Copies bytes that the client sends beside a call.
+    fn receive(&mut self, call: &Token, buffer: &mut [u8]) -> Result<()>;
+    /// Copies bytes to where the client wants them.
+    fn send(&mut self, call: &Token, data: &[u8]) -> Result<()>;
+    /// Answers. If the client has gone since, the answer is dropped.
+    fn reply(&mut self, call: Token, outcome: std::result::Result<&[u8], &str>) -> Result<()>;
+}
+
+/// What comes from a client.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A call.
+    Request {
+        /// What to answer to.
+        token: Token,
+        /// Which method.
+        method: u16,
+        /// Its arguments.
+        payload: Vec<u8>,
+    },
+    /// The client with this place in the description began, or began anew.
+    Came(usize),
+    /// The client is gone; what it asked for will interest nobody.
+    Gone(usize),
+}
+
+/// A call that is to be answered.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Token {
+    /// The client's place in the description.
+    pub client: usize,
+    /// The call's number.
+    pub call: u32,
+    /// The client's session at the time of the call.
+    pub session: u64,
+    /// How many bytes travel beside it.
+    pub bulk: usize,
+}
+
+/// A call as an interface's dispatch sees it.
+pub struct Call<'a> {
+    /// Which method.
+    pub method: u16,
+    /// Its arguments.
+    pub payload: &'a [u8],
+    /// The result.
+    pub reply: Vec<u8>,
+    token: &'a Token,
+    answerer: &'a mut dyn Answerer,
+}
+
+impl Call<'_> {
+    /// The arguments.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] if they are not of this type.
+    pub fn arguments<A: DeserializeOwned>(&self) -> Result<A> {
+        match postcard::take_from_bytes(self.payload) {
+            Ok((arguments, [])) => Ok(arguments),
+            _ => Err(Error::Refused(format!("the arguments of method {} cannot be read", self.method))),
+        }
+    }
+
+    /// Sets the result.
+    pub fn answer<R: Serialize>(&mut self, result: &R) {
+        // Serialising plain structures into memory has no way to fail.
+        self.reply = postcard::to_stdvec(result).unwrap_or_default();
+    }
+
+    /// What is to be said to a client that asks for a method that there is not.
+    pub fn unknown(&self) -> Error {
+        Error::Refused(format!("there is no method {}", self.method))
+    }
+
+    /// How many bytes travel beside the call.
+    pub fn bulk(&self) -> usize {
+        self.token.bulk
+    }
+
+    /// Copies bytes that the client sent beside the call.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Broken`] if the client announced others.
+    pub fn receive(&mut self, buffer: &mut [u8]) -> Result<()> {
+        self.answerer.receive(self.token, buffer)
+    }
+
+    /// Copies bytes to where the client wants them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Broken`] if the client wants others.
+    pub fn send(&mut self, data: &[u8]) -> Result<()> {
+        self.answerer.send(self.token, data)
+    }
+}
+
+/// Why a call did not give a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallError<E> {
+    /// The service answered with an error.
+    Service(E),
+    /// The call did not get through, or its answer did not come back.
+    Link(Error),
+}
+
+impl<E: fmt::Display> fmt::Display for CallError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service(error) => error.fmt(f),
+            Self::Link(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: fmt::Debug + fmt::Display> std::error::Error for CallError<E> {}
+
+impl<E> From<Error> for CallError<E> {
+    fn from(error: Error) -> Self {
+        Self::Link(error)
+    }
+}
+
+/// A port that calls another unit.
+pub struct Link<I: Interface> {
+    caller: Box<dyn Caller>,
+    clock: Rc<dyn clock::Driver>,
+    patience: Duration,
+    interface: PhantomData<fn() -> I>,
+}
+
+impl<I: Interface> Link<I> {
+    /// A link with this caller.
+    pub fn new(caller: Box<dyn Caller>, clock: Rc<dyn clock::Driver>) -> Self {
+        Self { caller, clock, patience: PATIENCE, interface: PhantomData }
+    }
+
+    /// A link to a service in this very program: for tests, and for two things that need no units of their own.
+    pub fn local(service: Box<I::Service>, clock: Rc<dyn clock::Driver>) -> Self {
+        Self::new(Box::new(local::Local::<I>::new(service)), clock)
+    }
+
+    /// The bare calling end.
+    pub fn into_caller(self) -> Box<dyn Caller> {
+        self.caller
+    }
+
+    /// How long each call may take from now on; 30 seconds at first.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
+    /// Calls a method. The methods that [`interface`](crate::interface) generates do this.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gone`] if the server died and the method may not be repeated, or it did not come back in time;
+    /// [`Error::Deadline`], [`Error::Refused`], [`Error::Broken`], [`Error::TooLong`].
+    pub fn call<A: Serialize, R: DeserializeOwned>(
+        &mut self,
+        method: u16,
+        retry: bool,
+        arguments: &A,
+    ) -> Result<R> {
+        let payload = postcard::to_stdvec(arguments).unwrap_or_default();
+        let deadline = Some(self.clock.now().after(self.patience));
+        let call = self.caller.submit(method, retry, &payload, Bulk::Nothing)?;
+        let reply = self.caller.complete(call, deadline, &mut [])?;
+        read_reply(&reply)
+    }
+}
+
+/// Reads a result.
+pub(crate) fn read_reply<R: DeserializeOwned>(reply: &[u8]) -> Result<R> {
+    match postcard::take_from_bytes(reply) {
+        Ok((result, [])) => Ok(result),
+        _ => Err(Error::Refused("the answer cannot be read".into())),
+    }
+}
+
+impl<I: Interface> Single for Link<I> {
+    const INTERFACE: InterfaceId = I::ID;
+
+    fn take(world: &mut dyn World, port: &str, index: usize) -> Result<Self, PlugError> {
+        Ok(Self::new(world.caller(port, index, &I::ID)?, world.clock()))
+    }
+}
+
+impl<I: Interface> Port for Link<I> {
+    const INTERFACE: InterfaceId = I::ID;
+
+    fn plug(world: &mut dyn World, port: &str) -> Result<Self, PlugError> {
+        one(world, port)
+    }
+}
+
+/// A port that other units call.
+pub struct Serve<I: Interface> {
+    answerer: Box<dyn Answerer>,
+    health: Rc<dyn health::Driver>,
+    is_ready: bool,
+    interface: PhantomData<fn() -> I>,
+}
+
+impl<I: Interface> Serve<I> {
+    /// A port with this answerer.
+    pub fn new(answerer: Box<dyn Answerer>, health: Rc<dyn health::Driver>) -> Self {
+        Self { answerer, health, is_ready: false, interface: PhantomData }
+    }
+
+    /// Waits for a call and lets `service` answer it. The first time, it tells the supervisor that the unit is ready.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Deadline`] if nobody called in time. What a client does wrong is its own affair, and no error here.
+    pub fn next(&mut self, service: &mut I::Service, deadline: Option<Moment>) -> Result<()> {
+        self.say_ready();
+        loop {
+            match self.answerer.next(deadline)? {
+                Incoming::Request { token, method, payload } => {
+                    return self.answer(service, token, method, &payload);
+                }
+                Incoming::Came(_) | Incoming::Gone(_) => {}
+            }
+        }
+    }
+
+    /// Answers calls for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if waiting failed; never otherwise.
+    pub fn run(&mut self, service: &mut I::Service) -> Result<()> {
+        loop {
+            self.next(service, None)?;
+        }
+    }
+
+    fn answer(&mut self, service: &mut I::Service, token: Token, method: u16, payload: &[u8]) -> Result<()> {
+        let mut call =
+            Call { method, payload, reply: Vec::new(), token: &token, answerer: &mut *self.answerer };
+        let outcome = I::dispatch(service, &mut call);
+        let reply = call.reply;
+        match outcome {
+            Ok(()) => self.answerer.reply(token, Ok(&reply)),
+            Err(error) => self.answerer.reply(token, Err(&error.to_string())),
+        }
+    }
+
+    fn say_ready(&mut self) {
+        if !self.is_ready {
+            self.is_ready = true;
+            // A supervisor that is gone takes its units along; there is nothing to do about it here.
+            let _ = self.health.ready();
+        }
+    }
+}
+
+impl<I: Interface> Source for Serve<I> {
+    fn arm<'a>(&'a mut self, waker: &mut Waker<'a>) -> bool {
+        self.say_ready();
+        self.answerer.arm(waker)
+    }
+
+    fn disarm(&mut self) {
+        self.answerer.disarm();
+    }
+}
+
+impl<I: Interface> Port for Serve<I> {
+    const INTERFACE: InterfaceId = I::ID;
+    const DIRECTION: Direction = Direction::Serves;
+    const COUNT: Count = Count::Many;
+
+    fn plug(world: &mut dyn World, port: &str) -> Result<Self, PlugError> {
+        Ok(Self::new(world.answerer(port, &I::ID)?, world.health()))
+    }
+}

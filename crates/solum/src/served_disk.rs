@@ -1,0 +1,349 @@
+//! Disks that another unit serves: the interface `disk` on a link.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+use crate::disk::{Disk, Driver, Geometry, Operation, Request};
+use crate::error::{Error, Result};
+use crate::link::{Bulk, Call, Caller, Interface, read_reply};
+use crate::port::{InterfaceId, PlugError, Port, Single, World, built_in, one};
+
+/// How long a request may take: a mirror that rebuilds, or a server that is started again, takes its time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How many bytes travel with one message; longer requests are cut. A power of two.
+const PIECE_BYTES: usize = 128 * 1024;
+
+/// How many pieces of a request are on their way at the same time.
+const WINDOW: usize = 8;
+
+/// The methods, by number.
+mod method {
+    pub const GEOMETRY: u16 = 0;
+    pub const READ: u16 = 1;
+    pub const WRITE: u16 = 2;
+    pub const FLUSH: u16 = 3;
+    pub const DISCARD: u16 = 4;
+}
+
+/// What a disk's errors look like on a link.
+#[derive(Debug, Serialize, Deserialize)]
+enum Fault {
+    OutOfRange { offset: u64, length: u64, capacity: u64 },
+    Misaligned { offset: u64, length: u64, block_size: u32 },
+    ReadOnly,
+    Device(String),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::OutOfRange { offset, length, capacity } => Self::OutOfRange { offset, length, capacity },
+            Error::Misaligned { offset, length, block_size } => {
+                Self::Misaligned { offset, length, block_size }
+            }
+            Error::ReadOnly => Self::ReadOnly,
+            Error::Device(text) => Self::Device(text),
+            other => Self::Device(other.to_string()),
+        }
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::OutOfRange { offset, length, capacity } => Self::OutOfRange { offset, length, capacity },
+            Fault::Misaligned { offset, length, block_size } => {
+                Self::Misaligned { offset, length, block_size }
+            }
+            Fault::ReadOnly => Self::ReadOnly,
+            Fault::Device(text) => Self::Device(text),
+        }
+    }
+}
+
+/// Serving a disk is being a driver of one.
+impl Interface for Disk {
+    const ID: InterfaceId = built_in("disk");
+    type Service = dyn Driver;
+
+    fn dispatch(service: &mut (dyn Driver + 'static), call: &mut Call<'_>) -> Result<()> {
+        let outcome: Result<(), Fault> = match call.method {
+            method::GEOMETRY => {
+                let Geometry { bytes, block_bytes, writable } = service.geometry();
+                call.answer(&(bytes, block_bytes, writable));
+                return Ok(());
+            }
+            method::READ => read(service, call),
+            method::WRITE => write(service, call),
+            method::FLUSH => service.flush().map_err(Fault::from),
+            method::DISCARD => {
+                let (offset, length) = call.arguments()?;
+                let geometry = service.geometry();
+                geometry
+                    .check_write(offset, length)
+                    .and_then(|()| service.discard(offset, length))
+                    .map_err(Fault::from)
+            }
+            _ => return Err(call.unknown()),
+        };
+        call.answer(&outcome);
+        Ok(())
+    }
+}
+
+fn read(service: &mut dyn Driver, call: &mut Call<'_>) -> Result<(), Fault> {
+    let offset: u64 = call.arguments()?;
+    let mut buffer = vec![0; call.bulk()];
+    service.geometry().check(offset, buffer.len() as u64)?;
+    service.read_at(offset, &mut buffer)?;
+    Ok(call.send(&buffer)?)
+}
+
+fn write(service: &mut dyn Driver, call: &mut Call<'_>) -> Result<(), Fault> {
+    let offset: u64 = call.arguments()?;
+    // A copy of its own: the client could change the bytes between two uses, and a mirror would then differ.
+    let mut data = vec![0; call.bulk()];
+    service.geometry().check_write(offset, data.len() as u64)?;
+    call.receive(&mut data)?;
+    Ok(service.write_at(offset, &data)?)
+}
+
+/// A disk at the other end of a link.
+struct Linked {
+    caller: Box<dyn Caller>,
+    clock: Rc<dyn clock::Driver>,
+    geometry: Geometry,
+}
+
+impl Linked {
+    fn new(caller: Box<dyn Caller>, clock: Rc<dyn clock::Driver>) -> Result<Self> {
+        let geometry = Geometry { bytes: 0, block_bytes: 1, writable: false };
+        let mut disk = Self { caller, clock, geometry };
+        let (bytes, block_bytes, writable) =
+            read_reply(&disk.call(method::GEOMETRY, &[], Bulk::Nothing, &mut [])?)?;
+        disk.geometry = Geometry { bytes, block_bytes, writable };
+        Ok(disk)
+    }
+
+    fn call(&mut self, method: u16, payload: &[u8], bulk: Bulk<'_>, received: &mut [u8]) -> Result<Vec<u8>> {
+        let call = self.caller.submit(method, true, payload, bulk)?;
+        self.complete(call, received)
+    }
+
+    fn complete(&mut self, call: u32, received: &mut [u8]) -> Result<Vec<u8>> {
+        let deadline = Some(self.clock.now().after(PATIENCE));
+        self.caller.complete(call, deadline, received)
+    }
+
+    fn outcome(reply: &[u8]) -> Result<()> {
+        read_reply::<Result<(), Fault>>(reply)?.map_err(Error::from)
+    }
+
+    fn payload<A: Serialize>(arguments: &A) -> Vec<u8> {
+        postcard::to_stdvec(arguments).unwrap_or_default()
+    }
+}
+
+/// A piece of a request that is on its way.
+struct Piece<'a> {
+    call: u32,
+    request: usize,
+    into: &'a mut [u8],
+}
+
+impl Driver for Linked {
+    fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let mut requests = [Request { operation: Operation::Read { offset, buffer }, outcome: Ok(()) }];
+        self.batch(&mut requests);
+        let [request] = requests;
+        request.outcome
+    }
+
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<()> {
+        let mut requests = [Request { operation: Operation::Write { offset, data }, outcome: Ok(()) }];
+        self.batch(&mut requests);
+        let [request] = requests;
+        request.outcome
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        // A server that died between the write and the flush may have lost the write: what it wrote through to is still
+        // there, but its own memory is not. So a flush is repeated only by whoever knows what it was about.
+        let call = self.caller.submit(method::FLUSH, false, &[], Bulk::Nothing)?;
+        Self::outcome(&self.complete(call, &mut [])?)
+    }
+
+    fn discard(&mut self, offset: u64, length: u64) -> Result<()> {
+        let reply = self.call(method::DISCARD, &Self::payload(&(offset, length)), Bulk::Nothing, &mut [])?;
+        Self::outcome(&reply)
+    }
+
+    fn batch(&mut self, requests: &mut [Request<'_>]) {
+        let mut outcomes: Vec<Result<()>> = requests.iter().map(|request| request.outcome.clone()).collect();
+        let mut under_way = std::collections::VecDeque::<Piece<'_>>::new();
+        for (index, request) in requests.iter_mut().enumerate().filter(|(_, request)| request.outcome.is_ok())
+        {
+            match &mut request.operation {
+                Operation::Read { offset, buffer } => {
+                    for (at, piece) in (*offset..).step_by(PIECE_BYTES).zip(buffer.chunks_mut(PIECE_BYTES)) {
+                        self.make_room(&mut under_way, &mut outcomes);
+                        let bulk = Bulk::Receive(piece.len());
+                        match self.caller.submit(method::READ, true, &Self::payload(&at), bulk) {
+                            Ok(call) => under_way.push_back(Piece { call, request: index, into: piece }),
+                            Err(error) => outcomes[index] = Err(error),
+                        }
+                    }
+                }
+                Operation::Write { offset, data } => {
+                    for (at, piece) in (*offset..).step_by(PIECE_BYTES).zip(data.chunks(PIECE_BYTES)) {
+                        self.make_room(&mut under_way, &mut outcomes);
+                        match self.caller.submit(method::WRITE, true, &Self::payload(&at), Bulk::Send(piece))
+                        {
+                            Ok(call) => under_way.push_back(Piece { call, request: index, into: &mut [] }),
+                            Err(error) => outcomes[index] = Err(error),
+                        }
+                    }
+                }
+            }
+        }
+        while !under_way.is_empty() {
+            self.finish_oldest(&mut under_way, &mut outcomes);
+        }
+        for (request, outcome) in requests.iter_mut().zip(outcomes) {
+            request.outcome = outcome;
+        }
+    }
+}
+
+impl Linked {
+    fn make_room(
+        &mut self,
+        under_way: &mut std::collections::VecDeque<Piece<'_>>,
+        outcomes: &mut [Result<()>],
+    ) {
+        if under_way.len() >= WINDOW {
+            self.finish_oldest(under_way, outcomes);
+        }
+    }
+
+    fn finish_oldest(
+        &mut self,
+        under_way: &mut std::collections::VecDeque<Piece<'_>>,
+        outcomes: &mut [Result<()>],
+    ) {
+        let Some(piece) = under_way.pop_front() else { return };
+        let outcome = self.complete(piece.call, piece.into).and_then(|reply| Self::outcome(&reply));
+        let kept = &mut outcomes[piece.request];
+        if kept.is_ok() {
+            *kept = outcome;
+        }
+    }
+}
+
+impl Single for Disk {
+    const INTERFACE: InterfaceId = built_in("disk");
+
+    fn take(world: &mut dyn World, port: &str, index: usize) -> Result<Self, PlugError> {
+        Ok(Self::new(world.disk(port, index)?))
+    }
+}
+
+impl Port for Disk {
+    const INTERFACE: InterfaceId = built_in("disk");
+
+    fn plug(world: &mut dyn World, port: &str) -> Result<Self, PlugError> {
+        one(world, port)
+    }
+}
+
+/// The driver of a disk that another unit serves, at the other end of `caller`.
+///
+/// # Errors
+///
+/// Those of a call: the unit has to be there to say how large the disk is.
+pub fn linked(caller: Box<dyn Caller>, clock: Rc<dyn clock::Driver>) -> Result<Box<dyn Driver>> {
+    Ok(Box::new(Linked::new(caller, clock)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::Link;
+    use crate::native::SystemClock;
+
+    fn disk_behind_a_link(driver: Box<dyn Driver>) -> Disk {
+        let link = Link::<Disk>::local(driver, Rc::new(SystemClock));
+        Disk::new(linked(link.into_caller(), Rc::new(SystemClock)).unwrap())
+    }
+
+    struct Failing;
+
+    impl Driver for Failing {
+        fn geometry(&self) -> Geometry {
+            Geometry { bytes: 1 << 20, block_bytes: 4096, writable: true }
+        }
+
+        fn read_at(&mut self, offset: u64, _: &mut [u8]) -> Result<()> {
+            if offset == 0 { Ok(()) } else { Err(Error::Device("bad sector".into())) }
+        }
+
+        fn write_at(&mut self, _: u64, _: &[u8]) -> Result<()> {
+            Err(Error::Gone { epoch: 3 })
+        }
+
+        fn flush(&mut self) -> Result<()> {
+            Err(Error::Device("no".into()))
+        }
+
+        fn discard(&mut self, _: u64, _: u64) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_disk_at_the_other_end_is_a_disk() {
+        let mut disk = disk_behind_a_link(Box::new(crate::disk::Memory::new(1 << 20, 512)));
+        assert_eq!((disk.capacity(), disk.block_size(), disk.is_writable()), (1 << 20, 512, true));
+        let data: Vec<u8> = (0..3 * PIECE_BYTES + 512).map(|index| (index % 251) as u8).collect();
+        disk.write_at(512, &data).unwrap();
+        disk.flush().unwrap();
+        let (mut whole, mut tail) = (vec![0; data.len()], vec![0; 512]);
+        let last = 512 + data.len() as u64 - 512;
+        assert_eq!(disk.batch().read_at(512, &mut whole).read_at(last, &mut tail).run(), [Ok(()), Ok(())]);
+        assert!(whole == data && tail == data[data.len() - 512..]);
+        disk.discard(512, 512).unwrap();
+    }
+
+    #[test]
+    fn errors_of_the_disk_come_through_with_their_meaning() {
+        let mut disk = disk_behind_a_link(Box::new(Failing));
+        let mut buffer = vec![0; 2 * PIECE_BYTES];
+        assert_eq!(
+            disk.read_at(0, &mut buffer),
+            Err(Error::Device("bad sector".into())),
+            "the second piece fails"
+        );
+        assert!(
+            matches!(disk.write_at(0, &[0; 4096]), Err(Error::Device(_))),
+            "that the server lost its own server"
+        );
+        assert_eq!(disk.flush(), Err(Error::Device("no".into())));
+    }
+
+    #[test]
+    fn the_server_checks_what_a_client_asks_for() {
+        let mut link = Link::<Disk>::local(Box::new(Failing), Rc::new(SystemClock));
+        for request in [(1u64, 4096u64), (1 << 20, 4096), (u64::MAX - 4095, 4096)] {
+            let answer: Result<(), Fault> = link.call(method::DISCARD, true, &request).unwrap();
+            assert!(answer.is_err(), "{request:?}");
+        }
+    }
+}
