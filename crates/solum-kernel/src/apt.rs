@@ -8,8 +8,9 @@ use std::process::Command;
 
 use crate::error::Error;
 use crate::files;
+use crate::lock::Lock;
 use crate::progress::Progress;
-use crate::tools::{self, Host};
+use crate::tools::Host;
 
 /// The package manager, with the options under which this process may use it.
 pub(crate) struct Apt<'run> {
@@ -17,6 +18,8 @@ pub(crate) struct Apt<'run> {
     progress: &'run dyn Progress,
     /// Where package lists are kept that the system's own could not be refreshed for: only root may do that.
     private: PathBuf,
+    /// Held while package lists are refreshed: two that do so at once get in each other's way.
+    lock: PathBuf,
     purpose: &'static str,
 }
 
@@ -36,7 +39,7 @@ impl<'run> Apt<'run> {
         cache: &Path,
         purpose: &'static str,
     ) -> Self {
-        Self { host, progress, private: cache.join("apt"), purpose }
+        Self { host, progress, private: cache.join("apt"), lock: cache.join(".lock-apt"), purpose }
     }
 
     /// The newest package among those whose names `series` takes, where it gives the part that orders them.
@@ -64,11 +67,11 @@ impl<'run> Apt<'run> {
         prefix: &str,
         series: impl Fn(&str) -> Option<&str>,
     ) -> Result<Option<Package>, Error> {
-        let names = tools::output_of(self.command("apt-cache")?.with(["pkgnames", prefix]))?;
+        let names = self.host.output_of(self.command("apt-cache")?.with(["pkgnames", prefix]))?;
         for name in newest_first(&names, series) {
             // A name alone may be a mere mention in another package's dependencies.
             let Ok(text) =
-                tools::output_of(self.command("apt-cache")?.with(["show", "--no-all-versions", name]))
+                self.host.output_of(self.command("apt-cache")?.with(["show", "--no-all-versions", name]))
             else {
                 continue;
             };
@@ -97,7 +100,7 @@ impl<'run> Apt<'run> {
         let unpacked = directory.join("unpacked");
         let mut command = self.host.command("dpkg-deb", self.purpose)?;
         command.arg("--extract").arg(&file).arg(&unpacked);
-        tools::output_of(command)?;
+        self.host.output_of(command)?;
         files::remove(&file)?;
         Ok(unpacked)
     }
@@ -105,10 +108,14 @@ impl<'run> Apt<'run> {
     fn download(&self, package: &Package, directory: &Path) -> Result<(), Error> {
         let mut command = self.command("apt-get")?.with(["download"]);
         command.arg(format!("{}={}", package.name, package.version)).current_dir(directory);
-        tools::output_of(command).map(drop)
+        self.host.output_of(command).map(drop)
     }
 
     fn refresh(&self) -> Result<(), Error> {
+        let _lock = Lock::take(&self.lock, || {
+            self.progress.phase("waiting for another solum, which is refreshing the package lists");
+        })?;
+        // Also after another has done so: it may have been interrupted.
         self.progress.phase("refreshing the package lists");
         if !self.host.is_root {
             for place in ["lists/partial", "archives/partial"] {
@@ -116,7 +123,7 @@ impl<'run> Apt<'run> {
             }
         }
         let update = self.command("apt-get")?.with(["update"]);
-        tools::output_of(update).map(drop)
+        self.host.output_of(update).map(drop)
     }
 
     fn command(&self, program: &str) -> Result<Command, Error> {

@@ -4,7 +4,7 @@
 //! entry is prepared in `kernels/.staging/PROVIDER/` and appears under its name by one rename, complete or not at all.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -12,14 +12,18 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::architecture::Architecture;
+use crate::download;
 use crate::error::Error;
 use crate::files;
 use crate::kernel::{Kernel, Provider};
+use crate::lock::Lock;
 use crate::modules::ModuleTree;
 use crate::progress::Progress;
 
 const MANIFEST: &str = "manifest.json";
 const STAGING: &str = ".staging";
+/// The staging directory of what is on its way out.
+const REMOVED: &str = "removed";
 
 /// The directory in which kernels are kept.
 #[derive(Clone, Debug)]
@@ -205,11 +209,12 @@ impl Cache {
     pub fn remove(&self, name: &str) -> Result<u64, Error> {
         let entry = self.entry(name)?;
         // First out of sight by one rename, then file by file: no one meets half an entry.
-        let staging = self.kernels().join(STAGING).join("removed");
+        let _lock = Lock::take(&self.lock_path(REMOVED), || {})?;
+        let staging = self.staging(REMOVED);
         files::create_directory(&staging)?;
         let grave = tempfile::tempdir_in(&staging).map_err(|error| Error::io("write to", &staging, error))?;
         files::rename(&entry.directory, &grave.path().join("entry"))?;
-        files::remove(grave.path())?;
+        files::remove(&staging)?;
         Ok(entry.size)
     }
 
@@ -220,7 +225,7 @@ impl Cache {
         let published = fs::metadata(&manifest_path).and_then(|metadata| metadata.modified());
         Entry {
             name: name.to_owned(),
-            size: files::size_of(&directory),
+            size: files::size_of_tree(&directory),
             directory,
             manifest,
             published: published.unwrap_or(SystemTime::UNIX_EPOCH),
@@ -232,6 +237,46 @@ impl Cache {
         self.kernels().join(name).is_dir().then(|| self.read(name).kernel().ok())?
     }
 
+    /// Removes what processes that died left unfinished, and gives the bytes that it occupied. What a living one is
+    /// at work on stays: it holds a lock, which the kernel takes from the dead.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn sweep(&self) -> Result<u64, Error> {
+        let mut freed = 0;
+        for found in files::entries(&self.kernels().join(STAGING))? {
+            let name = found.file_name();
+            let name = name.and_then(|name| name.to_str()).unwrap_or_default();
+            if files::entries(&found)?.is_empty() {
+                continue;
+            }
+            if let Some(_lock) = Lock::try_take(&self.lock_path(name))? {
+                freed += files::size_of_tree(&found);
+                files::remove(&found)?;
+            }
+        }
+        let downloads = download::partial_in(&self.downloads())?;
+        if !downloads.is_empty()
+            && let Some(_lock) = Lock::try_take(&self.lock_path(Provider::Source.name()))?
+        {
+            for file in downloads {
+                freed += files::size_of_tree(&file);
+                files::remove(&file)?;
+            }
+        }
+        Ok(freed)
+    }
+
+    fn staging(&self, name: &str) -> PathBuf {
+        self.kernels().join(STAGING).join(name)
+    }
+
+    /// The lock of whoever works in the staging directory of that name.
+    fn lock_path(&self, name: &str) -> PathBuf {
+        self.kernels().join(format!(".lock-{name}"))
+    }
+
     /// Takes the one right to add kernels of a provider, waiting for another process to give it back, and clears what
     /// an interrupted one left behind. Whoever waits for the minutes of a build still gets a prebuilt kernel at once.
     pub(crate) fn open_workshop(
@@ -239,19 +284,10 @@ impl Cache {
         provider: Provider,
         progress: &dyn Progress,
     ) -> Result<Workshop, Error> {
-        let staging = self.kernels().join(STAGING).join(provider.name());
-        files::create_directory(&staging)?;
-        let lock_path = self.kernels().join(format!(".lock-{provider}"));
-        let failed = |error| Error::io("lock", &lock_path, error);
-        let lock = File::options().create(true).append(true).open(&lock_path).map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                progress.phase("waiting for another solum, which is getting a kernel");
-                lock.lock().map_err(failed)?;
-            }
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
-        }
+        let lock = Lock::take(&self.lock_path(provider.name()), || {
+            progress.phase("waiting for another solum, which is getting a kernel");
+        })?;
+        let staging = self.staging(provider.name());
         files::remove(&staging)?;
         files::create_directory(&staging)?;
         Ok(Workshop { kernels: self.kernels(), staging, _lock: lock })
@@ -262,7 +298,7 @@ impl Cache {
 pub(crate) struct Workshop {
     kernels: PathBuf,
     staging: PathBuf,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Workshop {
@@ -394,5 +430,37 @@ pub(crate) mod tests {
         files::create_directory(&left).unwrap();
         drop(cache.open_workshop(Provider::Source, &Silent).unwrap());
         assert!(!left.exists());
+    }
+
+    #[test]
+    fn what_the_dead_left_is_swept_and_what_the_living_do_stays() {
+        let (directory, cache) = cache();
+        assert_eq!(cache.sweep().unwrap(), 0);
+        assert!(!directory.path().join("kernels").exists(), "sweeping makes nothing");
+        publish(&cache, "one", Provider::Source, "6.12");
+        let staging = directory.path().join("kernels/.staging");
+        let left = |name: &str| {
+            files::create_directory(&staging.join(name).join("tmp1")).unwrap();
+            files::write(&staging.join(name).join("tmp1/object"), &[0; 1000]).unwrap();
+        };
+        let download = directory.path().join("downloads/.tmpA");
+        files::create_directory(&cache.downloads()).unwrap();
+        for name in ["source", "debian", "removed"] {
+            left(name);
+        }
+        files::write(&download, &[0; 1000]).unwrap();
+        files::write(&cache.downloads().join("linux-6.12.tar.xz"), &[0; 1000]).unwrap();
+        assert_eq!(cache.sweep().unwrap(), 4000);
+        assert!(!download.exists() && cache.find("one").is_some());
+        assert!(cache.downloads().join("linux-6.12.tar.xz").exists());
+
+        let living = cache.open_workshop(Provider::Source, &Silent).unwrap();
+        left("source");
+        left("debian");
+        files::write(&download, &[0; 1000]).unwrap();
+        assert_eq!(cache.sweep().unwrap(), 1000);
+        assert!(staging.join("source/tmp1").exists() && download.exists());
+        drop(living);
+        assert_eq!(cache.sweep().unwrap(), 2000);
     }
 }

@@ -1,12 +1,13 @@
 //! Files from a mirror: a web server, or a directory laid out like one.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::Error;
 use crate::files;
+use crate::job::Interrupt;
 use crate::progress::{Progress, Unit};
 
 /// Where releases of Linux are published.
@@ -91,7 +92,12 @@ impl Location {
     }
 
     /// Copies it to `destination`, which has it complete or not at all.
-    pub(crate) fn fetch(&self, destination: &Path, progress: &dyn Progress) -> Result<(), Error> {
+    pub(crate) fn fetch(
+        &self,
+        destination: &Path,
+        interrupt: &Interrupt,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
         let directory = destination.parent().unwrap_or(Path::new("."));
         files::create_directory(directory)?;
         let (mut reader, length) = self.open()?;
@@ -101,6 +107,7 @@ impl Location {
         let mut buffer = vec![0; 1 << 16];
         let mut done = 0;
         loop {
+            interrupt.check()?;
             let count = match reader.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(count) => count,
@@ -126,6 +133,7 @@ pub(crate) fn fetch_checked(
     location: &Location,
     destination: &Path,
     sha256: &str,
+    interrupt: &Interrupt,
     progress: &dyn Progress,
 ) -> Result<(), Error> {
     if destination.is_file() {
@@ -135,7 +143,7 @@ pub(crate) fn fetch_checked(
         progress.phase(&format!("the download in the cache is damaged; fetching {location} again"));
         files::remove(destination)?;
     }
-    location.fetch(destination, progress)?;
+    location.fetch(destination, interrupt, progress)?;
     let actual = files::sha256_of_file(destination)?;
     if actual != sha256 {
         files::remove(destination)?;
@@ -178,15 +186,11 @@ fn cut_short(done: u64, length: Option<u64>, reason: &str) -> String {
     }
 }
 
-/// Removes files of the directory of downloads that no download is left to finish.
-pub(crate) fn clear_partial(downloads: &Path) {
-    let Ok(entries) = fs::read_dir(downloads) else { return };
-    for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(".tmp") {
-            // One that cannot be removed does no harm beyond its size.
-            let _ = files::remove(&entry.path());
-        }
-    }
+/// Files of the directory of downloads that a download has begun and not finished.
+pub(crate) fn partial_in(downloads: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut files = files::entries(downloads)?;
+    files.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".tmp")));
+    Ok(files)
 }
 
 #[cfg(test)]
@@ -194,6 +198,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::progress::Silent;
     use std::collections::HashMap;
+    use std::fs;
     use std::io::{BufRead, BufReader};
     use std::net::{TcpListener, TcpStream};
     use std::sync::{Arc, Mutex};
@@ -243,7 +248,11 @@ pub(crate) mod tests {
 
     fn fetch(url: String) -> (tempfile::TempDir, Result<(), Error>) {
         let directory = tempfile::tempdir().unwrap();
-        let result = Location::Url(url).fetch(&directory.path().join("downloads/file"), &Silent);
+        let result = Location::Url(url).fetch(
+            &directory.path().join("downloads/file"),
+            &Interrupt::default(),
+            &Silent,
+        );
         (directory, result)
     }
 
@@ -270,7 +279,7 @@ pub(crate) mod tests {
             let text = error.to_string();
             assert!(text.starts_with(&format!("cannot get {url}: ")) && text.contains(cause), "{text}");
             assert!(error.hint().unwrap().contains("--mirror"));
-            assert_eq!(files::size_of(directory.path()), 0, "nothing half-written stays");
+            assert_eq!(files::size_of_tree(directory.path()), 0, "nothing half-written stays");
         }
     }
 
@@ -293,11 +302,12 @@ pub(crate) mod tests {
             if let Some(before) = before {
                 fs::write(&path, before).unwrap();
             }
-            fetch_checked(&location, &path, &sha256, &Silent).unwrap();
+            fetch_checked(&location, &path, &sha256, &Interrupt::default(), &Silent).unwrap();
             assert_eq!(fs::read(&path).unwrap(), b"good");
             assert_eq!(asked.lock().unwrap().len(), requests, "{before:?}");
         }
-        let error = fetch_checked(&location, &path, &files::sha256(b"other"), &Silent).unwrap_err();
+        let error = fetch_checked(&location, &path, &files::sha256(b"other"), &Interrupt::default(), &Silent)
+            .unwrap_err();
         assert!(matches!(error, Error::Checksum { .. }));
         assert!(!path.exists(), "what has the wrong checksum does not stay");
     }

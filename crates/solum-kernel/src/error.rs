@@ -89,6 +89,15 @@ pub enum Error {
         /// The last lines that it wrote.
         output: String,
     },
+    /// A directory that was named as a tree of Linux sources is none.
+    NotATree {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The task was told to stop, by [`Interrupt::raise`](crate::Interrupt::raise).
+    Interrupted,
     /// The package manager knows no such package.
     PackageMissing {
         /// The names that would have done, as a pattern.
@@ -186,7 +195,12 @@ impl Error {
             Self::BuildToolsMissing { packages, .. } => {
                 format!("on Debian: sudo apt-get install -y --no-install-recommends {}", packages.join(" "))
             }
-            Self::PackageMissing { .. } => "refresh the package lists: sudo apt-get update".into(),
+            Self::NotATree { .. } => "name the directory into which a release of Linux was unpacked".into(),
+            // The lists were refreshed before this was said.
+            Self::PackageMissing { .. } => {
+                "this distribution does not have it: build a kernel (`solum kernel build`) or name one (--kernel FILE)"
+                    .into()
+            }
             Self::NotHonoured { .. } => "a symbol is dropped when something that it depends on is off: name that too \
                  (`make menuconfig` shows it under /)"
                 .into(),
@@ -198,7 +212,10 @@ impl Error {
             Self::EntryUnknown { .. } => "`solum kernel list` shows them".into(),
             Self::EntryCorrupt { name, .. } => format!("solum kernel remove {name}"),
             Self::Fragment { .. } => "lines are CONFIG_NAME=y, CONFIG_NAME=n, or `# CONFIG_NAME is not set`".into(),
-            Self::Io { .. } | Self::CommandFailed { .. } | Self::ArchitectureUnsupported { .. } => return None,
+            Self::Io { .. }
+            | Self::CommandFailed { .. }
+            | Self::Interrupted
+            | Self::ArchitectureUnsupported { .. } => return None,
         })
     }
 }
@@ -207,15 +224,7 @@ impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io { action, path, source } => write!(out, "cannot {action} {}: {source}", path.display()),
-            Self::NoSpace { path, needed, available } => {
-                write!(out, "there is no space left for {}", path.display())?;
-                match (needed, available) {
-                    (Some(needed), Some(available)) => {
-                        write!(out, ": {} MB needed, {} MB free", needed / 1_000_000, available / 1_000_000)
-                    }
-                    _ => Ok(()),
-                }
-            }
+            Self::NoSpace { path, needed, available } => write_no_space(out, path, needed.zip(*available)),
             Self::NotAKernel { path, reason } => write!(out, "{} is not a kernel: {reason}", path.display()),
             Self::HostKernelMissing { release, searched } => {
                 let places: Vec<_> = searched.iter().map(|path| path.display().to_string()).collect();
@@ -241,6 +250,10 @@ impl fmt::Display for Error {
                 write!(out, "`{command}` failed ({status})")?;
                 if output.is_empty() { Ok(()) } else { write!(out, ":\n{output}") }
             }
+            Self::NotATree { path, reason } => {
+                write!(out, "{} is not a tree of Linux sources: {reason}", path.display())
+            }
+            Self::Interrupted => write!(out, "getting a kernel was interrupted"),
             Self::PackageMissing { pattern } => write!(out, "the package manager knows no package {pattern}"),
             Self::Fragment { path, line, reason } => write!(out, "{}, line {line}: {reason}", path.display()),
             Self::NotHonoured { symbols } => {
@@ -272,6 +285,17 @@ impl fmt::Display for Error {
                 write!(out, "the cached kernel {name} is damaged: {reason}")
             }
         }
+    }
+}
+
+/// `amounts` are the bytes needed and those there are.
+fn write_no_space(out: &mut fmt::Formatter<'_>, path: &Path, amounts: Option<(u64, u64)>) -> fmt::Result {
+    write!(out, "there is no space left for {}", path.display())?;
+    match amounts {
+        Some((needed, available)) => {
+            write!(out, ": {} MB needed, {} MB free", needed / 1_000_000, available / 1_000_000)
+        }
+        None => Ok(()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use sha2::{Digest, Sha256};
@@ -71,14 +71,24 @@ pub(crate) fn need_space(directory: &Path, needed: u64) -> Result<(), Error> {
     }
 }
 
+/// What a directory has in it; one that does not exist is empty.
+pub(crate) fn entries(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let failed = |error| Error::io("list", directory, error);
+    match fs::read_dir(directory) {
+        Ok(entries) => entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
 /// Bytes of all files below a path. What vanishes meanwhile does not count.
-pub(crate) fn size_of(path: &Path) -> u64 {
+pub fn size_of_tree(path: &Path) -> u64 {
     let Ok(metadata) = fs::symlink_metadata(path) else { return 0 };
     if !metadata.is_dir() {
         return metadata.len();
     }
     let Ok(entries) = fs::read_dir(path) else { return 0 };
-    entries.flatten().map(|entry| size_of(&entry.path())).sum()
+    entries.flatten().map(|entry| size_of_tree(&entry.path())).sum()
 }
 
 /// When a file was last modified, in nanoseconds since 1970; 0 where the file system does not tell.
@@ -142,8 +152,8 @@ mod tests {
         remove(&path).unwrap();
         create_directory(&path).unwrap();
         write(&path.join("file"), b"12345").unwrap();
-        assert_eq!(size_of(directory.path()), 5);
+        assert_eq!(size_of_tree(directory.path()), 5);
         remove(&directory.path().join("a")).unwrap();
-        assert_eq!(size_of(directory.path()), 0);
+        assert_eq!(size_of_tree(directory.path()), 0);
     }
 }

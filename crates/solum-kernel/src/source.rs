@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use crate::architecture::Architecture;
-use crate::cache::{Cache, Manifest};
+use crate::cache::{Cache, Entry, Manifest};
 use crate::config::Configuration;
 use crate::download::Mirror;
 use crate::error::Error;
@@ -17,6 +17,7 @@ use crate::kernel::{Kernel, Provider, read_configuration};
 use crate::progress::Progress;
 use crate::tools::Host;
 use build::Build;
+pub use build::BuildTool;
 use origin::Origin;
 
 /// The release that is built where nothing says otherwise and the distribution offers no sources.
@@ -106,7 +107,7 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// Nearly every [`Error`]; among them [`Error::BuildToolsMissing`], [`Error::Mirror`], [`Error::Checksum`],
+    /// Nearly every [`Error`]; among them [`Error::NotATree`], [`Error::BuildToolsMissing`], [`Error::Mirror`], [`Error::Checksum`],
     /// [`Error::NotHonoured`] with every symbol of the configuration that Kconfig dropped, and
     /// [`Error::CommandFailed`] with the compiler's last lines. After any of them the cache is as it was.
     pub fn from_source(
@@ -120,6 +121,9 @@ impl Kernel {
             return Err(Error::ArchitectureUnsupported { architecture: other, task: "build a kernel" });
         }
         let configuration = request.configuration()?;
+        if let Some(tree) = &request.tree {
+            origin::check_tree(tree)?;
+        }
         build::check_tools(host, &configuration)?;
         let compiler = build::compiler_version(host)?;
         let origin = Origin::resolve(host, cache, request, progress)?;
@@ -161,6 +165,21 @@ impl Kernel {
         };
         workshop.publish(&entry, &name, &manifest)?;
         cache.entry(&name)?.kernel()
+    }
+
+    /// Whether the cache has a kernel that was built, but none with this version's profile: an older Solum built it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the cache cannot be listed.
+    pub fn is_built_for_older_profile(cache: &Cache) -> Result<bool, Error> {
+        let is_built = |entry: &Entry| {
+            entry.manifest.as_ref().is_some_and(|manifest| {
+                manifest.provider == Provider::Source
+                    && manifest.inputs.get("profile").map(String::as_str) == Some(Profile::Vm.name())
+            })
+        };
+        Ok(Self::newest_built(cache)?.is_none() && cache.list()?.iter().any(is_built))
     }
 
     /// The newest kernel that was built with this version's profile `vm`, if the cache has one.

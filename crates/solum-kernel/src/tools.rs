@@ -3,9 +3,10 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use crate::error::Error;
+use crate::job::{Group, Interrupt};
 
 /// The host that kernels are fetched and built on. Tests put a directory of their own in its place.
 #[derive(Clone, Debug)]
@@ -18,6 +19,10 @@ pub struct Host {
     pub release: String,
     /// Whether this process may change the system: root.
     pub is_root: bool,
+    /// The variables of the environment that a build sees, beside `PATH`: where its user and temporary files are.
+    pub environment: Vec<(&'static str, OsString)>,
+    /// Stops what is done on this host.
+    pub interrupt: Interrupt,
 }
 
 impl Host {
@@ -28,6 +33,11 @@ impl Host {
             path: std::env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into()),
             release: rustix::system::uname().release().to_string_lossy().into_owned(),
             is_root: rustix::process::geteuid().is_root(),
+            environment: ["HOME", "TMPDIR"]
+                .iter()
+                .filter_map(|name| Some((*name, std::env::var_os(name)?)))
+                .collect(),
+            interrupt: Interrupt::default(),
         }
     }
 
@@ -51,48 +61,68 @@ impl Host {
         command.env("PATH", &self.path).env("LC_ALL", "C").stdin(Stdio::null());
         Ok(command)
     }
-}
 
-/// Runs a command to its end and gives what it wrote to its standard output.
-///
-/// # Errors
-///
-/// [`Error::CommandFailed`] with the last lines it wrote.
-pub(crate) fn output_of(mut command: Command) -> Result<String, Error> {
-    let output = command.output().map_err(|error| not_started(&command, &error))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    /// Like [`Host::command`], with nothing of the caller's environment that could change what is built: `LLVM`,
+    /// `KCPPFLAGS`, `CPATH`, `TAR_OPTIONS` and their like do not count among the inputs of a build.
+    pub(crate) fn build_command(&self, program: &str, purpose: &'static str) -> Result<Command, Error> {
+        let mut command = self.command(program, purpose)?;
+        command.env_clear().env("PATH", &self.path).env("LANG", "C").env("LC_ALL", "C");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        Ok(command)
     }
-    let mut written = String::from_utf8_lossy(&output.stdout).into_owned();
-    written.push_str(&String::from_utf8_lossy(&output.stderr));
-    Err(failed(&command, output.status, &tail(&written)))
-}
 
-/// Runs a command to its end, handing over each line that it writes, to either stream, while it runs.
-///
-/// # Errors
-///
-/// [`Error::CommandFailed`] with the last lines it wrote.
-pub(crate) fn watch(mut command: Command, mut line: impl FnMut(&str)) -> Result<(), Error> {
-    let pipe_failed = |command: &Command, error: &std::io::Error| not_started(command, error);
-    // One pipe for both streams keeps their lines in order.
-    let (reader, writer) = std::io::pipe().map_err(|error| pipe_failed(&command, &error))?;
-    let second = writer.try_clone().map_err(|error| pipe_failed(&command, &error))?;
-    command.stdout(writer).stderr(second);
-    let mut child = command.spawn().map_err(|error| not_started(&command, &error))?;
-    // The command holds both ends for writing; as long as it lives, reading never ends.
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut written = String::new();
-    read_lines(reader, |text| {
-        line(text);
-        written.push_str(text);
-        written.push('\n');
-        if written.len() > 1 << 20 {
-            written = tail(&written);
+    /// Runs a command to its end and gives what it wrote to its standard output.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CommandFailed`] with the last lines it wrote, [`Error::Interrupted`].
+    pub(crate) fn output_of(&self, mut command: Command) -> Result<String, Error> {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let (child, group) = self.start(&mut command)?;
+        let output = child.wait_with_output().map_err(|error| not_started(&command, &error))?;
+        drop(group);
+        self.interrupt.check()?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
-    });
-    let status = child.wait().map_err(|error| not_started(&command, &error))?;
-    if status.success() { Ok(()) } else { Err(failed(&command, status, &tail(&written))) }
+        let mut written = String::from_utf8_lossy(&output.stdout).into_owned();
+        written.push_str(&String::from_utf8_lossy(&output.stderr));
+        Err(failed(&command, output.status, &tail(&written)))
+    }
+
+    /// Runs a command to its end, handing over each line that it writes, to either stream, while it runs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CommandFailed`] with the last lines it wrote, [`Error::Interrupted`].
+    pub(crate) fn watch(&self, mut command: Command, mut line: impl FnMut(&str)) -> Result<(), Error> {
+        let pipe_failed = |command: &Command, error: &std::io::Error| not_started(command, error);
+        // One pipe for both streams keeps their lines in order.
+        let (reader, writer) = std::io::pipe().map_err(|error| pipe_failed(&command, &error))?;
+        let second = writer.try_clone().map_err(|error| pipe_failed(&command, &error))?;
+        command.stdout(writer).stderr(second);
+        let (mut child, group) = self.start(&mut command)?;
+        // The command holds both ends for writing; as long as it lives, reading never ends.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut written = String::new();
+        read_lines(reader, |text| {
+            line(text);
+            written.push_str(text);
+            written.push('\n');
+            if written.len() > 1 << 20 {
+                written = tail(&written);
+            }
+        });
+        let status = child.wait().map_err(|error| not_started(&command, &error))?;
+        drop(group);
+        self.interrupt.check()?;
+        if status.success() { Ok(()) } else { Err(failed(&command, status, &tail(&written))) }
+    }
+
+    fn start(&self, command: &mut Command) -> Result<(Child, Group), Error> {
+        let started = self.interrupt.start(command).map_err(|error| not_started(command, &error))?;
+        started.ok_or(Error::Interrupted)
+    }
 }
 
 fn read_lines(reader: impl Read, mut line: impl FnMut(&str)) {
@@ -152,14 +182,17 @@ pub(crate) mod tests {
     #[test]
     fn both_streams_are_watched_in_order() {
         let mut lines = Vec::new();
-        watch(shell("echo one; echo two >&2; echo three"), |line| lines.push(line.to_owned())).unwrap();
+        Host::current()
+            .watch(shell("echo one; echo two >&2; echo three"), |line| lines.push(line.to_owned()))
+            .unwrap();
         assert_eq!(lines, ["one", "two", "three"]);
     }
 
     #[test]
     fn a_failure_says_what_was_run_and_what_it_wrote() {
-        let by_watching = watch(shell("echo no rule; exit 2"), |_| {}).unwrap_err();
-        let by_output = output_of(shell("echo no rule; exit 2")).unwrap_err();
+        let host = Host::current();
+        let by_watching = host.watch(shell("echo no rule; exit 2"), |_| {}).unwrap_err();
+        let by_output = host.output_of(shell("echo no rule; exit 2")).unwrap_err();
         for error in [by_watching, by_output] {
             assert_eq!(error.to_string(), "`sh -c echo no rule; exit 2` failed (exit status: 2):\nno rule");
         }
@@ -167,7 +200,9 @@ pub(crate) mod tests {
 
     #[test]
     fn a_full_disk_is_recognised_behind_the_program_that_met_it() {
-        let error = watch(shell("echo 'ld: final link failed: No space left on device' >&2; exit 1"), |_| {});
+        let host = Host::current();
+        let error =
+            host.watch(shell("echo 'ld: final link failed: No space left on device' >&2; exit 1"), |_| {});
         assert!(matches!(error, Err(Error::NoSpace { .. })));
     }
 

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use super::*;
 use crate::image::tests::{bzimage, vmlinux};
+use crate::lock::Lock;
 use crate::progress::Silent;
 use crate::tools::tests::install_script;
 
@@ -136,6 +137,8 @@ fn what_goes_wrong_is_a_sentence_and_leaves_nothing() {
         Kernel::from_debian(&no_package.host, &no_package.cache, Architecture::Aarch64, false, &Silent);
     let error = result.unwrap_err();
     assert_eq!(error.to_string(), "the package manager knows no package linux-image-VERSION-cloud-arm64");
+    let hint = error.hint().unwrap();
+    assert!(!hint.contains("apt-get update") && hint.contains("solum kernel build"), "{hint}");
 
     let forged = bench();
     forged.touch("lists");
@@ -151,6 +154,25 @@ fn what_goes_wrong_is_a_sentence_and_leaves_nothing() {
     for bench in [no_manager, no_package, forged] {
         assert!(bench.cache.list().unwrap().is_empty());
     }
+}
+
+#[test]
+fn lists_are_refreshed_by_one_at_a_time() {
+    /// Gives the lock back when it is told that somebody waits for it.
+    struct Other(RefCell<Option<Lock>>);
+    impl Progress for Other {
+        fn phase(&self, text: &str) {
+            if text == "waiting for another solum, which is refreshing the package lists" {
+                assert!(self.0.take().is_some());
+            }
+        }
+    }
+    let bench = bench();
+    let lock = Lock::try_take(&bench.cache.root().join(".lock-apt")).unwrap();
+    let other = Other(RefCell::new(lock));
+    Kernel::from_debian(&bench.host, &bench.cache, Architecture::X86_64, false, &other).unwrap();
+    assert!(other.0.take().is_none(), "it waited");
+    assert_eq!(bench.asked(), ["update", "download"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::Profile;
 use crate::cache::Member;
 use crate::config::Configuration;
 use crate::error::Error;
@@ -11,7 +12,7 @@ use crate::files;
 use crate::image::{self, Format};
 use crate::kernel::read_configuration;
 use crate::progress::{Progress, Unit};
-use crate::tools::{self, Host};
+use crate::tools::Host;
 
 /// How many files `make` reports for the profile `vm`; with other configurations, an estimate.
 const STEPS_EXPECTED: u64 = 1900;
@@ -46,43 +47,98 @@ const COMPRESSORS: &[(&str, &str, &str)] = &[
     ("CONFIG_KERNEL_BZIP2", "bzip2", "bzip2"),
 ];
 
+/// The program that `tar` unpacks an archive with, by the end of the archive's name.
+const UNPACKERS: &[(&str, &str, &str)] = &[
+    ("xz", "xz", "xz-utils"),
+    ("lzma", "xz", "xz-utils"),
+    ("zst", "zstd", "zstd"),
+    ("gz", "gzip", "gzip"),
+    ("bz2", "bzip2", "bzip2"),
+    ("lz", "lzip", "lzip"),
+];
+
+/// Something that has to be installed before a kernel can be built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildTool {
+    /// The name of a program, or of a C header.
+    pub name: &'static str,
+    /// The Debian package that brings it.
+    pub package: &'static str,
+    /// Whether it is there.
+    pub is_installed: bool,
+}
+
+impl BuildTool {
+    /// Everything that builds with the profile `vm` need, in the order in which to tell of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Fragment`], should the profile be malformed.
+    pub fn all(host: &Host) -> Result<Vec<Self>, Error> {
+        Ok(tools(host, &Profile::Vm.configuration()?))
+    }
+}
+
+fn tools(host: &Host, configuration: &Configuration) -> Vec<BuildTool> {
+    let compressors = COMPRESSORS
+        .iter()
+        .filter(|(symbol, _, _)| configuration.get(symbol) == Some("y"))
+        .map(|(_, program, package)| (*program, *package));
+    let programs = PROGRAMS.iter().copied().chain(compressors);
+    let programs =
+        programs.map(|(name, package)| BuildTool { name, package, is_installed: host.find(name).is_some() });
+    let headers = HEADERS.iter().map(|(name, package)| BuildTool {
+        name,
+        package,
+        is_installed: has_header(host, name),
+    });
+    programs.chain(headers).collect()
+}
+
 /// Checks that everything a build runs is installed.
 ///
 /// # Errors
 ///
 /// [`Error::BuildToolsMissing`] with all that is missing, so that one command mends it.
 pub(super) fn check_tools(host: &Host, configuration: &Configuration) -> Result<(), Error> {
-    let compressors = COMPRESSORS
-        .iter()
-        .filter(|(symbol, _, _)| configuration.get(symbol) == Some("y"))
-        .map(|(_, program, package)| (*program, *package));
-    let missing_programs =
-        PROGRAMS.iter().copied().chain(compressors).filter(|(program, _)| host.find(program).is_none());
-    let missing_headers = HEADERS.iter().copied().filter(|(header, _)| !has_header(host, header));
-    let (tools, packages): (Vec<_>, Vec<_>) = missing_programs
-        .chain(missing_headers)
-        .map(|(tool, package)| (tool.to_owned(), package.to_owned()))
-        .unzip();
-    if tools.is_empty() { Ok(()) } else { Err(missing(tools, packages)) }
+    let mut missing = tools(host, configuration);
+    missing.retain(|tool| !tool.is_installed);
+    if missing.is_empty() { Ok(()) } else { Err(without(&missing)) }
 }
 
-fn missing(tools: Vec<String>, mut packages: Vec<String>) -> Error {
+/// Checks that what `tar` needs for this archive is installed.
+///
+/// # Errors
+///
+/// [`Error::BuildToolsMissing`].
+pub(super) fn check_unpacker(host: &Host, archive: &Path) -> Result<(), Error> {
+    let extension = archive.extension().unwrap_or_default();
+    match UNPACKERS.iter().find(|(end, _, _)| extension == *end) {
+        Some((_, name, package)) if host.find(name).is_none() => {
+            Err(without(&[BuildTool { name, package, is_installed: false }]))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn without(missing: &[BuildTool]) -> Error {
+    let mut packages: Vec<String> = missing.iter().map(|tool| tool.package.to_owned()).collect();
     packages.sort();
     packages.dedup();
-    Error::BuildToolsMissing { tools, packages }
+    Error::BuildToolsMissing { tools: missing.iter().map(|tool| tool.name.to_owned()).collect(), packages }
 }
 
 fn has_header(host: &Host, header: &str) -> bool {
-    let Ok(mut command) = host.command("gcc", PURPOSE) else { return false };
+    let Ok(mut command) = host.build_command("gcc", PURPOSE) else { return false };
     command.args(["-E", "-x", "c", "-include", header, "/dev/null"]);
-    tools::output_of(command).is_ok()
+    host.output_of(command).is_ok()
 }
 
 /// The first line of what the compiler says of itself.
 pub(super) fn compiler_version(host: &Host) -> Result<String, Error> {
-    let mut command = host.command("gcc", PURPOSE)?;
+    let mut command = host.build_command("gcc", PURPOSE)?;
     command.arg("--version");
-    Ok(tools::output_of(command)?.lines().next().unwrap_or_default().to_owned())
+    Ok(host.output_of(command)?.lines().next().unwrap_or_default().to_owned())
 }
 
 /// One build.
@@ -123,7 +179,7 @@ impl Build<'_> {
         files::write(&fragment, wanted.to_string().as_bytes())?;
         let mut command = self.make(objects)?;
         command.env("KCONFIG_ALLCONFIG", &fragment).arg("allnoconfig");
-        tools::watch(command, |_| {})?;
+        self.host.watch(command, |_| {})?;
         let symbols = wanted.unmet_in(&read_configuration(&objects.join(".config"))?);
         if symbols.is_empty() { Ok(()) } else { Err(Error::NotHonoured { symbols }) }
     }
@@ -133,7 +189,7 @@ impl Build<'_> {
         let jobs = self.jobs.or_else(|| std::thread::available_parallelism().ok());
         command.arg(format!("--jobs={}", jobs.map_or(1, NonZeroUsize::get))).arg("bzImage");
         let mut done = 0;
-        tools::watch(command, |line| {
+        self.host.watch(command, |line| {
             // "  CC      kernel/fork.o": two blanks, the tool, the file.
             if line.starts_with("  ") {
                 done += 1;
@@ -143,13 +199,7 @@ impl Build<'_> {
     }
 
     fn make(&self, objects: &Path) -> Result<Command, Error> {
-        let mut command = self.host.command("make", PURPOSE)?;
-        // What a caller's own make or shell may have set would change the kernel behind the hash of its inputs.
-        for variable in
-            ["MAKEFLAGS", "MFLAGS", "KBUILD_OUTPUT", "CROSS_COMPILE", "KCFLAGS", "KAFLAGS", "LOCALVERSION"]
-        {
-            command.env_remove(variable);
-        }
+        let mut command = self.host.build_command("make", PURPOSE)?;
         // The same inputs give the same kernel (Documentation/kbuild/reproducible-builds.rst).
         command
             .env("KBUILD_BUILD_TIMESTAMP", "Thu Jan 1 00:00:00 UTC 1970")
@@ -169,9 +219,9 @@ impl Build<'_> {
         files::copy(&objects.join("arch/x86/boot/bzImage"), &entry.join("bzImage"))?;
         files::copy(&objects.join(".config"), &entry.join("config"))?;
         let (inspection, _) = image::read(&entry.join("bzImage"))?;
-        let mut strip = self.host.command("strip", PURPOSE)?;
+        let mut strip = self.host.build_command("strip", PURPOSE)?;
         strip.arg("-o").arg(entry.join("vmlinux")).arg(objects.join("vmlinux")).current_dir(self.bench);
-        tools::output_of(strip)?;
+        self.host.output_of(strip)?;
         let (uncompressed, _) = image::read(&entry.join("vmlinux"))?;
         let vmlinux = match uncompressed.format {
             Format::Vmlinux { pvh: true } => Some(Member::of(entry, "vmlinux")?),

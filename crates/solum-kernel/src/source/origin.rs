@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{PINNED_RELEASE, SourceRequest};
+use super::{PINNED_RELEASE, SourceRequest, build};
 use crate::apt::{Apt, Package};
 use crate::cache::Cache;
 use crate::download::{self, Location, Mirror};
 use crate::error::Error;
 use crate::files;
 use crate::progress::Progress;
-use crate::tools::{self, Host};
+use crate::tools::Host;
 
 /// Sources, identified but not necessarily here yet.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,7 +43,12 @@ impl Origin {
         let has_wishes = request.version.is_some() || request.mirror.is_some();
         if !has_wishes && host.find("apt-get").is_some() {
             let apt = Apt::new(host, progress, cache.root(), PURPOSE);
-            return apt.newest(PACKAGE_PREFIX, "linux-source-VERSION", series_in).map(Self::Package);
+            match apt.newest(PACKAGE_PREFIX, "linux-source-VERSION", series_in) {
+                Err(Error::PackageMissing { pattern }) => progress.phase(&format!(
+                    "the distribution has no package {pattern}: taking Linux {PINNED_RELEASE} from its publisher"
+                )),
+                found => return found.map(Self::Package),
+            }
         }
         let version = request.version.as_deref().unwrap_or(PINNED_RELEASE);
         let mirror = request.mirror.clone().unwrap_or_else(Mirror::publisher);
@@ -51,16 +56,6 @@ impl Origin {
     }
 
     fn tree(path: &Path) -> Result<Self, Error> {
-        for file in ["Makefile", "Kconfig"] {
-            if !path.join(file).is_file() {
-                let reason = format!("it has no {file}, so it is not a tree of Linux sources");
-                return Err(Error::Io {
-                    action: "build",
-                    path: path.to_owned(),
-                    source: std::io::Error::other(reason),
-                });
-            }
-        }
         let path = path.canonicalize().map_err(|error| Error::io("read", path, error))?;
         let mut hasher = Sha256::new();
         fingerprint(&path, &mut hasher)?;
@@ -141,12 +136,18 @@ impl Origin {
         let archive = match self {
             Self::Tree { path, .. } => return Ok(path.clone()),
             Self::Release { version, location, list, sha256 } => {
-                download::clear_partial(&cache.downloads());
+                // Whoever unpacks has the workshop to himself: nobody is at work on these.
+                for partial in download::partial_in(&cache.downloads())? {
+                    files::remove(&partial)?;
+                }
                 let archive = cache.downloads().join(archive_name(version));
                 progress.phase(&format!("fetching {location}"));
-                if let Err(error) = download::fetch_checked(location, &archive, sha256, progress) {
-                    // Should the list be what is wrong, the next attempt gets another one.
-                    files::remove(list)?;
+                let fetched = download::fetch_checked(location, &archive, sha256, &host.interrupt, progress);
+                if let Err(error) = fetched {
+                    if !matches!(error, Error::Interrupted) {
+                        // Should the list be what is wrong, the next attempt gets another one.
+                        files::remove(list)?;
+                    }
                     return Err(error);
                 }
                 archive
@@ -156,28 +157,63 @@ impl Origin {
                 None => {
                     let apt = Apt::new(host, progress, cache.root(), PURPOSE);
                     let unpacked = apt.unpack(package, bench)?;
-                    unpacked.join("usr/src").join(format!("{}.tar.xz", package.name))
+                    archive_in(&unpacked, &package.name)?.ok_or_else(|| Error::PackageMissing {
+                        pattern: format!("{} with sources in it", package.name),
+                    })?
                 }
             },
         };
         progress.phase("unpacking the sources");
         let tree = bench.join("source");
         files::create_directory(&tree)?;
-        let mut command = host.command("tar", "to unpack the kernel's sources")?;
+        build::check_unpacker(host, &archive)?;
+        let mut command = host.build_command("tar", "to unpack the kernel's sources")?;
         command.env("XZ_DEFAULTS", "--threads=0").arg("--extract").arg("--strip-components=1");
         command.arg("--file").arg(&archive).arg("--directory").arg(&tree).current_dir(bench);
-        tools::output_of(command)?;
+        host.output_of(command)?;
         Ok(tree)
     }
 }
 
 /// The archive of a package that is installed already, in the very same version.
 fn installed_archive(host: &Host, package: &Package) -> Option<PathBuf> {
-    let archive = host.root.join("usr/src").join(format!("{}.tar.xz", package.name));
+    let archive = archive_in(&host.root, &package.name).ok()??;
     let mut query = host.command("dpkg-query", PURPOSE).ok()?;
     query.args(["--show", "--showformat=${Version}", &package.name]);
-    let version = tools::output_of(query).ok()?;
-    (archive.is_file() && version == package.version).then_some(archive)
+    let version = host.output_of(query).ok()?;
+    (version == package.version).then_some(archive)
+}
+
+/// The archive of a package of sources below the directory that it was unpacked to. Debian has `usr/src/NAME.tar.xz`,
+/// Ubuntu `usr/src/NAME/NAME.tar.bz2`; how it is compressed is for `tar` to find out.
+fn archive_in(root: &Path, package: &str) -> Result<Option<PathBuf>, Error> {
+    let sources = root.join("usr/src");
+    let prefix = format!("{package}.tar.");
+    for directory in [&sources, &sources.join(package)] {
+        let mut found = files::entries(directory)?;
+        found.retain(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            path.is_file() && name.starts_with(&prefix)
+        });
+        if let Some(archive) = found.into_iter().min() {
+            return Ok(Some(archive));
+        }
+    }
+    Ok(None)
+}
+
+/// Refuses what is no tree of Linux sources.
+pub(super) fn check_tree(path: &Path) -> Result<(), Error> {
+    let refuse = |reason: &str| Error::NotATree { path: path.to_owned(), reason: reason.to_owned() };
+    if !path.is_dir() {
+        return Err(refuse(if path.exists() { "it is no directory" } else { "there is no such directory" }));
+    }
+    for file in ["Makefile", "Kconfig"] {
+        if !path.join(file).is_file() {
+            return Err(refuse(&format!("it has no {file}")));
+        }
+    }
+    Ok(())
 }
 
 /// The version in the name of a package of sources: "linux-source-6.12", without further words.
@@ -264,7 +300,26 @@ mod tests {
     #[test]
     fn a_directory_that_is_no_tree_is_refused() {
         let directory = tempfile::tempdir().unwrap();
-        let error = Origin::tree(directory.path()).unwrap_err();
-        assert!(error.to_string().contains("it has no Makefile"), "{error}");
+        let file = directory.path().join("Makefile");
+        let refused = |path: &Path| check_tree(path).unwrap_err().to_string();
+        assert!(refused(directory.path()).ends_with("is not a tree of Linux sources: it has no Makefile"));
+        assert!(refused(&file).ends_with("there is no such directory"));
+        files::write(&file, b"").unwrap();
+        assert!(refused(&file).ends_with("it is no directory"));
+        assert!(refused(directory.path()).ends_with("it has no Kconfig"));
+    }
+
+    #[test]
+    fn an_archive_of_sources_is_found_however_it_is_compressed() {
+        for name in ["x.tar.xz", "x.tar.zst", "x.tar.gz", "x.tar.bz2", "x/x.tar.bz2"] {
+            let root = tempfile::tempdir().unwrap();
+            assert_eq!(archive_in(root.path(), "x").unwrap(), None);
+            let archive = root.path().join("usr/src").join(name);
+            files::create_directory(archive.parent().unwrap()).unwrap();
+            files::write(&root.path().join("usr/src/x-rt.tar.xz"), b"").unwrap();
+            assert_eq!(archive_in(root.path(), "x").unwrap(), None);
+            files::write(&archive, b"").unwrap();
+            assert_eq!(archive_in(root.path(), "x").unwrap(), Some(archive));
+        }
     }
 }

@@ -13,6 +13,7 @@ use crate::tools::tests::install_script;
 const MAKEFILE: &str = "\
 .PHONY: allnoconfig bzImage
 allnoconfig:
+\tenv > $(CURDIR)/../environment
 \tgrep -v -e CONFIG_UNKNOWN $(KCONFIG_ALLCONFIG) > $(O)/.config
 bzImage:
 \t@echo '  CC      init/main.o'
@@ -307,4 +308,125 @@ fn names_and_values_of_inputs_do_not_run_together() {
     };
     assert_ne!(inputs(&[("a", "b1:cd")]), inputs(&[("a", "b"), ("c", "d")]));
     assert_ne!(inputs(&[("ab", "c")]), inputs(&[("a", "bc")]));
+}
+
+#[test]
+fn nothing_of_the_callers_environment_reaches_the_build() {
+    let bench = bench();
+    assert!(std::env::vars().any(|(name, _)| name.starts_with("CARGO")), "there is something to be kept out");
+    let host = Host { environment: vec![("TMPDIR", "/tmp/here".into())], ..bench.host.clone() };
+    Kernel::from_source(&host, &bench.cache, &bench.request(), &Recorder::default()).unwrap();
+    let environment = fs::read_to_string(bench.directory.path().join("environment")).unwrap();
+    let ours = ["PATH", "LANG", "LC_ALL", "TMPDIR", "KCFLAGS", "KCONFIG_ALLCONFIG"];
+    // What `make` and the shell set themselves.
+    let theirs = ["ARCH", "O", "MFLAGS", "PWD", "OLDPWD", "SHLVL", "_"];
+    for line in environment.lines() {
+        let name = line.split('=').next().unwrap();
+        let is_known = ours.contains(&name) || theirs.contains(&name);
+        assert!(is_known || name.starts_with("MAKE") || name.starts_with("KBUILD_BUILD_"), "{line}");
+    }
+    assert!(
+        environment.contains("\nLANG=C\n") && environment.contains("\nTMPDIR=/tmp/here\n"),
+        "{environment}"
+    );
+}
+
+#[test]
+fn without_a_package_of_sources_the_pinned_release_is_built() {
+    let bench = bench();
+    for program in ["apt-get", "apt-cache"] {
+        install_script(&bench.directory.path().join("programs").join(program), "");
+    }
+    // Everything that would come from the publisher is in the cache already.
+    let (archive, list) = bench.release(PINNED_RELEASE);
+    let publisher = Mirror::publisher().locate("v6.x", "sha256sums.asc").to_string();
+    let key = files::sha256(publisher.as_bytes());
+    files::create_directory(&bench.cache.downloads()).unwrap();
+    let downloads = bench.cache.downloads();
+    fs::write(downloads.join(format!("sha256sums-{}.asc", &key[..12])), list).unwrap();
+    fs::write(downloads.join(format!("linux-{PINNED_RELEASE}.tar.xz")), archive).unwrap();
+    let (kernel, recorder) = bench.build(&SourceRequest::default());
+    kernel.unwrap();
+    let told = format!(
+        "the distribution has no package linux-source-VERSION: taking Linux {PINNED_RELEASE} from its publisher"
+    );
+    assert!(recorder.phases.borrow().contains(&told), "{:?}", recorder.phases.borrow());
+    assert!(bench.cache.list().unwrap()[0].name.starts_with(&format!("source-vm-{PINNED_RELEASE}-")));
+}
+
+/// A package manager that has one package of sources, which holds this archive.
+fn install_package_manager(bench: &Bench, archive: &str) {
+    let programs = bench.directory.path().join("programs");
+    let root = bench.directory.path().display();
+    let apt_cache = format!(
+        "case \"$*\" in *pkgnames*) echo linux-source-6.8.0;; *show*) \
+         printf 'Package: linux-source-6.8.0\\nVersion: 6.8.0-1\\nFilename: x\\nSHA256: %s\\n' \
+         \"$(sha256sum < '{root}/package' | cut -d' ' -f1)\";; esac"
+    );
+    install_script(&programs.join("apt-cache"), &apt_cache);
+    install_script(
+        &programs.join("apt-get"),
+        &format!("case \"$*\" in *download*) cp '{root}/package' ./sources.deb;; esac"),
+    );
+    let unpack = format!("mkdir -p \"$3/usr/src/linux-source-6.8.0\" && cp \"$2\" \"$3/usr/src/{archive}\"");
+    install_script(&programs.join("dpkg-deb"), &unpack);
+    install_script(&programs.join("dpkg-query"), "exit 1");
+}
+
+#[test]
+fn a_package_of_sources_is_built_however_it_is_compressed() {
+    for end in ["tar.bz2", "tar.gz", "tar.xz", "tar.zst"] {
+        let bench = bench();
+        let (archive, _) = bench.release("6.8");
+        fs::write(bench.directory.path().join("package"), archive).unwrap();
+        for program in ["gzip", "bzip2"] {
+            install_script(&bench.directory.path().join("programs").join(program), "");
+        }
+        install_package_manager(&bench, &format!("linux-source-6.8.0/linux-source-6.8.0.{end}"));
+        let (kernel, _) = bench.build(&SourceRequest::default());
+        kernel.unwrap();
+        assert!(bench.cache.list().unwrap()[0].name.starts_with("source-vm-6.8.0-"));
+    }
+}
+
+#[test]
+fn what_unpacks_the_sources_is_named_where_it_is_missing() {
+    let bench = bench();
+    let (archive, _) = bench.release("6.8");
+    fs::write(bench.directory.path().join("package"), archive).unwrap();
+    install_package_manager(&bench, "linux-source-6.8.0.tar.lz");
+    if bench.host.find("lzip").is_some() {
+        eprintln!("skipped: this host has lzip");
+        return;
+    }
+    let error = bench.build(&SourceRequest::default()).0.unwrap_err();
+    assert_eq!(error.to_string(), "building a kernel needs tools that are not installed: lzip");
+}
+
+#[test]
+fn an_interrupted_build_leaves_nothing() {
+    struct Impatient(crate::Interrupt);
+    impl Progress for Impatient {
+        fn progress(&self, _unit: Unit, _done: u64, _total: Option<u64>) {
+            self.0.raise();
+        }
+    }
+    let bench = bench();
+    fs::write(bench.directory.path().join("tree/broken"), "").unwrap();
+    let impatient = Impatient(bench.host.interrupt.clone());
+    let error = Kernel::from_source(&bench.host, &bench.cache, &bench.request(), &impatient).unwrap_err();
+    assert!(matches!(error, Error::Interrupted), "{error}");
+    assert_eq!(fs::read_dir(bench.cache.root().join("kernels/.staging/source")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_kernel_of_an_older_profile_is_known_as_such() {
+    let bench = bench();
+    assert!(!Kernel::is_built_for_older_profile(&bench.cache).unwrap());
+    bench.build(&bench.request()).0.unwrap();
+    assert!(!Kernel::is_built_for_older_profile(&bench.cache).unwrap());
+    let manifest = bench.cache.list().unwrap()[0].directory.join("manifest.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace(&Profile::Vm.hash().unwrap(), "of another time")).unwrap();
+    assert!(Kernel::is_built_for_older_profile(&bench.cache).unwrap());
 }
