@@ -30,7 +30,6 @@ impl Selection {
     /// Reads what a user typed: the name of a provider, or else a path. A file of such a name is meant by `./debian`.
     pub fn parse(text: &str) -> Self {
         match text {
-            "default" => Self::Default,
             "host" => Self::Host,
             "debian" => Self::Debian,
             "source" => Self::Source,
@@ -50,6 +49,10 @@ impl Selection {
         request: &SourceRequest,
         progress: &dyn Progress,
     ) -> Result<Kernel, Error> {
+        if !matches!(self, Self::Host | Self::Path(_)) {
+            // What interrupted runs left takes space and does no other harm: no reason to go without a kernel.
+            let _ = cache.sweep();
+        }
         match self {
             Self::Default => default_kernel(host, cache, progress),
             Self::Host => Kernel::from_host(host),
@@ -84,7 +87,7 @@ mod tests {
     #[test]
     fn providers_are_told_from_paths() {
         let table = [
-            ("default", Selection::Default),
+            ("default", Selection::Path("default".into())),
             ("host", Selection::Host),
             ("debian", Selection::Debian),
             ("source", Selection::Source),
