@@ -1,14 +1,15 @@
 //! `solum doctor`: what is there, what is missing, and how to get it.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde::Serialize;
 use solum_image::Architecture;
-use solum_kernel::{Host, Kernel};
+use solum_kernel::{BuildTool, Host, Kernel};
 use solum_spec::ByteSize;
-use solum_vm::accelerator::{self, Requested};
+use solum_vm::accelerator::{self, KvmError, Requested};
 
 use crate::arguments::Doctor;
 use crate::cache::Cache;
@@ -44,6 +45,7 @@ pub fn doctor(arguments: &Doctor) -> Result<u8, Failure> {
     let cache = Cache::of_user()?;
     let findings = tools()
         .into_iter()
+        .chain(build_tools(&Host::current()))
         .chain([static_target(), accelerator(), kernels(&cache), host_kernel(), cache_size(&cache)])
         .collect::<Vec<_>>();
     if arguments.json {
@@ -77,14 +79,28 @@ fn tools() -> Vec<Finding> {
         tool("QEMU", &emulator, State::Missing, format!("apt-get install --no-install-recommends {package}")),
         tool("Cargo", "cargo", State::Optional, "see https://rustup.rs; only needed to run packages".into()),
         tool("apt", "apt-get", State::Optional, "only needed for the kernel provider debian".into()),
-        tool(
-            "make",
-            "make",
-            State::Optional,
-            "apt-get install make gcc flex bison bc libelf-dev xz-utils zstd; only needed to build kernels"
-                .into(),
-        ),
     ]
+}
+
+/// What building kernels needs, one by one; the last that is missing has the command that gets them all.
+fn build_tools(host: &Host) -> Vec<Finding> {
+    let tools = BuildTool::all(host).unwrap_or_default();
+    let mut packages: Vec<&str> =
+        tools.iter().filter(|tool| !tool.is_installed).map(|tool| tool.package).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    let last_missing = tools.iter().rposition(|tool| !tool.is_installed);
+    let finding = |(position, tool): (usize, &BuildTool)| {
+        let is_last_missing = last_missing == Some(position);
+        let (state, detail) = match tool.is_installed {
+            true => (State::Ok, "is there, for building kernels"),
+            false => (State::Optional, "is not installed; only needed to build kernels"),
+        };
+        let remedy = is_last_missing
+            .then(|| format!("apt-get install --no-install-recommends {}", packages.join(" ")));
+        Finding { what: tool.name, state, detail: detail.to_owned(), remedy }
+    };
+    tools.iter().enumerate().map(finding).collect()
 }
 
 fn tool(what: &'static str, program: &str, if_missing: State, remedy: String) -> Finding {
@@ -120,15 +136,42 @@ fn static_target() -> Finding {
 }
 
 fn accelerator() -> Finding {
-    let choice = accelerator::choose(Requested::Auto, &accelerator::facts());
+    let facts = accelerator::facts();
+    let choice = accelerator::choose(Requested::Auto, &facts);
     let detail = format!("{}: {}", choice.accelerator, choice.reason);
-    Finding { what: "accelerator", state: State::Ok, detail, remedy: None }
+    let remedy = match (facts.kvm, fs::metadata("/dev/kvm")) {
+        (Err(KvmError::Forbidden), Ok(device)) => {
+            let groups = fs::read_to_string("/etc/group").unwrap_or_default();
+            Some(way_to_kvm(device.gid(), device.mode(), &groups))
+        }
+        _ => None,
+    };
+    let state = if remedy.is_some() { State::Optional } else { State::Ok };
+    Finding { what: "accelerator", state, detail, remedy }
+}
+
+/// How a user who may not open `/dev/kvm` comes to do so, by the group that the device belongs to.
+fn way_to_kvm(gid: u32, mode: u32, groups: &str) -> String {
+    // NAME:PASSWORD:GID:MEMBERS, group(5).
+    let name = groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(gid)).then_some(name)
+    });
+    match name {
+        // Root's own group would open much more than this device.
+        Some(group) if gid != 0 && mode & 0o060 == 0o060 => {
+            format!("sudo usermod --append --groups {group} \"$USER\", then log in again")
+        }
+        _ => "sudo chgrp kvm /dev/kvm && sudo chmod g+rw /dev/kvm; its group cannot open it now".to_owned(),
+    }
 }
 
 fn kernels(cache: &Cache) -> Finding {
     let kernels = solum_kernel::Cache::new(cache.root());
     let entries = kernels.list().unwrap_or_default();
     let built = matches!(Kernel::newest_built(&kernels), Ok(Some(_)));
+    let is_older = Kernel::is_built_for_older_profile(&kernels).unwrap_or_default();
     let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
     Finding {
         what: "kernels",
@@ -138,7 +181,13 @@ fn kernels(cache: &Cache) -> Finding {
         } else {
             names.join(", ")
         },
-        remedy: (!built).then(|| "solum kernel build, for machines that boot in a third of the time".into()),
+        remedy: match (built, is_older) {
+            (true, _) => None,
+            (false, true) => Some("the built kernel is of an older profile: solum kernel build".into()),
+            (false, false) => {
+                Some("solum kernel build, for machines that boot in a third of the time".into())
+            }
+        },
     }
 }
 
@@ -157,7 +206,8 @@ fn host_kernel() -> Finding {
 }
 
 fn cache_size(cache: &Cache) -> Finding {
-    let size = |part: &str| ByteSize::bytes(size_of_tree(&cache.root().join(part))).as_mebibytes();
+    let size =
+        |part: &str| ByteSize::bytes(solum_kernel::size_of_tree(&cache.root().join(part))).as_mebibytes();
     let parts = ["kernels", "downloads", "images", "init"].map(|part| format!("{part} {} MiB", size(part)));
     Finding {
         what: "cache",
@@ -167,13 +217,23 @@ fn cache_size(cache: &Cache) -> Finding {
     }
 }
 
-fn size_of_tree(directory: &Path) -> u64 {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    entries
-        .map(|entry| match entry.metadata() {
-            Ok(metadata) if metadata.is_dir() => size_of_tree(&entry.path()),
-            Ok(metadata) => metadata.len(),
-            Err(_) => 0,
-        })
-        .sum()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_group_that_opens_kvm_is_named() {
+        let groups = "root:x:0:\nkvm:x:104:somebody\nvirtualization:x:1040:\n";
+        let table = [
+            (104, 0o020_660, "--groups kvm "),
+            (1040, 0o020_666, "--groups virtualization "),
+            (104, 0o020_600, "sudo chgrp kvm"),
+            (0, 0o020_660, "sudo chgrp kvm"),
+            (7, 0o020_660, "sudo chgrp kvm"),
+        ];
+        for (gid, mode, words) in table {
+            let remedy = way_to_kvm(gid, mode, groups);
+            assert!(remedy.contains(words), "{gid} {mode:o}: {remedy}");
+        }
+    }
 }

@@ -129,10 +129,29 @@ fn doctor_says_what_is_missing_and_how_to_get_it() {
     assert_eq!(findings[0]["what"], "QEMU");
     assert_eq!(findings[0]["state"], "missing");
     let names: Vec<&str> = findings.iter().filter_map(|finding| finding["what"].as_str()).collect();
-    for name in ["accelerator", "kernels", "cache", "Cargo"] {
+    for name in ["accelerator", "kernels", "cache", "Cargo", "make", "flex", "zstd", "gelf.h"] {
         assert!(names.contains(&name), "{name} is not among {names:?}");
     }
     assert!(!scratch.path("cache").exists(), "looking makes nothing");
+    let remedies: Vec<&str> = findings.iter().filter_map(|finding| finding["remedy"].as_str()).collect();
+    let all = "apt-get install --no-install-recommends bc binutils bison flex gcc libc6-dev libelf-dev make tar \
+               xz-utils zstd";
+    assert!(remedies.contains(&all), "one command gets every tool: {remedies:?}");
+}
+
+#[test]
+fn doctor_tells_of_a_kernel_that_an_older_solum_built() {
+    let scratch = Scratch::new();
+    let manifest = serde_json::json!({
+        "provider": "source", "version": "6.12", "architecture": "x86_64", "hash": "00",
+        "inputs": { "profile": "vm", "profile configuration": "of another time" },
+        "image": { "path": "bzImage", "sha256": "00", "size": 0, "modified_ns": 0 },
+        "vmlinux": null, "modules": null, "config": null,
+    });
+    scratch.file("cache/kernels/source-vm-6.12-0/manifest.json", manifest.to_string());
+    let doctor = scratch.solum(&["doctor"]).env("SOLUM_CACHE", "[SCRATCH]/cache").run();
+    let hint = "the built kernel is of an older profile: solum kernel build\n";
+    doctor.check(doctor.stdout().contains(hint), "it should say what to do about it");
 }
 
 #[test]
