@@ -23,7 +23,7 @@ pub enum ExitCode {
     NotStarted = 107,
     /// `--timeout` was over (the status that timeout(1) uses).
     TimedOut = 124,
-    /// The user asked twice and the machine was killed (128 + SIGINT).
+    /// The user asked twice and the machine was killed, or asked before there was a machine (128 + SIGINT).
     Killed = 130,
 }
 
@@ -38,4 +38,4 @@ pub const HELP: &str = "Exit status: that of the program, or 128 + N if signal N
   106  the host refuses something: a port in use, no space, no permission
   107  the program could not be started in its machine
   124  --timeout was over
-  130  the machine was killed by a second Ctrl-C";
+  130  a second Ctrl-C killed the machine, or the first one ended the getting of a kernel";

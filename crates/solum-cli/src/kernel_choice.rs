@@ -9,8 +9,8 @@ use solum_kernel::{Error, Host, Kernel, Presence, Selection, SourceRequest};
 use crate::arguments::KernelChoice;
 use crate::cache::Cache;
 use crate::exit_code::ExitCode;
-use crate::failure::Failure;
-use crate::terminal::Bars;
+use crate::failure::{Failure, reason};
+use crate::terminal::{Bars, interruptible};
 
 /// Modules for every device that Solum's machines can have, so that an initramfs written for later boots anywhere.
 const EVERY_MODULE: [&str; 11] = [
@@ -56,9 +56,17 @@ pub fn named(word: &str, cache: &Cache) -> Result<Chosen, Failure> {
 /// Resolves a selection, showing what goes on.
 pub fn resolve(selection: &Selection, request: &SourceRequest, cache: &Cache) -> Result<Kernel, Failure> {
     let bars = Bars::new();
-    selection
-        .resolve(&Host::current(), &solum_kernel::Cache::new(cache.root()), request, &bars)
-        .map_err(|error| failed(&error))
+    let host = Host::current();
+    let interruptible = interruptible(host.interrupt.clone()).map_err(|error| {
+        Failure::new(ExitCode::HostRefuses, format_args!("cannot listen to signals: {}", reason(&error)))
+    })?;
+    let resolved = selection.resolve(&host, &solum_kernel::Cache::new(cache.root()), request, &bars);
+    drop((bars, interruptible));
+    // The signal may have come too late to stop anything but what follows.
+    if host.interrupt.is_raised() {
+        return Err(failed(&Error::Interrupted));
+    }
+    resolved.map_err(|error| failed(&error))
 }
 
 /// What a user is told when there is no kernel.
@@ -67,7 +75,10 @@ pub fn failed(error: &Error) -> Failure {
         Error::Io { source, .. } if crate::failure::is_about_the_name(source) => ExitCode::UnusableInput,
         Error::Io { .. } | Error::NoSpace { .. } => ExitCode::HostRefuses,
         Error::BuildToolsMissing { .. } | Error::ProgramMissing { .. } => ExitCode::ToolMissing,
-        Error::Fragment { .. } | Error::EntryUnknown { .. } => ExitCode::UnusableInput,
+        Error::Fragment { .. } | Error::EntryUnknown { .. } | Error::NotATree { .. } => {
+            ExitCode::UnusableInput
+        }
+        Error::Interrupted => ExitCode::Killed,
         _ => ExitCode::KernelUnavailable,
     };
     Failure::new(code, error).hint(error.hint())

@@ -1,6 +1,7 @@
 //! The person at the terminal: what is going on, and Ctrl-C.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use crate::exit_code::ExitCode;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 use signal_hook::iterator::Signals;
-use solum_kernel::{Progress, Unit};
+use signal_hook::low_level::emulate_default_handler;
+use solum_kernel::{Interrupt, Progress, Unit};
 use solum_vm::Handle;
 
 /// Says something about Solum's own work, on standard error. The program's output is on standard output.
@@ -89,10 +91,74 @@ pub fn is_in_foreground() -> bool {
     foreground.map_or(true, |group| group == rustix::process::getpgrp())
 }
 
+/// What Ctrl-C and SIGTERM mean at the moment. Once a signal has been listened to, its default is gone.
+enum Stage {
+    /// What they mean to any process.
+    Ordinary,
+    /// Getting a kernel is to be given up.
+    Kernel(Interrupt),
+    /// There is a machine, and whoever runs it obeys them.
+    Machine,
+}
+
+static STAGE: Mutex<Stage> = Mutex::new(Stage::Ordinary);
+
+/// How long giving up may take: to remove a gigabyte of object files.
+const GIVING_UP: Duration = Duration::from_secs(10);
+
+fn stage() -> MutexGuard<'static, Stage> {
+    STAGE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// While this lives, Ctrl-C and SIGTERM interrupt the getting of a kernel.
+pub struct Interruptible;
+
+impl Drop for Interruptible {
+    fn drop(&mut self) {
+        *stage() = Stage::Ordinary;
+    }
+}
+
+/// Lets the first Ctrl-C or SIGTERM raise an interrupt; the second ends this process at once. SIGHUP keeps its default,
+/// or its being ignored under `nohup`: whatever commands run end with this process in any case.
+pub fn interruptible(interrupt: Interrupt) -> io::Result<Interruptible> {
+    static LISTENING: Once = Once::new();
+    *stage() = Stage::Kernel(interrupt);
+    let stoppable = Interruptible;
+    let mut result = Ok(());
+    LISTENING.call_once(|| result = listen());
+    result.map(|()| stoppable)
+}
+
+fn listen() -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    thread::spawn(move || signals.forever().for_each(give_up));
+    Ok(())
+}
+
+fn give_up(signal: i32) {
+    match &*stage() {
+        Stage::Machine => {}
+        Stage::Kernel(interrupt) if !interrupt.is_raised() => {
+            say("stopping; once more ends at once");
+            interrupt.raise();
+            thread::spawn(move || {
+                thread::sleep(GIVING_UP);
+                let _ = emulate_default_handler(signal);
+            });
+        }
+        // It does not return.
+        Stage::Ordinary | Stage::Kernel(_) => {
+            let _ = emulate_default_handler(signal);
+        }
+    }
+}
+
 /// Passes on what the user asks of a machine: the first Ctrl-C, SIGTERM or hang-up stops it in an orderly way, the
 /// second kills it; a terminal of another size is told on.
 pub fn obey_signals(handle: Handle) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGWINCH])?;
+    *stage() = Stage::Machine;
     tell_size(&handle);
     thread::spawn(move || {
         let (mut asked, mut killed) = (false, false);

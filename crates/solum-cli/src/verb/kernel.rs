@@ -167,6 +167,12 @@ fn remove(kernels: &Kernels, ids: &[String], all: bool) -> Result<(), Failure> {
         let bytes = kernels.remove(&entry.name).map_err(|error| failed(&error))?;
         say(&format!("removed {}, {}", entry.name, mebibytes(bytes)));
     }
+    if all {
+        let bytes = kernels.sweep().map_err(|error| failed(&error))?;
+        if bytes > 0 {
+            say(&format!("removed what was left unfinished, {}", mebibytes(bytes)));
+        }
+    }
     Ok(())
 }
 

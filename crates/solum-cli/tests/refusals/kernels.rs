@@ -96,9 +96,23 @@ fn sources_that_are_none() {
         let finished = kernel(&scratch, &[&["build"], arguments].concat());
         refused(&scratch, &finished, status, text);
     }
-    let finished = kernel(&scratch, &["build", "--tree", "[SCRATCH]/tree"]);
-    finished.prints("").mentions("it has no Makefile, so it is not a tree of Linux sources\n");
-    without_a_trace(&scratch, &finished);
+    for (directory, reason) in [("tree", "it has no Makefile"), ("gone", "there is no such directory")] {
+        let finished = kernel(&scratch, &["build", "--tree", &format!("[SCRATCH]/{directory}")]);
+        let text = format!(
+            "error: [SCRATCH]/{directory} is not a tree of Linux sources: {reason}\n\
+             hint: name the directory into which a release of Linux was unpacked\n"
+        );
+        refused(&scratch, &finished, 102, &text);
+    }
+    assert!(!scratch.path("cache").exists());
+}
+
+#[test]
+fn no_word_but_those_of_the_providers_is_special() {
+    let scratch = Scratch::new();
+    scratch.file("program", elf::program());
+    let finished = scratch.solum(&["run", "[SCRATCH]/program", "--kernel", "default"]).run();
+    refused(&scratch, &finished, 102, "error: cannot read default: No such file or directory\n");
 }
 
 /// A server that answers every request with this, as long as the test runs; gives back its address.

@@ -7,6 +7,7 @@ mod harness;
 
 mod arguments;
 mod files;
+mod interrupted;
 mod kernels;
 mod machine;
 mod packages;
