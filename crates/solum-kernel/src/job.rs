@@ -98,58 +98,72 @@ impl Drop for Group {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{BufRead, BufReader, Read};
+    use std::io::{BufRead, BufReader, PipeReader, Read};
+    use std::sync::mpsc::channel;
+    use std::thread;
+    use std::time::Duration;
 
-    /// A shell whose child holds the pipe that this reads from, and which waits for that child for ever.
-    fn tree(interrupt: &Interrupt) -> (Child, Group, BufReader<io::PipeReader>) {
-        let (reader, writer) = io::pipe().unwrap();
-        // The shell itself keeps the pipe open that its child reads from.
-        let (blocked, kept) = io::pipe().unwrap();
+    /// A shell that waits for its child, which holds one pipe, and waits for another that nobody writes to.
+    struct Tree {
+        group: Option<Group>,
+        child: Child,
+        held: BufReader<PipeReader>,
+        _awaited: PipeWriter,
+    }
+
+    fn tree(interrupt: &Interrupt) -> Tree {
+        let (held, writer) = io::pipe().unwrap();
+        let (blocked, awaited) = io::pipe().unwrap();
         let mut shell = Command::new("/bin/sh");
         // A shell gives its background jobs no input (POSIX, 2.9.3), but a copy of it under another number.
-        shell.args(["-c", "exec 3<&0; (echo ready; read -r line <&3) & wait"]);
-        shell.stdin(blocked).stdout(writer).stderr(kept);
+        shell.args(["-c", "exec 3<&0; (echo ready; read -r line <&3) & wait"]).stdin(blocked).stdout(writer);
         let (child, group) = interrupt.start(&mut shell).unwrap().unwrap();
         drop(shell);
-        let mut reader = BufReader::new(reader);
+        let mut held = BufReader::new(held);
         let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
+        held.read_line(&mut line).unwrap();
         assert_eq!(line, "ready\n");
-        (child, group, reader)
+        Tree { group: Some(group), child, held, _awaited: awaited }
+    }
+
+    impl Tree {
+        /// The pipe ends when all who had it are gone.
+        #[track_caller]
+        fn is_gone(mut self) {
+            const PATIENCE: Duration = Duration::from_secs(20);
+            let (sender, receiver) = channel();
+            thread::spawn(move || sender.send(self.held.read_to_end(&mut Vec::new()).unwrap()));
+            assert_eq!(receiver.recv_timeout(PATIENCE), Ok(0), "the grandchild should be gone");
+            assert!(!self.child.wait().unwrap().success());
+        }
     }
 
     #[test]
     fn an_interrupt_kills_grandchildren_and_lets_nothing_new_begin() {
         let interrupt = Interrupt::default();
-        let (mut child, _group, mut reader) = tree(&interrupt);
+        let tree = tree(&interrupt);
         interrupt.raise();
-        assert!(!child.wait().unwrap().success());
-        assert_eq!(
-            reader.read_to_end(&mut Vec::new()).unwrap(),
-            0,
-            "the pipe ends when all who had it are gone"
-        );
+        tree.is_gone();
         assert!(interrupt.start(&mut Command::new("/bin/sh")).unwrap().is_none());
         assert!(matches!(interrupt.check(), Err(Error::Interrupted)));
     }
 
     #[test]
     fn what_a_command_left_behind_ends_with_it() {
-        let (mut child, group, mut reader) = tree(&Interrupt::default());
-        child.kill().unwrap();
-        child.wait().unwrap();
-        drop(group);
-        assert_eq!(reader.read_to_end(&mut Vec::new()).unwrap(), 0);
+        let mut tree = tree(&Interrupt::default());
+        tree.child.kill().unwrap();
+        tree.child.wait().unwrap();
+        tree.group = None;
+        tree.is_gone();
     }
 
     #[test]
     fn the_guard_kills_the_group_when_the_lifeline_is_cut() {
-        let interrupt = Interrupt::default();
-        let (mut child, mut group, mut reader) = tree(&interrupt);
+        let mut tree = tree(&Interrupt::default());
         // What the death of this process does: its end of the pipe is closed.
         let (_, another) = io::pipe().unwrap();
+        let group = tree.group.as_mut().unwrap();
         drop(std::mem::replace(&mut group._lifeline, another));
-        assert!(!child.wait().unwrap().success());
-        assert_eq!(reader.read_to_end(&mut Vec::new()).unwrap(), 0);
+        tree.is_gone();
     }
 }
