@@ -129,7 +129,7 @@ mod tests {
     impl Tree {
         /// The pipe ends when all who had it are gone.
         #[track_caller]
-        fn is_gone(mut self) {
+        fn check_gone(mut self) {
             const PATIENCE: Duration = Duration::from_secs(20);
             let (sender, receiver) = channel();
             thread::spawn(move || sender.send(self.held.read_to_end(&mut Vec::new()).unwrap()));
@@ -143,7 +143,7 @@ mod tests {
         let interrupt = Interrupt::default();
         let tree = tree(&interrupt);
         interrupt.raise();
-        tree.is_gone();
+        tree.check_gone();
         assert!(interrupt.start(&mut Command::new("/bin/sh")).unwrap().is_none());
         assert!(matches!(interrupt.check(), Err(Error::Interrupted)));
     }
@@ -154,7 +154,7 @@ mod tests {
         tree.child.kill().unwrap();
         tree.child.wait().unwrap();
         tree.group = None;
-        tree.is_gone();
+        tree.check_gone();
     }
 
     #[test]
@@ -164,6 +164,6 @@ mod tests {
         let (_, another) = io::pipe().unwrap();
         let group = tree.group.as_mut().unwrap();
         drop(std::mem::replace(&mut group._lifeline, another));
-        tree.is_gone();
+        tree.check_gone();
     }
 }
