@@ -9,7 +9,7 @@ use crate::files;
 /// The one right to something, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -17,7 +17,7 @@ impl Lock {
     pub(crate) fn try_take(path: &Path) -> Result<Option<Self>, Error> {
         let file = open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Self { _file: file })),
+            Ok(()) => Ok(Some(Self { file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(Error::io("lock", path, error)),
         }
@@ -31,7 +31,15 @@ impl Lock {
         waiting();
         let file = open(path)?;
         file.lock().map_err(|error| Error::io("lock", path, error))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // To close it would not do while a child that another thread has just forked still has a copy (flock(2)).
+        // Failing, the lock ends with this process.
+        let _ = self.file.unlock();
     }
 }
 
