@@ -1,0 +1,91 @@
+//! Sleeping and waking without a wake-up ever lost, and without a system call while both are awake.
+//!
+//! Who sleeps says so, and looks once more before it does; who publishes does so, and then looks whether the other said
+//! so. A fence stands between the two steps on either side, so at least one of them sees the other.
+
+use crate::frame::Side;
+use crate::memory::Word;
+use crate::shared::Shared;
+use std::time::Duration;
+
+const AWAKE: u32 = 0;
+const FUTEX: u32 = 1;
+const POLL: u32 = 2;
+const MODE: u32 = 3;
+/// Space in the ring is a reason too. Otherwise each message that a peer takes would wake who waits for its answer.
+const FOR_SPACE: u32 = 4;
+
+/// Why somebody may have to be woken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reason {
+    /// There is a frame.
+    Frames,
+    /// There is space for one.
+    Space,
+    /// A side came or went.
+    Life,
+}
+
+/// What a sleeper waits for, besides frames and a change of its peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Want {
+    Frames,
+    FramesOrSpace,
+}
+
+impl Want {
+    fn flag(self) -> u32 {
+        match self {
+            Self::Frames => 0,
+            Self::FramesOrSpace => FOR_SPACE,
+        }
+    }
+}
+
+/// To be called after something was published: wakes that side, if it sleeps and this is a reason.
+#[inline]
+pub(crate) fn wake<S: Shared>(shared: &S, side: Side, reason: Reason) {
+    shared.fence();
+    let armed = shared.load(Word::Armed(side));
+    if armed == AWAKE || (reason == Reason::Space && armed & FOR_SPACE == 0) {
+        return;
+    }
+    match shared.swap(Word::Armed(side), AWAKE) & MODE {
+        FUTEX => shared.futex_wake(Word::Armed(side)),
+        POLL => shared.ring_bell(side),
+        _ => {}
+    }
+}
+
+/// Sleeps until woken, or until the time is over; not at all, if `ready` says so once everybody can see the intention.
+pub(crate) fn sleep<S: Shared>(
+    shared: &S,
+    side: Side,
+    want: Want,
+    timeout: Option<Duration>,
+    ready: impl FnOnce() -> bool,
+) {
+    let armed = FUTEX | want.flag();
+    shared.store(Word::Armed(side), armed);
+    shared.fence();
+    if !ready() {
+        shared.futex_wait(Word::Armed(side), armed, timeout);
+    }
+    shared.store(Word::Armed(side), AWAKE);
+}
+
+/// Announces sleep on the bell. If `ready` says that there is no reason to, takes that back and returns false.
+pub(crate) fn arm<S: Shared>(shared: &S, side: Side, want: Want, ready: impl FnOnce() -> bool) -> bool {
+    shared.store(Word::Armed(side), POLL | want.flag());
+    shared.fence();
+    if ready() {
+        shared.store(Word::Armed(side), AWAKE);
+        return false;
+    }
+    true
+}
+
+/// Awake again, after [`arm`]. True if the bell was rung, or will be in a moment.
+pub(crate) fn disarm<S: Shared>(shared: &S, side: Side) -> bool {
+    shared.swap(Word::Armed(side), AWAKE) == AWAKE
+}
