@@ -1,7 +1,8 @@
 //! The person at the terminal: what is going on, and Ctrl-C.
 
+use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -131,7 +132,7 @@ pub fn interruptible(interrupt: Interrupt) -> io::Result<Interruptible> {
 }
 
 fn listen() -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let mut signals = Signals::new(heeded(&[SIGINT, SIGTERM]))?;
     thread::spawn(move || signals.forever().for_each(give_up));
     Ok(())
 }
@@ -154,10 +155,20 @@ fn give_up(signal: i32) {
     }
 }
 
+/// Without what whoever started Solum had it ignore: nohup(1) the hang-up, a shell without job control Ctrl-C for what runs
+/// in its background (POSIX XCU 2.11).
+fn heeded(signals: &[i32]) -> Vec<i32> {
+    static IGNORED: OnceLock<u64> = OnceLock::new();
+    // Read once: a handler of our own is not ignored any more.
+    let ignored = IGNORED
+        .get_or_init(|| ignored_signals(&fs::read_to_string("/proc/self/status").unwrap_or_default()));
+    signals.iter().copied().filter(|signal| ignored >> (signal - 1) & 1 == 0).collect()
+}
+
 /// Passes on what the user asks of a machine: the first Ctrl-C, SIGTERM or hang-up stops it in an orderly way, the
 /// second kills it; a terminal of another size is told on.
 pub fn obey_signals(handle: Handle) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGWINCH])?;
+    let mut signals = Signals::new(heeded(&[SIGINT, SIGTERM, SIGHUP, SIGWINCH]))?;
     *stage() = Stage::Machine;
     tell_size(&handle);
     thread::spawn(move || {
@@ -182,8 +193,27 @@ pub fn obey_signals(handle: Handle) -> io::Result<()> {
     Ok(())
 }
 
+/// The set of ignored signals in the text of `/proc/self/status`, signal 1 as the lowest bit (proc_pid_status(5)).
+fn ignored_signals(status: &str) -> u64 {
+    let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)
+}
+
 fn tell_size(handle: &Handle) {
     if let Ok(size) = rustix::termios::tcgetwinsize(rustix::stdio::stdout()) {
         handle.resize(size.ws_row, size.ws_col);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_read_from_the_status() {
+        let status = "Name:\tsolum\nSigBlk:\t00000000000000ff\nSigIgn:\t0000000000001001\nSigCgt:\t0000\n";
+        assert_eq!(ignored_signals(status), 1 << (SIGHUP - 1) | 1 << 12);
+        assert_eq!(ignored_signals("SigIgn:\tnonsense\n"), 0);
+        assert_eq!(ignored_signals(""), 0);
     }
 }
