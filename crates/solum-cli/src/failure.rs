@@ -41,10 +41,9 @@ impl Failure {
         use std::io::ErrorKind;
         let code = if is_about_the_name(error) { ExitCode::UnusableInput } else { ExitCode::HostRefuses };
         let hint = match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some(
-                "free some space; SOLUM_CACHE=/path and TMPDIR=/path put Solum's own files elsewhere"
-                    .to_owned(),
-            ),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                Some("free some space; SOLUM_CACHE=/path puts Solum's own files elsewhere".to_owned())
+            }
             _ => None,
         };
         Self::new(code, format_args!("{what} {}: {}", path.display(), reason(error))).hint(hint)

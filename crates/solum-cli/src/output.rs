@@ -1,9 +1,13 @@
-//! What leaves the process: files of which nothing half-written is left behind, and JSON.
+//! What leaves the process: files of which nothing half-written is left behind, files without a name, and JSON.
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::io::Errno;
 
 use crate::failure::Failure;
 
@@ -37,6 +41,29 @@ pub fn print_line(text: &str) {
 pub fn print_json<T: serde::Serialize>(value: &T) {
     // The values are plain structures with string keys, which have no way not to be JSON.
     print_line(&serde_json::to_string_pretty(value).unwrap_or_default());
+}
+
+/// A file in memory, without a name: however this process and those it starts end, nothing is left behind.
+pub struct Nameless(fs::File);
+
+impl Nameless {
+    /// A file with these bytes.
+    pub fn new(bytes: &[u8]) -> io::Result<Self> {
+        // Without close-on-exec, so that the path means the same in the processes this one starts.
+        let made = match memfd_create("solum", MemfdFlags::NOEXEC_SEAL) {
+            // Linux before 6.3 does not know the flag; a later one may insist on it (sysctl vm.memfd_noexec).
+            Err(Errno::INVAL) => memfd_create("solum", MemfdFlags::empty()),
+            made => made,
+        };
+        let mut file = fs::File::from(made?);
+        file.write_all(bytes)?;
+        Ok(Self(file))
+    }
+
+    /// A path to it, for this process and those it starts, as long as this value lives.
+    pub fn path(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
+    }
 }
 
 /// Writes a file beside its place, flushes it, and moves it there: afterwards it is there whole, or not at all.
@@ -76,6 +103,14 @@ mod tests {
         fs::create_dir(&target).unwrap();
         assert!(write_whole(&target, b"bytes").is_err(), "a directory is in the way");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_without_a_name_is_read_by_the_processes_that_this_one_starts() {
+        let file = Nameless::new(b"bytes").unwrap();
+        assert_eq!(fs::read(file.path()).unwrap(), b"bytes");
+        let read = std::process::Command::new("cat").arg(file.path()).output().unwrap();
+        assert_eq!(read.stdout, b"bytes");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! `solum run`: from a program to its exit status.
 
-use std::fs;
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
@@ -11,10 +10,10 @@ use crate::arguments::{Place, Run};
 use crate::assemble::{self, Inner};
 use crate::cache::Cache;
 use crate::exit_code::ExitCode;
-use crate::failure::Failure;
+use crate::failure::{Failure, reason};
 use crate::kernel_choice::{self, Chosen};
 use crate::launch::{self, Launch};
-use crate::output::write_whole;
+use crate::output::{Nameless, write_whole};
 use crate::program::Found;
 use crate::terminal::say;
 use crate::{init, program};
@@ -46,28 +45,21 @@ fn in_vm(program: Found, machine: &Machine, arguments: &Run) -> Result<u8, Failu
     let kernel = kernel_choice::choose(&arguments.kernel, &cache)?;
     let image = image(program, machine, arguments, &kernel, &cache)?;
     // A dry run is pasted into a shell later, so its image stays; any other image is gone with its machine.
-    let (initramfs, _directory) = if arguments.around.dry_run {
+    let (initramfs, _nameless) = if arguments.around.dry_run {
         let path = cache.directory("images")?.join(image_name(&machine.name, &image));
+        write_whole(&path, &image)?;
         (path, None)
     } else {
-        let directory = tempfile::Builder::new()
-            .prefix("solum-")
-            .tempdir()
-            .map_err(|error| Failure::file("cannot make a directory in", &std::env::temp_dir(), &error))?;
-        (directory.path().join("initramfs"), Some(directory))
+        let file = Nameless::new(&image).map_err(|error| {
+            Failure::new(ExitCode::HostRefuses, format_args!("cannot keep the image: {}", reason(&error)))
+        })?;
+        (file.path(), Some(file))
     };
-    if arguments.around.dry_run {
-        write_whole(&initramfs, &image)?;
-    } else {
-        let directory = std::env::temp_dir();
-        fs::write(&initramfs, &image)
-            .map_err(|error| Failure::file("cannot write the image into", &directory, &error))?;
-    }
     if arguments.around.verbose {
         say(&format!("kernel: {} ({})", kernel.version(), kernel.image().display()));
         say(&format!("image: {} KiB, made in {} ms", image.len() / 1024, start.elapsed().as_millis()));
     }
-    Launch {
+    let launch = Launch {
         name: machine.name.clone(),
         kernel: kernel.image().to_owned(),
         initramfs,
@@ -77,8 +69,9 @@ fn in_vm(program: Found, machine: &Machine, arguments: &Run) -> Result<u8, Failu
         network: &machine.network,
         grace_seconds: arguments.inside.grace_seconds(),
         says_hello: true,
-    }
-    .boot()
+    };
+    drop(image);
+    launch.boot()
 }
 
 /// The name says what is inside, so a command that was printed earlier still boots what it was printed for.
