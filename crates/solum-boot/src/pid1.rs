@@ -22,7 +22,7 @@ use crate::devices::{self, Announcements};
 use crate::kernel_log;
 use crate::life::{Child, Effect, Event, Life, Status, Terms};
 use crate::process::{self, Processes};
-use crate::{identity, modules, mounts, net, power};
+use crate::{command_line, identity, modules, mounts, net, power};
 
 /// Power failure or power button, by a daemon or the hypervisor (signal(7)).
 const SIGPWR: i32 = 30;
@@ -88,14 +88,14 @@ fn load_modules(description: &Description) -> Vec<String> {
 }
 
 fn open_channel(announcements: Option<&Announcements>) -> Option<Channel> {
+    let is_coming = !command_line::has(control::NO_CONTROL_WORD);
     let control = || devices::port(control::PORT_NAME);
-    let ports = || control().filter(|_| devices::has_streams());
-    let path = match announcements {
-        Some(announcements) if devices::has_virtio_console() => announcements.wait_for(PORT_PATIENCE, ports),
-        _ => None,
-    };
+    let ports = || (devices::has_streams() && (!is_coming || control().is_some())).then_some(());
+    if let Some(announcements) = announcements.filter(|_| devices::has_virtio_console()) {
+        let _ = announcements.wait_for(PORT_PATIENCE, ports);
+    }
     // A host may have plugged in a control channel without streams, so the port alone is enough in the end.
-    let path = path.or_else(control)?;
+    let path = control()?;
     let port = devices::open_control(&path).ok()?;
     if let Ok(shared) = port.try_clone() {
         // The hook opens the channel only if nobody has, so there is no other one to be kept.

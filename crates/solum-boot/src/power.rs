@@ -1,8 +1,8 @@
 //! The end of a machine.
 
-use std::fs;
-
 use rustix::system::{RebootCommand, reboot};
+
+use crate::command_line;
 
 /// How this machine is switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +18,7 @@ pub const RESET_WORD: &str = "solum.end=reboot";
 
 /// Reads how this machine is switched off from its kernel command line.
 pub fn off_by_command_line() -> Off {
-    let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
-    if command_line.split_whitespace().any(|word| word == RESET_WORD) { Off::Reset } else { Off::Power }
+    if command_line::has(RESET_WORD) { Off::Reset } else { Off::Power }
 }
 
 /// Writes everything to its disk and unmounts. Only then may a host be told that the machine has ended.

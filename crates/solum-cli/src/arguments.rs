@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use solum_image::Compression;
 use solum_spec::description::{Network, StaticNetwork, Wait};
+use solum_spec::machine::DEFAULT_MEMORY;
 use solum_spec::{Bundle, ByteSize, Publish, Share};
 
 /// Turns programs into whole machines: a Linux kernel, one small PID 1, and your code; nothing else.
@@ -114,7 +115,7 @@ impl Inside {
 #[derive(Debug, Args)]
 pub struct Around {
     /// Memory of the machine
-    #[arg(long, default_value = "128M", value_name = "SIZE", help_heading = "Machine")]
+    #[arg(long, default_value_t = DEFAULT_MEMORY, value_name = "SIZE", help_heading = "Machine")]
     pub memory: ByteSize,
     /// Number of processors
     #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Machine")]

@@ -4,7 +4,7 @@ use solum_image::compress::{self, Compression};
 use solum_image::cpio::ArchiveError;
 use solum_image::initramfs::{self, Bundled, Module};
 use solum_spec::description::{self, Description, Mount, Network, Unit};
-use solum_spec::machine::{Draft, Machine, MachineError};
+use solum_spec::machine::{DEFAULT_MEMORY, Draft, Machine, MachineError};
 
 use crate::arguments::Inside;
 use crate::bundle;
@@ -53,12 +53,11 @@ fn with_terminal(mut environment: Vec<(String, String)>) -> Vec<(String, String)
 pub fn draft(inside: &Inside, arguments: &[String], program: &Found) -> Result<Draft, Failure> {
     Ok(Draft {
         name: inside.name.clone().unwrap_or_else(|| program.name.clone()),
-        memory: solum_spec::ByteSize::mebibytes(128),
+        memory: DEFAULT_MEMORY,
         cpus: 1,
         network: inside.network.clone(),
         publish: Vec::new(),
         shares: Vec::new(),
-        bundles: Vec::new(),
         arguments: arguments.to_vec(),
         environment: environment(&inside.environment)?,
         root: inside.root || program.executable.is_machine,

@@ -53,7 +53,7 @@ pub fn devices(
     machine.memory = around.memory;
     machine.network = *network != Network::None;
     if let Network::Static(fixed) = network {
-        machine.address = Some(fixed.address);
+        machine.fixed = Some(fixed.clone());
     }
     machine.shares =
         shares.iter().enumerate().map(|(index, share)| (assemble::share_tag(index), share.clone())).collect();
@@ -124,8 +124,7 @@ impl Launch<'_> {
 }
 
 fn print_command(machine: &solum_vm::Machine, json: bool) -> Result<u8, Failure> {
-    let words = solum_vm::qemu::command(machine, &solum_vm::qemu::Channels::ByHand)
-        .map_err(|error| failed_to_run(VmError::Line(error)))?;
+    let words = solum_vm::qemu::command(machine, &solum_vm::qemu::Channels::ByHand).map_err(failed_to_run)?;
     print_words(&words, json);
     Ok(0)
 }
@@ -242,7 +241,9 @@ fn last_lines(mut log: Vec<String>, verbose: bool) -> Vec<String> {
 
 fn failed_to_run(error: VmError) -> Failure {
     let code = match &error {
-        VmError::Line(_) | VmError::Share(..) | VmError::File(..) => ExitCode::UnusableInput,
+        VmError::Line(_) | VmError::Network(_) | VmError::Share(..) | VmError::File(..) => {
+            ExitCode::UnusableInput
+        }
         VmError::NotAKernel(..) => ExitCode::KernelUnavailable,
         VmError::NoEmulator(_) => ExitCode::ToolMissing,
         VmError::Refused(_) | VmError::MemoryTooSmall { .. } => ExitCode::MachineFailed,

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 /// Name of the virtio-serial port, as `/sys/class/virtio-ports/*/name` shows it.
 pub const PORT_NAME: &str = "org.solum.control";
 
+/// The word of the kernel's command line by which a host says that it plugs in no such port.
+pub const NO_CONTROL_WORD: &str = "solum.control=none";
+
 /// The virtio-serial ports that are a program's standard input, output and error where nobody sits at a terminal:
 /// byte streams with back-pressure and an end, which a console is not.
 pub const STREAM_PORTS: [&str; 3] = ["org.solum.stdin", "org.solum.stdout", "org.solum.stderr"];

@@ -4,10 +4,13 @@ use std::collections::HashSet;
 use std::fmt;
 
 use crate::description::{Network, Wait};
-use crate::{Bundle, ByteSize, Publish, Share};
+use crate::{ByteSize, Publish, Share};
 
 /// The largest host name (RFC 1035, section 2.3.4: a label).
 const HOST_NAME_MAX: usize = 63;
+
+/// Memory of a machine, if nobody asks for another amount.
+pub const DEFAULT_MEMORY: ByteSize = ByteSize::mebibytes(128);
 
 /// What a user asks for, each part well-formed, but not yet checked against the others.
 #[derive(Clone, Debug)]
@@ -24,8 +27,6 @@ pub struct Draft {
     pub publish: Vec<Publish>,
     /// Host directories the machine sees.
     pub shares: Vec<Share>,
-    /// Host files copied into the image.
-    pub bundles: Vec<Bundle>,
     /// Arguments of the program, without its name.
     pub arguments: Vec<String>,
     /// Environment of the program.
@@ -165,7 +166,6 @@ mod tests {
             network: Network::Automatic,
             publish: vec![],
             shares: vec![],
-            bundles: vec![],
             arguments: vec![],
             environment: vec![],
             root: false,

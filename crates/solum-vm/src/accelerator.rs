@@ -1,7 +1,6 @@
 //! What executes a machine's instructions: the host's processor (KVM), or an emulator (TCG).
 
 use std::fmt;
-use std::str::FromStr;
 
 /// What executes the instructions of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,31 +29,6 @@ pub enum Requested {
     /// This one, whatever the facts.
     Exactly(Accelerator),
 }
-
-impl FromStr for Requested {
-    type Err = UnknownAccelerator;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "kvm" => Ok(Self::Exactly(Accelerator::Kvm)),
-            "tcg" => Ok(Self::Exactly(Accelerator::Tcg)),
-            _ => Err(UnknownAccelerator(text.to_owned())),
-        }
-    }
-}
-
-/// A text that names no accelerator.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownAccelerator(String);
-
-impl fmt::Display for UnknownAccelerator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is not an accelerator; use auto, kvm or tcg", self.0)
-    }
-}
-
-impl std::error::Error for UnknownAccelerator {}
 
 /// What was found out about this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,13 +135,5 @@ mod tests {
         assert!(shows_virtualization("flags : svm"));
         assert!(!shows_virtualization("flags : fpu svm_lock vmx2\n"));
         assert!(!shows_virtualization("vmx flags\t: vnmi\nbugs : vmx"));
-    }
-
-    #[test]
-    fn names_are_read() {
-        assert_eq!("auto".parse(), Ok(Requested::Auto));
-        assert_eq!("kvm".parse(), Ok(Requested::Exactly(Accelerator::Kvm)));
-        let error = "xen".parse::<Requested>().unwrap_err();
-        assert_eq!(error.to_string(), "`xen` is not an accelerator; use auto, kvm or tcg");
     }
 }

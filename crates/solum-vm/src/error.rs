@@ -7,12 +7,15 @@ use std::path::PathBuf;
 use solum_spec::{Protocol, Publish, reason};
 
 use crate::kernel_line::LineError;
+use crate::user_network::NetworkError;
 
 /// Why a run could not be had.
 #[derive(Debug)]
 pub enum VmError {
     /// The kernel's command line cannot be written.
     Line(LineError),
+    /// QEMU cannot be the network around the machine's address.
+    Network(NetworkError),
     /// The emulator is not installed.
     NoEmulator(PathBuf),
     /// A program or emulator could not be started.
@@ -48,6 +51,7 @@ impl fmt::Display for VmError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Line(error) => error.fmt(f),
+            Self::Network(error) => error.fmt(f),
             Self::NoEmulator(path) => write!(f, "the emulator {} is not installed", path.display()),
             Self::Spawn(path, error) => write!(f, "{} cannot be started: {}", path.display(), reason(error)),
             Self::Refused(text) => write!(f, "QEMU refused the machine: {text}"),
@@ -83,7 +87,8 @@ impl VmError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Output(_) => "free some space where the output goes, or send it elsewhere",
-            Self::Line(error) => return error.hint(),
+            Self::Line(error) => return Some(error.hint()),
+            Self::Network(error) => return Some(error.hint()),
             Self::NoEmulator(_) => {
                 "install it: `apt-get install qemu-system-x86` (Debian, Ubuntu), `dnf install qemu-system-x86-core` \
                  (Fedora), `pacman -S qemu-base` (Arch)"
@@ -124,6 +129,12 @@ fn port_hint(publish: &Publish, error: &io::Error) -> Option<String> {
 impl From<LineError> for VmError {
     fn from(error: LineError) -> Self {
         Self::Line(error)
+    }
+}
+
+impl From<NetworkError> for VmError {
+    fn from(error: NetworkError) -> Self {
+        Self::Network(error)
     }
 }
 

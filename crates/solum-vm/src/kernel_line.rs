@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use solum_spec::control::NO_CONTROL_WORD;
+
 use crate::accelerator::Accelerator;
 use crate::machine::{Machine, MachineType};
 use crate::qemu;
@@ -9,11 +11,13 @@ use crate::qemu;
 /// `COMMAND_LINE_SIZE` of x86 (arch/x86/include/asm/setup.h), less its terminating zero byte.
 const LENGTH_MAX: usize = 2047;
 
-/// `CONFIG_INIT_ENV_ARG_LIMIT` (init/Kconfig): one argument or variable more, and the kernel panics.
-const INIT_WORDS_MAX: usize = 32;
-
-/// The kernel brings `HOME` and `TERM` itself (init/main.c, `envp_init`), and counts `/init` as an argument.
-const INIT_WORDS_TAKEN: usize = 2;
+/// Whether somebody holds the other end of the control channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Control {
+    Attached,
+    /// The machine is run by hand, and its init need not wait for a port that never comes.
+    Missing,
+}
 
 /// Why a kernel command line cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,17 +27,8 @@ pub enum LineError {
         /// Its length in bytes.
         length: usize,
     },
-    /// A word holds a double quote, for which the kernel has no escape, or a zero byte.
-    Unquotable(String),
-    /// More arguments or variables than the kernel passes to `/init`.
-    TooMany {
-        /// `arguments` or `environment variables`.
-        what: &'static str,
-        /// How many there are.
-        count: usize,
-    },
-    /// A variable's name is empty, or the kernel would take it for an option of a module or for a separator.
-    BadVariable(String),
+    /// A word of it holds a zero byte, where the kernel would stop to read.
+    ZeroByte(String),
 }
 
 impl fmt::Display for LineError {
@@ -42,15 +37,8 @@ impl fmt::Display for LineError {
             Self::TooLong { length } => {
                 write!(f, "the kernel's command line has {length} bytes, and the kernel reads {LENGTH_MAX}")
             }
-            Self::Unquotable(word) => {
-                write!(f, "`{word}` holds a character that a kernel command line cannot carry")
-            }
-            Self::TooMany { what, count } => {
-                let most = INIT_WORDS_MAX - INIT_WORDS_TAKEN;
-                write!(f, "{count} {what} for a program that is PID 1, and the kernel passes {most} at most")
-            }
-            Self::BadVariable(name) => {
-                write!(f, "the kernel cannot pass an environment variable named `{name}` to PID 1")
+            Self::ZeroByte(word) => {
+                write!(f, "`{word}` holds a zero byte, which a kernel command line cannot carry")
             }
         }
     }
@@ -60,33 +48,26 @@ impl std::error::Error for LineError {}
 
 impl LineError {
     /// What to do instead.
-    pub fn hint(&self) -> Option<String> {
-        Some(
-            "put the data into a file of the image with --file SOURCE:/path and read it in the program"
-                .into(),
-        )
+    pub fn hint(&self) -> String {
+        let hint = match self {
+            Self::TooLong { .. } => "shorten what --append adds",
+            Self::ZeroByte(_) => "leave it out of --append",
+        };
+        hint.to_owned()
     }
 }
 
-/// The command line of `machine`: Solum's words, the user's words, variables, then `--` and arguments.
-pub(crate) fn compose(machine: &Machine) -> Result<String, LineError> {
+/// The command line of `machine`: Solum's words, then the user's, so that theirs win.
+pub(crate) fn compose(machine: &Machine, control: Control) -> Result<String, LineError> {
     let mut words: Vec<String> = base_words(machine);
-    words.extend(machine.command_line.iter().cloned());
-    check_count("environment variables", machine.init_environment.len())?;
-    check_count("arguments", machine.init_arguments.len())?;
-    for (name, value) in &machine.init_environment {
-        words.push(variable(name, value)?);
+    if control == Control::Missing {
+        words.push(NO_CONTROL_WORD.to_owned());
     }
-    if !machine.init_arguments.is_empty() {
-        words.push("--".into());
-        for argument in &machine.init_arguments {
-            words.push(quote(argument)?);
-        }
+    words.extend(machine.command_line.iter().cloned());
+    if let Some(word) = words.iter().find(|word| word.contains('\0')) {
+        return Err(LineError::ZeroByte(word.replace('\0', "\\0")));
     }
     let line = words.join(" ");
-    if line.contains('\0') {
-        return Err(LineError::Unquotable(line.replace('\0', "\\0")));
-    }
     match line.len() {
         0..=LENGTH_MAX => Ok(line),
         length => Err(LineError::TooLong { length }),
@@ -130,34 +111,6 @@ fn microvm_words() -> Vec<String> {
     words
 }
 
-fn check_count(what: &'static str, count: usize) -> Result<(), LineError> {
-    if count > INIT_WORDS_MAX - INIT_WORDS_TAKEN {
-        return Err(LineError::TooMany { what, count });
-    }
-    Ok(())
-}
-
-/// A word the kernel knows nothing of becomes a variable of `/init`, unless there is a dot in its name: those are
-/// parameters of modules that may come later (init/main.c, `unknown_bootoption`).
-fn variable(name: &str, value: &str) -> Result<String, LineError> {
-    let bad = |c: char| c.is_whitespace() || "=.\"".contains(c);
-    if name.is_empty() || name.contains(bad) {
-        return Err(LineError::BadVariable(name.to_owned()));
-    }
-    quote(&format!("{name}={value}"))
-}
-
-/// Quotes as `next_arg` (lib/cmdline.c) reads: double quotes around the whole word, and no escapes.
-fn quote(word: &str) -> Result<String, LineError> {
-    if word.contains('"') {
-        return Err(LineError::Unquotable(word.to_owned()));
-    }
-    if word.is_empty() || word.contains(|c: char| c.is_ascii_whitespace() || c == '\x0b') {
-        return Ok(format!("\"{word}\""));
-    }
-    Ok(word.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,42 +119,40 @@ mod tests {
         Machine::new("m", "kernel", "initramfs")
     }
 
+    fn composed(machine: &Machine) -> Result<String, LineError> {
+        compose(machine, Control::Attached)
+    }
+
     #[test]
-    fn arguments_and_environment_reach_init() {
+    fn the_users_words_come_last() {
         let mut machine = machine();
-        machine.command_line = vec!["mitigations=off".into()];
-        machine.init_environment = vec![("GREETING".into(), "good day".into())];
-        machine.init_arguments = vec!["--name=A".into(), "two words".into(), "".into()];
-        let line = machine.kernel_command_line().unwrap();
-        assert!(
-            line.ends_with(r#" mitigations=off "GREETING=good day" -- --name=A "two words" """#),
-            "{line}"
-        );
+        machine.command_line = vec!["mitigations=off".into(), "-- --loud".into()];
+        let line = composed(&machine).unwrap();
+        assert!(line.ends_with(" no_timer_check noapictimer mitigations=off -- --loud"), "{line}");
+    }
+
+    #[test]
+    fn pid_1_is_told_that_no_control_channel_comes() {
+        let mut machine = machine();
+        assert!(!composed(&machine).unwrap().contains("solum.control"));
+        machine.command_line = vec!["-- --loud".into()];
+        let line = compose(&machine, Control::Missing).unwrap();
+        assert!(line.ends_with(" solum.control=none -- --loud"), "{line}");
     }
 
     #[test]
     fn what_the_kernel_cannot_carry_is_refused() {
-        let with = |arguments: Vec<String>, name: &str| {
-            let init_environment = vec![(name.to_owned(), String::new())];
-            Machine { init_arguments: arguments, init_environment, ..machine() }.kernel_command_line()
-        };
-        assert_eq!(with(vec!["say \"hi\"".into()], "A"), Err(LineError::Unquotable("say \"hi\"".into())));
-        assert!(matches!(with(vec!["a\0b".into()], "A"), Err(LineError::Unquotable(_))));
-        for name in ["", "a.b", "a b", "a=b"] {
-            assert_eq!(with(vec![], name), Err(LineError::BadVariable(name.into())));
-        }
-        let many = LineError::TooMany { what: "arguments", count: 31 };
-        assert_eq!(with(vec!["x".into(); 31], "A"), Err(many));
-        assert!(with(vec!["x".into(); 30], "A").is_ok());
+        let machine = Machine { command_line: vec!["quiet".into(), "a\0b".into()], ..machine() };
+        assert_eq!(composed(&machine), Err(LineError::ZeroByte("a\\0b".into())));
     }
 
     #[test]
     fn the_limit_is_exact() {
         let mut machine = machine();
-        let base = machine.kernel_command_line().unwrap().len();
+        let base = composed(&machine).unwrap().len();
         machine.command_line = vec!["x".repeat(LENGTH_MAX - base - 1)];
-        assert!(machine.kernel_command_line().is_ok());
+        assert!(composed(&machine).is_ok());
         machine.command_line = vec!["x".repeat(LENGTH_MAX - base)];
-        assert_eq!(machine.kernel_command_line(), Err(LineError::TooLong { length: LENGTH_MAX + 1 }));
+        assert_eq!(composed(&machine), Err(LineError::TooLong { length: LENGTH_MAX + 1 }));
     }
 }

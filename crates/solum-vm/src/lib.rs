@@ -26,6 +26,7 @@ mod requests;
 mod run;
 pub mod shell;
 mod sink;
+mod user_network;
 
 pub use accelerator::Accelerator;
 pub use error::VmError;
@@ -34,3 +35,4 @@ pub use machine::{Console, Machine, MachineType};
 pub use report::{Durations, End, Report};
 pub use requests::{Handle, Requests, requests};
 pub use run::{Limits, Notice, Streams, run};
+pub use user_network::NetworkError;

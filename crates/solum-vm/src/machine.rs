@@ -1,12 +1,12 @@
 //! What is wanted of a virtual machine.
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use solum_spec::description::StaticNetwork;
+use solum_spec::machine::DEFAULT_MEMORY;
 use solum_spec::{ByteSize, Publish, Share};
 
 use crate::accelerator::Accelerator;
-use crate::kernel_line::{self, LineError};
 use crate::qemu;
 
 /// A virtual machine, described completely; nothing else influences its command line.
@@ -22,18 +22,14 @@ pub struct Machine {
     pub initramfs: PathBuf,
     /// Words added to the kernel's command line, after those Solum writes, so they win.
     pub command_line: Vec<String>,
-    /// Arguments for the initramfs's `/init`, for a program that is PID 1 itself.
-    pub init_arguments: Vec<String>,
-    /// Environment for the initramfs's `/init`.
-    pub init_environment: Vec<(String, String)>,
     /// Main memory.
     pub memory: ByteSize,
     /// Number of virtual CPUs, at least 1.
     pub cpus: u16,
     /// The machine has a network interface behind QEMU's user-mode network.
     pub network: bool,
-    /// The interface's own address, if it does not ask QEMU's DHCP server for one. Published ports lead there.
-    pub address: Option<Ipv4Addr>,
+    /// The interface's fixed address, if it does not ask QEMU's DHCP server for one. QEMU's network is laid out around it.
+    pub fixed: Option<StaticNetwork>,
     /// Ports of the machine that the host makes reachable; they need `network`.
     pub publish: Vec<Publish>,
     /// Host directories the machine can mount, each under its 9p tag.
@@ -93,14 +89,11 @@ pub enum Console {
     Streams,
 }
 
-/// Memory of a machine, if nobody asks for another amount.
-pub const DEFAULT_MEMORY: ByteSize = ByteSize::mebibytes(256);
-
 /// The emulator for machines of this architecture.
 pub const DEFAULT_EMULATOR: &str = "qemu-system-x86_64";
 
 impl Machine {
-    /// A machine with one CPU, 256 MiB of memory and nothing else.
+    /// A machine with one CPU, [`DEFAULT_MEMORY`] and nothing else.
     pub fn new(name: impl Into<String>, kernel: impl Into<PathBuf>, initramfs: impl Into<PathBuf>) -> Self {
         Self {
             name: name.into(),
@@ -108,12 +101,10 @@ impl Machine {
             kernel: kernel.into(),
             initramfs: initramfs.into(),
             command_line: Vec::new(),
-            init_arguments: Vec::new(),
-            init_environment: Vec::new(),
             memory: DEFAULT_MEMORY,
             cpus: 1,
             network: false,
-            address: None,
+            fixed: None,
             publish: Vec::new(),
             shares: Vec::new(),
             accelerator: Accelerator::Tcg,
@@ -121,11 +112,6 @@ impl Machine {
             console: Console::default(),
             verbose_kernel: false,
         }
-    }
-
-    /// The kernel's command line, or why it cannot be written.
-    pub fn kernel_command_line(&self) -> Result<String, LineError> {
-        kernel_line::compose(self)
     }
 
     /// Names of the kernel modules this machine's devices need, as `modprobe` knows them; what a kernel has built

@@ -7,8 +7,10 @@ use std::os::fd::RawFd;
 use solum_spec::control::{PORT_NAME, STREAM_PORTS};
 
 use crate::accelerator::Accelerator;
-use crate::kernel_line::LineError;
+use crate::error::VmError;
+use crate::kernel_line::{self, Control};
 use crate::machine::{Console, Machine, MachineType};
+use crate::user_network::{NetworkError, UserNetwork};
 
 /// The slots for virtio devices that a microvm without ACPI has (hw/i386/microvm.c, `microvm_devices_init`), but for
 /// slot 3: its interrupt is number 8, which the clock has and does not share (drivers/rtc/rtc-cmos.c).
@@ -46,7 +48,7 @@ pub struct Sockets {
 }
 
 /// The command that runs `machine`, the emulator first.
-pub fn command(machine: &Machine, channels: &Channels) -> Result<Vec<OsString>, LineError> {
+pub fn command(machine: &Machine, channels: &Channels) -> Result<Vec<OsString>, VmError> {
     let mut command = Command {
         words: vec![machine.emulator.clone().into()],
         bus: machine.machine_type,
@@ -55,10 +57,14 @@ pub fn command(machine: &Machine, channels: &Channels) -> Result<Vec<OsString>, 
     command.computer(machine);
     command.option("-kernel", &machine.kernel);
     command.option("-initrd", &machine.initramfs);
-    command.option("-append", machine.kernel_command_line()?);
+    let control = match channels {
+        Channels::ByHand => Control::Missing,
+        Channels::Sockets(_) => Control::Attached,
+    };
+    command.option("-append", kernel_line::compose(machine, control)?);
     command.channels(machine.console, channels);
     command.virtio("rng", "");
-    command.network(machine);
+    command.network(machine)?;
     command.shares(machine);
     Ok(command.words)
 }
@@ -158,13 +164,17 @@ impl Command {
         self.option("-device", format!("virtserialport,chardev={id},name={name}"));
     }
 
-    fn network(&mut self, machine: &Machine) {
+    fn network(&mut self, machine: &Machine) -> Result<(), NetworkError> {
         if !machine.network {
-            return;
+            return Ok(());
         }
         let mut backend = "user,id=net0".to_owned();
         // Without an address QEMU takes the first one that its DHCP server gives (qemu(1), `hostfwd`).
-        let address = machine.address.map(|address| address.to_string()).unwrap_or_default();
+        let mut address = String::new();
+        if let Some(fixed) = &machine.fixed {
+            backend += &format!(",{}", UserNetwork::around(fixed)?);
+            address = fixed.address.to_string();
+        }
         for publish in &machine.publish {
             backend += &format!(
                 ",hostfwd={}:{}:{}-{address}:{}",
@@ -175,6 +185,7 @@ impl Command {
         // No boot ROM: it would have to be installed, and would offer to boot from the network.
         let rom = if self.bus == MachineType::Q35 { ",romfile=" } else { "" };
         self.virtio("net", format_args!(",netdev=net0{rom}"));
+        Ok(())
     }
 
     fn shares(&mut self, machine: &Machine) {
@@ -206,6 +217,7 @@ fn escape_path(path: &OsStr) -> OsString {
 mod tests {
     use super::*;
     use crate::shell;
+    use solum_spec::description::StaticNetwork;
 
     fn machine() -> Machine {
         Machine::new("hello", "vmlinuz", "hello.cpio")
@@ -225,14 +237,14 @@ qemu-system-x86_64
 -accel tcg
 -cpu max
 -smp 1
--m 256M
+-m 128M
 -nodefaults
 -no-user-config
 -no-reboot
 -display none
 -kernel vmlinuz
 -initrd hello.cpio
--append 'rdinit=/init quiet loglevel=4 console=uart8250,io,0x3f8,115200 8250.nr_uarts=1 panic=-1 panic_print=0x20 reboot=t i8042.noaux i8042.nokbd no_timer_check noapictimer'
+-append 'rdinit=/init quiet loglevel=4 console=uart8250,io,0x3f8,115200 8250.nr_uarts=1 panic=-1 panic_print=0x20 reboot=t i8042.noaux i8042.nokbd no_timer_check noapictimer solum.control=none'
 -device virtio-serial-pci
 -chardev stdio,id=console,mux=on,signal=off
 -serial chardev:console
@@ -287,8 +299,14 @@ qemu-system-x86_64
         machine.network = true;
         machine.publish.push("8000:80".parse().unwrap());
         assert!(shown(&machine, &Channels::ByHand).contains("hostfwd=tcp:127.0.0.1:8000-:80\n"));
-        machine.address = Some([10, 0, 2, 77].into());
-        assert!(shown(&machine, &Channels::ByHand).contains("hostfwd=tcp:127.0.0.1:8000-10.0.2.77:80\n"));
+        let address = [192, 168, 7, 77].into();
+        machine.fixed = Some(StaticNetwork { address, prefix: 24, gateway: None, dns: vec![] });
+        let shown = shown(&machine, &Channels::ByHand);
+        let network = ",net=192.168.7.0/24,host=192.168.7.2,dns=192.168.7.3,dhcpstart=192.168.7.4";
+        assert!(
+            shown.contains(&format!("{network},hostfwd=tcp:127.0.0.1:8000-192.168.7.77:80\n")),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -248,7 +248,6 @@ impl Session<'_> {
         for message in self.monitor.push(bytes) {
             match message {
                 qmp::Message::Reply => self.round_is_over(),
-                qmp::Message::GuestPanicked => self.happened(Event::Panicked),
                 qmp::Message::Off => self.happened(Event::PoweredOff),
                 qmp::Message::Other => {}
             }

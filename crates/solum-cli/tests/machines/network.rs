@@ -54,7 +54,7 @@ fn routers_give_ipv6_addresses() {
 #[test]
 fn a_published_tcp_port_is_reached_from_the_host() {
     let scratch = Scratch::new();
-    for network in ["dhcp", "10.0.2.99/24,gateway=10.0.2.2"] {
+    for network in ["dhcp", "10.0.2.99/24,gateway=10.0.2.2", "192.168.7.9/24,gateway=192.168.7.1"] {
         let port = free_port();
         let publish = format!("{port}:7");
         let options = ["--wait", "network", "--network", network, "--publish", &publish];

@@ -58,6 +58,30 @@ fn parts_that_contradict_each_other() {
 }
 
 #[test]
+fn addresses_around_which_qemu_makes_no_network() {
+    let scratch = Scratch::new();
+    for (network, text) in [
+        (
+            "10.0.0.1/31",
+            "error: QEMU cannot make a network with a prefix of 31 bits\n\
+             hint: write a prefix from 4 to 29, like --network 10.0.2.15/24\n",
+        ),
+        (
+            "10.0.0.255/24",
+            "error: 10.0.0.255 is the address of a network, not of a machine in it\n\
+             hint: take another one, like 10.0.0.254\n",
+        ),
+        (
+            "10.0.0.1/24,gateway=10.0.1.1",
+            "error: the gateway 10.0.1.1 is not a neighbour of 10.0.0.1/24\n\
+             hint: leave the gateway out, or name another address of the same network\n",
+        ),
+    ] {
+        refused(&scratch, &run(&scratch, &["--network", network]), 102, text);
+    }
+}
+
+#[test]
 fn a_port_that_is_taken() {
     let scratch = Scratch::new();
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
