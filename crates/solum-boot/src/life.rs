@@ -59,6 +59,8 @@ pub enum Effect {
     StartTime(Vec<String>),
     /// Send the program a signal.
     SignalProgram(u8),
+    /// End the role `time`; it is started again, with other servers.
+    StopTime,
     /// Send every process but PID 1 a signal.
     SignalAll(u8),
     /// Tell the host.
@@ -87,6 +89,9 @@ pub const SIGTERM: u8 = 15;
 
 /// How long orphans may take to end after the program ended, in milliseconds.
 const ORPHAN_GRACE_MS: u64 = 1_000;
+/// How long the program may wait for its conditions before somebody is told, in milliseconds: longer than a network takes
+/// that answers.
+const REMIND_AFTER_MS: u64 = 10_000;
 /// Pause before a role that ended is started again, in milliseconds: at first, and at most.
 const RESTART_MS: std::ops::RangeInclusive<u64> = 1_000..=60_000;
 /// Time servers that are remembered: more than any network has, and a bound on what the role `net` can make PID 1 hold.
@@ -127,7 +132,12 @@ pub struct Life {
     up: bool,
     network_ready: bool,
     clock_ready: bool,
+    /// What DHCP servers offered, the newest first.
     offered_servers: Vec<String>,
+    /// When to say what the program waits for.
+    remind_at: Option<u64>,
+    /// The role `time` was ended because there are new servers.
+    time_is_replaced: bool,
     net: Role,
     time: Role,
 }
@@ -158,6 +168,8 @@ impl Life {
             network_ready,
             clock_ready: false,
             offered_servers: Vec::new(),
+            remind_at: None,
+            time_is_replaced: false,
             net: Role::default(),
             time: Role::default(),
         }
@@ -168,7 +180,8 @@ impl Life {
         let phase = match &self.phase {
             Phase::Stopping { kill_at } => *kill_at,
             Phase::Sweeping { next_at, .. } => Some(*next_at),
-            Phase::Waiting | Phase::Running | Phase::Over => None,
+            Phase::Waiting => self.remind_at,
+            Phase::Running | Phase::Over => None,
         };
         [phase, self.net.restart_at, self.time.restart_at].into_iter().flatten().min()
     }
@@ -184,6 +197,7 @@ impl Life {
         match event {
             Event::Up => {
                 self.up = true;
+                self.remind_at = Some(now + REMIND_AFTER_MS);
                 // The program first: what does not wait for the network shall not lose a moment to it.
                 self.start_program_if_ready(&mut effects);
                 if self.terms.network {
@@ -217,30 +231,62 @@ impl Life {
         effects
     }
 
-    fn start_program_if_ready(&mut self, effects: &mut Vec<Effect>) {
-        let ready = |wait: &Wait| match wait {
+    fn is_met(&self, wait: Wait) -> bool {
+        match wait {
             Wait::Network => self.network_ready,
             Wait::Clock => self.clock_ready,
-        };
-        if self.phase == Phase::Waiting && self.up && self.terms.wait.iter().all(ready) {
+        }
+    }
+
+    fn start_program_if_ready(&mut self, effects: &mut Vec<Effect>) {
+        let ready = self.terms.wait.iter().all(|wait| self.is_met(*wait));
+        if self.phase == Phase::Waiting && self.up && ready {
             self.phase = Phase::Running;
             effects.push(Effect::StartProgram);
         }
     }
 
     fn network(&mut self, now: u64, report: NetworkReport, effects: &mut Vec<Effect>) {
-        self.network_ready = true;
-        for server in &report.time_servers {
-            let server = server.to_string();
-            let is_known = self.offered_servers.contains(&server);
-            if !is_known && self.offered_servers.len() < OFFERED_SERVERS_MAX {
-                self.offered_servers.push(server);
-            }
+        if !self.network_ready {
+            self.network_ready = true;
+            self.remind_at = Some(now + REMIND_AFTER_MS);
         }
+        let has_new = self.remember_servers(&report);
         effects.push(Effect::Tell(FromMachine::Network(report)));
         if self.time.started_at.is_none() && self.time.restart_at.is_none() {
             self.start_time(now, effects);
+        } else if has_new && self.time.started_at.is_some() && self.keeps_roles() && !self.time_is_replaced {
+            self.time_is_replaced = true;
+            effects.push(Effect::StopTime);
         }
+    }
+
+    /// Whether the network offers servers that are not known yet. They come first: the network they belong to is there.
+    fn remember_servers(&mut self, report: &NetworkReport) -> bool {
+        let offered = report.time_servers.iter().map(ToString::to_string);
+        let new: Vec<String> = offered.filter(|server| !self.offered_servers.contains(server)).collect();
+        let has_new = !new.is_empty();
+        self.offered_servers.splice(..0, new);
+        self.offered_servers.truncate(OFFERED_SERVERS_MAX);
+        has_new
+    }
+
+    /// Says what the program still waits for.
+    fn remind(&mut self, effects: &mut Vec<Effect>) {
+        self.remind_at = None;
+        let missing = self.terms.wait.iter().filter(|wait| !self.is_met(**wait));
+        let texts = missing.map(|wait| match wait {
+            Wait::Network => {
+                "the program is started when the network is there, and no interface has an address yet"
+            }
+            Wait::Clock if !self.network_ready => {
+                "the program is started when the clock is set, which needs the network"
+            }
+            Wait::Clock => {
+                "the program is started when the clock is set, and no time server was believed yet"
+            }
+        });
+        effects.extend(texts.map(|text| Effect::Tell(FromMachine::Warning(text.to_owned()))));
     }
 
     fn start_time(&mut self, now: u64, effects: &mut Vec<Effect>) {
@@ -260,6 +306,9 @@ impl Life {
                 Status::Signaled(signal) => Outcome::Signaled { signal, after_grace },
             };
             self.sweep(now, outcome, effects);
+        } else if child == Child::Time && std::mem::take(&mut self.time_is_replaced) {
+            self.time.started_at = None;
+            self.start_time(now, effects);
         } else if self.keeps_roles() {
             effects.push(Effect::Tell(FromMachine::Warning(format!(
                 "the role {} {status}; it is started again",
@@ -332,6 +381,7 @@ impl Life {
             }
             // A process in uninterruptible sleep does not even die of SIGKILL. The machine ends all the same.
             Phase::Sweeping { next_at, killed: true, .. } if *next_at <= now => self.all_gone(effects),
+            Phase::Waiting if self.remind_at.is_some_and(|at| at <= now) => self.remind(effects),
             _ => {}
         }
         if self.net.restart_at.is_some_and(|at| at <= now) {
@@ -482,12 +532,53 @@ mod tests {
         assert_eq!(life.deadline(), Some(10_002), "nothing but the end of the grace is waited for");
     }
 
+    fn offers(last: u8) -> Event {
+        let server = IpAddr::V4(Ipv4Addr::new(10, 0, 2, last));
+        Event::Network(NetworkReport { time_servers: vec![server], ..report() })
+    }
+
+    #[test]
+    fn new_time_servers_are_asked_at_once_and_first() {
+        let mut life = running();
+        assert_eq!(life.step(1, offers(2))[1..], [Effect::StartTime(vec!["10.0.2.2".into()])]);
+        assert_eq!(life.step(2, offers(2)).len(), 1, "nothing is new");
+        assert_eq!(life.step(3, offers(3))[1..], [Effect::StopTime]);
+        assert_eq!(life.step(4, offers(4)).len(), 1, "it is ending already");
+        let servers = ["10.0.2.4", "10.0.2.3", "10.0.2.2"].map(str::to_owned).to_vec();
+        let ended = Event::Ended(Child::Time, Status::Signaled(SIGTERM));
+        assert_eq!(life.step(5, ended.clone()), [Effect::StartTime(servers)], "and nobody is warned");
+        assert!(matches!(life.step(6, ended)[..], [Effect::Tell(FromMachine::Warning(_))]));
+    }
+
+    #[test]
+    fn what_the_program_waits_for_is_said_after_a_while() {
+        let warns = |effects: &[Effect], words: &[&str]| {
+            assert_eq!(effects.len(), words.len(), "{effects:?}");
+            for (effect, word) in effects.iter().zip(words) {
+                let Effect::Tell(FromMachine::Warning(text)) = effect else { panic!("{effect:?}") };
+                assert!(text.contains(word), "{text}");
+            }
+        };
+        let mut life = Life::new(Terms { wait: vec![Wait::Network, Wait::Clock], ..terms() });
+        life.step(0, Event::Up);
+        assert_eq!(life.deadline(), Some(10_000));
+        warns(
+            &life.step(10_000, Event::DeadlineReached),
+            &["no interface has an address", "needs the network"],
+        );
+        assert_eq!(life.deadline(), None, "once is enough");
+        life.step(20_000, Event::Network(report()));
+        warns(&life.step(30_000, Event::DeadlineReached), &["no time server was believed"]);
+        let mut life = running();
+        assert_eq!(life.deadline(), None);
+        assert_eq!(life.step(10_000, Event::DeadlineReached), []);
+    }
+
     #[test]
     fn time_servers_are_not_collected_without_end() {
         let mut life = running();
         for last in 0..=255 {
-            let server = IpAddr::V4(Ipv4Addr::new(10, 0, 2, last));
-            life.step(0, Event::Network(NetworkReport { time_servers: vec![server], ..report() }));
+            life.step(0, offers(last));
         }
         assert_eq!(life.offered_servers.len(), OFFERED_SERVERS_MAX);
     }

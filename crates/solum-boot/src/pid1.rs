@@ -305,6 +305,7 @@ impl Pid1 {
                 self.start_role(Child::Net, &configuration);
             }
             Effect::StartTime(servers) => self.start_role(Child::Time, &control::encode(&servers)),
+            Effect::StopTime => self.processes.signal(Child::Time, SIGTERM as u8),
             Effect::SignalProgram(signal) => self.processes.signal(Child::Program, signal),
             Effect::SignalAll(signal) => {
                 process::signal_all(signal);

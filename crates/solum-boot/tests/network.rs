@@ -320,11 +320,11 @@ fn fixed_addresses_are_set_on_the_first_interface() {
         address: Ipv4Addr::new(10, 7, 0, 2),
         prefix: 24,
         gateway: Some(Ipv4Addr::new(10, 7, 0, 1)),
-        dns: vec![ip_address("10.7.0.53")],
+        dns: vec![ip_address("10.7.0.53"), ip_address("fe80::53")],
     }));
     let report = next_ipv4(&reports);
     assert_eq!((report.address, report.gateway), (ip_address("10.7.0.2"), Some(ip_address("10.7.0.1"))));
-    assert_eq!(world.resolv(), "nameserver 10.7.0.53\n");
+    assert_eq!(world.resolv(), "nameserver 10.7.0.53\nnameserver fe80::53%eth0\n");
     let taken = world.machine(&["route", "get", "203.0.113.1"]);
     assert!(taken.contains("via 10.7.0.1 dev eth0 src 10.7.0.2"), "{taken}");
 }

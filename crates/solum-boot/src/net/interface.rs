@@ -229,7 +229,12 @@ impl Interface {
     /// The DNS servers that belong to this interface.
     pub fn dns(&self) -> impl Iterator<Item = String> + '_ {
         let ipv4 = self.applied.iter().flat_map(|applied| applied.lease.dns.iter().map(Ipv4Addr::to_string));
-        ipv4.chain(self.ipv6.dns.iter().map(|server| with_zone(server, &self.name)))
+        ipv4.chain(self.ipv6.dns.iter().map(|server| self.zoned(server)))
+    }
+
+    /// An address as this interface's programs have to write it.
+    pub fn zoned(&self, address: &Ipv6Addr) -> String {
+        with_zone(address, &self.name)
     }
 
     /// The domain in which names are looked up.

@@ -227,8 +227,14 @@ impl<'a> Manager<'a> {
             Network::Static(fixed) => &fixed.dns[..],
             Network::Automatic | Network::None => &[],
         };
-        let learned = self.interfaces.iter().flat_map(Interface::dns);
-        let servers: Vec<String> = fixed.iter().map(IpAddr::to_string).chain(learned).collect();
+        // There is one interface where addresses are fixed, and a server of its link is reached through it.
+        let first = self.interfaces.first();
+        let fixed = fixed.iter().filter_map(|server| match (server, first) {
+            (IpAddr::V6(server), Some(interface)) => Some(interface.zoned(server)),
+            (IpAddr::V6(server), None) if server.is_unicast_link_local() => None,
+            _ => Some(server.to_string()),
+        });
+        let servers: Vec<String> = fixed.chain(self.interfaces.iter().flat_map(Interface::dns)).collect();
         let domains: Vec<&str> = self.interfaces.iter().filter_map(Interface::domain).collect();
         let resolv = resolv::text(&servers, &domains);
         // A file that could not be written is tried again at the next event.
