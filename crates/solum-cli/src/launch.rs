@@ -84,10 +84,8 @@ impl Launch<'_> {
         terminal::obey_signals(handle).map_err(host_refuses)?;
         // The machine needs a moment more than its program to be gone.
         let stop = Duration::from_secs(u64::from(self.grace_seconds) + 10);
-        let mut limits = limits(self.around, stop);
-        if !self.says_hello {
-            limits.silence = None;
-        }
+        let silence = self.says_hello.then(|| Limits::silence_under(machine.accelerator));
+        let limits = Limits { silence, ..limits(self.around, stop) };
         let spinner = terminal::spinner(format!("booting {}", self.name));
         let verbose = self.around.verbose;
         let mut observer = |notice: Notice<'_>| {
@@ -213,6 +211,12 @@ fn conclude(report: Report, verbose: bool) -> Result<u8, Failure> {
         End::Program(Outcome::Signaled { signal, .. }) => {
             say(&report.end.to_string());
             return Ok(128u8.saturating_add(*signal));
+        }
+        End::OutOfMemory(_) => {
+            say(&report.end.to_string());
+            report.end.hint().iter().for_each(|hint| say(&format!("hint: {hint}")));
+            // As after any other SIGKILL.
+            return Ok(128 + 9);
         }
         End::Program(Outcome::NotStarted(_)) => ExitCode::NotStarted,
         End::TimedOut(_) => ExitCode::TimedOut,

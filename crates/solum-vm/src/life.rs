@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use solum_spec::control::{Outcome, PROTOCOL, ToMachine};
 
+use crate::accelerator::Accelerator;
 use crate::requests::Request;
 
 /// How long things may take.
@@ -19,7 +20,19 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { timeout: None, silence: Some(Duration::from_secs(60)), stop: Duration::from_secs(20) }
+        let silence = Some(Self::silence_under(Accelerator::Kvm));
+        Self { timeout: None, silence, stop: Duration::from_secs(20) }
+    }
+}
+
+impl Limits {
+    /// Silence that only a hang can explain. A kernel says nothing while all goes well, so this is how long a whole boot
+    /// may take: many times what it takes, for a host that is busy with other things.
+    pub fn silence_under(accelerator: Accelerator) -> Duration {
+        match accelerator {
+            Accelerator::Kvm => Duration::from_secs(60),
+            Accelerator::Tcg => Duration::from_secs(180),
+        }
     }
 }
 

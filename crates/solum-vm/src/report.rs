@@ -40,6 +40,8 @@ pub enum End {
     Program(Outcome),
     /// The kernel panicked, or could not even be unpacked; the text is its own, like `VFS: Unable to mount root fs`.
     KernelPanic(String),
+    /// The kernel ended the program because the machine's memory ran out; this much is worth a try.
+    OutOfMemory(ByteSize),
     /// The memory is too small for the kernel or the image; the text is the kernel's own, and how much should do.
     MemoryTooSmall(String),
     /// The machine is gone, and nobody said how the program ended.
@@ -62,6 +64,9 @@ impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Program(outcome) => outcome.fmt(f),
+            Self::OutOfMemory(_) => f.write_str(
+                "the machine's memory ran out, and the kernel ended the program by signal 9 (SIGKILL)",
+            ),
             Self::KernelPanic(text) => write!(f, "the kernel panicked: {text}"),
             Self::MemoryTooSmall(text) => write!(f, "the machine has too little memory: {text}"),
             Self::Vanished => f.write_str("the machine ended without saying how its program ended"),
@@ -88,6 +93,12 @@ impl End {
     /// What to try next, where there is something.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::OutOfMemory(worth_a_try) => {
+                return Some(format!(
+                    "give it more, for example with --memory {}M",
+                    worth_a_try.as_mebibytes()
+                ));
+            }
             Self::MemoryTooSmall(_) => "give the machine more with --memory",
             Self::KernelPanic(_) => "--verbose shows everything the kernel says",
             Self::Vanished => {
@@ -133,9 +144,30 @@ const TOO_LITTLE_MEMORY: [&str; 5] = [
     "Failed to allocate",
 ];
 
-/// The end of a run, from why it ended and from what the kernel said; `enough` is the memory that should do.
-pub(crate) fn judge(cause: Cause, kernel_log: &[String], enough: ByteSize) -> End {
+/// How the kernel begins to say whom it ended to get memory back (mm/oom_kill.c, `__oom_kill_process`). Where a control
+/// group's limit was reached instead, it begins otherwise.
+const OUT_OF_MEMORY: &str = "Out of memory: Killed process";
+
+/// SIGKILL, by which the kernel does that (signal(7)).
+const SIGKILL: u8 = 9;
+
+/// What is known of a machine's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Memory {
+    /// What the machine was given.
+    pub(crate) given: ByteSize,
+    /// What should do for kernel and image.
+    pub(crate) enough: ByteSize,
+}
+
+/// The end of a run, from why it ended and from what the kernel said.
+pub(crate) fn judge(cause: Cause, kernel_log: &[String], memory: Memory) -> End {
     let otherwise = match cause {
+        Cause::Program(Outcome::Signaled { signal: SIGKILL, after_grace: false })
+            if kernel_log.iter().any(|line| line.contains(OUT_OF_MEMORY)) =>
+        {
+            return End::OutOfMemory(ByteSize::bytes(memory.given.as_bytes().saturating_mul(2)));
+        }
         Cause::Program(outcome) => return End::Program(outcome),
         Cause::Killed => return End::Killed,
         Cause::TimedOut(limit) => return End::TimedOut(limit),
@@ -149,7 +181,9 @@ pub(crate) fn judge(cause: Cause, kernel_log: &[String], enough: ByteSize) -> En
     let shortage =
         kernel_log.iter().find_map(|line| TOO_LITTLE_MEMORY.iter().find(|text| line.contains(**text)));
     match shortage {
-        Some(text) => End::MemoryTooSmall(format!("{text}; {} MiB should be enough", enough.as_mebibytes())),
+        Some(text) => {
+            End::MemoryTooSmall(format!("{text}; {} MiB should be enough", memory.enough.as_mebibytes()))
+        }
         None => End::KernelPanic(panic.to_owned()),
     }
 }
@@ -171,11 +205,17 @@ mod tests {
 
     #[test]
     fn the_kernels_own_words_explain_an_end() {
-        let enough = ByteSize::mebibytes(40);
+        let memory = Memory { given: ByteSize::mebibytes(30), enough: ByteSize::mebibytes(40) };
+        let killed = |after_grace| Outcome::Signaled { signal: SIGKILL, after_grace };
+        const EATEN: &str = "[    9.1] Out of memory: Killed process 61 (eater) total-vm:99kB";
         let panic = |text: &str| End::KernelPanic(text.to_owned());
         for (log, cause, end) in [
             (vec![], Cause::Unknown, End::Vanished),
             (vec!["[    0.1] fine"], Cause::Stopped, End::Stopped),
+            (vec![EATEN], Cause::Program(killed(false)), End::OutOfMemory(ByteSize::mebibytes(60))),
+            (vec![EATEN], Cause::Program(killed(true)), End::Program(killed(true))),
+            (vec![EATEN], Cause::Program(Outcome::Exited(1)), End::Program(Outcome::Exited(1))),
+            (vec![], Cause::Program(killed(false)), End::Program(killed(false))),
             (vec!["[    0.1] Kernel panic - not syncing: VFS"], Cause::Unknown, panic("VFS")),
             (vec!["[    0.1] Kernel panic - not syncing: VFS"], Cause::Killed, End::Killed),
             (
@@ -193,7 +233,7 @@ mod tests {
             ),
         ] {
             let lines: Vec<String> = log.iter().map(|line| (*line).to_owned()).collect();
-            assert_eq!(judge(cause, &lines, enough), end, "{log:?}");
+            assert_eq!(judge(cause, &lines, memory), end, "{log:?}");
         }
     }
 

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use solum_spec::ByteSize;
 use solum_spec::control::{self, Decoder, FromMachine};
 
 pub use crate::life::Limits;
@@ -18,7 +17,7 @@ use crate::life::{Effect, Event, Life};
 use crate::machine::{Console, Machine};
 use crate::preflight;
 use crate::qmp;
-use crate::report::{self, Durations, Report};
+use crate::report::{self, Durations, Memory, Report};
 use crate::requests::{Request, Requests};
 use crate::sink::Sink;
 
@@ -52,14 +51,14 @@ pub fn run(
     requests: Requests,
     observer: &mut dyn FnMut(Notice<'_>),
 ) -> Result<Report, VmError> {
-    let enough_memory = preflight::check(machine)?;
+    let memory = Memory { given: machine.memory, enough: preflight::check(machine)? };
     let Streams { input, output, error } = streams;
     let output = Sink::start(output, requests.waker())?;
     let error = Sink::start(error, requests.waker())?;
     let emulator = Emulator::start(machine)?;
     let mut session = Session {
         console: machine.console,
-        enough_memory,
+        memory,
         life: Life::new(limits),
         start: Instant::now(),
         emulator,
@@ -93,7 +92,7 @@ const COMPLAINTS_MAX: usize = 64 * 1024;
 
 struct Session<'a> {
     console: Console,
-    enough_memory: ByteSize,
+    memory: Memory,
     life: Life,
     start: Instant,
     emulator: Emulator,
@@ -293,7 +292,7 @@ impl Session<'_> {
         }
         let kernel_log = self.kernel_log.into_lines();
         Ok(Report {
-            end: report::judge(cause, &kernel_log, self.enough_memory),
+            end: report::judge(cause, &kernel_log, self.memory),
             kernel_log,
             durations: self.durations,
         })

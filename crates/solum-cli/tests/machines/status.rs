@@ -42,7 +42,10 @@ fn what_the_kernel_cannot_start_is_named() {
 fn a_program_that_takes_all_the_memory_is_ended_and_the_machine_is_not() {
     let scratch = Scratch::new();
     let finished = probe(&scratch, &[], &["hog"]).run();
-    finished.exits(137).prints("").mentions("solum: the program was ended by signal 9 (SIGKILL)\n");
+    finished.exits(137).prints("").mentions(
+        "solum: the machine's memory ran out, and the kernel ended the program by signal 9 (SIGKILL)\n\
+         solum: hint: give it more, for example with --memory 256M\n",
+    );
 }
 
 #[test]

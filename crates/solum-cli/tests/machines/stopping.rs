@@ -40,6 +40,32 @@ fn the_second_request_kills() {
 }
 
 #[test]
+fn a_signal_that_was_ignored_from_the_start_stays_ignored() {
+    let scratch = Scratch::new();
+    let running = probe(&scratch, &[], &["polite"]).ignoring("HUP").start().until_it_prints("ready\n");
+    running.signal(Signal::HUP);
+    // Had it been heard, this were the second request.
+    running.signal(Signal::TERM);
+    let text = "solum: stopping; once more kills\n";
+    running.finish().exits(7).prints("ready\nasked to end by signal 15\n").says(text);
+}
+
+#[test]
+fn nothing_is_left_of_a_solum_that_is_killed() {
+    let scratch = Scratch::new();
+    let running = probe(&scratch, &[], &["stubborn"]).start().until_it_prints("ready\n");
+    let pid = running.pid().as_raw_nonzero();
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    let qemu = Pid::from_raw(children.trim().parse().unwrap()).unwrap();
+    let qemu = pidfd_open(qemu, PidfdFlags::empty()).unwrap();
+    running.signal(Signal::KILL);
+    running.finish();
+    // Readable when the process has ended; a QEMU that lives on is waited for until the watchdog of the test run.
+    poll(&mut [PollFd::new(&qemu, PollFlags::IN)], None).unwrap();
+    assert_eq!(scratch.names("tmp"), [""; 0]);
+}
+
+#[test]
 fn a_program_that_ignores_the_request_is_killed_after_its_grace() {
     let scratch = Scratch::new();
     let running = probe(&scratch, &["--grace", "1"], &["stubborn"]).start().until_it_prints("ready\n");
