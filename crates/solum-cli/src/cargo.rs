@@ -1,5 +1,6 @@
 //! Driving Cargo: which package, which binary, for which target, and where the executable came out.
 
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -97,16 +98,20 @@ pub fn build_program(directory: &Path, program: &Program) -> Result<Built, Failu
         cargo.args(["--features", &program.features.join(",")]);
     }
     target.configure(&mut cargo, &[]);
-    let path = run_build(cargo, &name)?;
+    let path = run_build(cargo, &name, &mut || {})?;
     Ok(Built { name, path })
 }
 
-/// Builds the init out of Solum's own workspace.
-pub fn build_init(workspace: &Path, target: &StaticTarget) -> Result<PathBuf, Failure> {
+/// Builds the init out of Solum's own workspace; calls `begun` once if there is something to compile.
+pub fn build_init(
+    workspace: &Path,
+    target: &StaticTarget,
+    begun: &mut dyn FnMut(),
+) -> Result<PathBuf, Failure> {
     let mut cargo = cargo_build(&workspace.join("Cargo.toml"), "machine");
     cargo.args(["--package", "solum-init", "--bin", "solum-init", "--quiet"]);
     target.configure(&mut cargo, &INIT_FLAGS);
-    run_build(cargo, "solum-init")
+    run_build(cargo, "solum-init", begun)
 }
 
 /// The command that installs the published init of this version below `root`.
@@ -146,23 +151,30 @@ fn cargo_build(manifest: &Path, profile: &str) -> Command {
     cargo
 }
 
-/// Runs Cargo and returns the executable of the binary or example `name`.
-fn run_build(mut cargo: Command, name: &str) -> Result<PathBuf, Failure> {
+/// Runs Cargo and returns the executable of the binary or example `name`; calls `begun` after the first thing that had to
+/// be compiled.
+fn run_build(mut cargo: Command, name: &str, begun: &mut dyn FnMut()) -> Result<PathBuf, Failure> {
     let failed = || Failure::new(ExitCode::BuildFailed, format_args!("cargo could not build `{name}`"));
-    let output = cargo.stderr(Stdio::inherit()).output().map_err(|error| cargo_missing(&error))?;
-    if !output.status.success() {
+    let unread = |error: &std::io::Error| failed().context(vec![crate::failure::reason(error)]);
+    let mut child = cargo.stderr(Stdio::inherit()).spawn().map_err(|error| cargo_missing(&error))?;
+    let messages = child.stdout.take().map(BufReader::new).map(Message::parse_stream);
+    let (mut has_begun, mut executable) = (false, None);
+    for message in messages.into_iter().flatten() {
+        let Message::CompilerArtifact(artifact) = message.map_err(|error| unread(&error))? else { continue };
+        if !artifact.fresh && !std::mem::replace(&mut has_begun, true) {
+            begun();
+        }
+        if artifact.target.name == name {
+            executable = artifact.executable.or(executable);
+        }
+    }
+    let status = child.wait().map_err(|error| unread(&error))?;
+    if !status.success() {
         return Err(failed().hint("the reason is in Cargo's own messages above".to_owned()));
     }
-    Message::parse_stream(output.stdout.as_slice())
-        .filter_map(|message| match message {
-            Ok(Message::CompilerArtifact(artifact)) if artifact.target.name == name => artifact.executable,
-            _ => None,
-        })
-        .last()
-        .map(PathBuf::from)
-        .ok_or_else(|| {
-            failed().hint("Cargo succeeded, but named no executable; please report this".to_owned())
-        })
+    executable.map(PathBuf::from).ok_or_else(|| {
+        failed().hint("Cargo succeeded, but named no executable; please report this".to_owned())
+    })
 }
 
 fn cargo_missing(error: &std::io::Error) -> Failure {
@@ -229,5 +241,29 @@ fn binary(package: &Package, wanted: Option<&str>) -> Result<String, Failure> {
             format!("the package `{}` has several binaries: {}", package.name, names.join(", ")),
             format!("choose one, for example with --bin {}", names[0]),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_to_be_compiled_is_told_once_and_what_is_built_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let manifest = directory.path().join("Cargo.toml");
+        let text = "[package]\nname = \"small\"\nedition = \"2024\"\n[lib]\n[workspace]\n";
+        std::fs::write(&manifest, text).unwrap();
+        std::fs::create_dir(directory.path().join("src")).unwrap();
+        std::fs::write(directory.path().join("src/lib.rs"), "").unwrap();
+        std::fs::write(directory.path().join("src/main.rs"), "fn main() {}").unwrap();
+        for expected in [1, 0] {
+            let mut cargo = cargo_build(&manifest, "dev");
+            cargo.arg("--quiet").env("CARGO_TARGET_DIR", directory.path().join("target"));
+            let mut told = 0;
+            let path = run_build(cargo, "small", &mut || told += 1).unwrap();
+            assert!(path.is_file());
+            assert_eq!(told, expected);
+        }
     }
 }

@@ -12,6 +12,7 @@ use crate::cache::Cache;
 use crate::cargo::{self, StaticTarget};
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, reason};
+use crate::terminal::say;
 
 /// The version that host and machine must share.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -39,7 +40,10 @@ fn locate(cache: &Cache) -> Result<PathBuf, Failure> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
     let places = [solum.as_deref(), here.as_deref(), Some(sources)];
     if let Some(workspace) = places.into_iter().flatten().find_map(workspace_above) {
-        return cargo::build_init(&workspace, &StaticTarget::best_for(&workspace, Architecture::HOST));
+        let target = StaticTarget::best_for(&workspace, Architecture::HOST);
+        return cargo::build_init(&workspace, &target, &mut || {
+            say("building PID 1, which later runs find built")
+        });
     }
     install(cache)
 }

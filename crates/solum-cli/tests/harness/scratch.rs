@@ -3,11 +3,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::thread;
 
 use tempfile::TempDir;
 
-use super::Solum;
+use super::{Solum, elf};
 
 /// What stands for the scratch directory in arguments and in what is expected.
 pub const PLACEHOLDER: &str = "[SCRATCH]";
@@ -63,6 +64,13 @@ impl Scratch {
 
     /// `solum` with these arguments, in which `[SCRATCH]` stands for this directory.
     pub fn solum<A: AsRef<str>>(&self, arguments: &[A]) -> Solum<'_> {
+        // Building PID 1 is said once, and it should not be in the middle of what a test compares.
+        static PID_1_IS_BUILT: Once = Once::new();
+        PID_1_IS_BUILT.call_once(|| {
+            let scratch = Self::new();
+            scratch.file("program", elf::program());
+            Solum::new(&scratch, &["take", "[SCRATCH]/out", "[SCRATCH]/program"]).run();
+        });
         Solum::new(self, arguments)
     }
 
