@@ -1,5 +1,7 @@
 //! From a validated machine to the bytes of its initramfs.
 
+use std::env::VarError;
+
 use solum_image::compress::{self, Compression};
 use solum_image::cpio::ArchiveError;
 use solum_image::initramfs::{self, Bundled, Module};
@@ -28,14 +30,14 @@ pub fn environment(given: &[String]) -> Result<Vec<(String, String)>, Failure> {
         .iter()
         .map(|text| match text.split_once('=') {
             Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
-            None => match std::env::var(text) {
-                Ok(value) => Ok((text.clone(), value)),
-                Err(_) => Err(Failure::new(
-                    ExitCode::UnusableInput,
-                    format_args!("--env {text}: there is no such variable to copy from here"),
-                )
-                .hint(format!("write --env {text}=VALUE"))),
-            },
+            None => std::env::var(text).map(|value| (text.clone(), value)).map_err(|error| {
+                let why = match error {
+                    VarError::NotPresent => "there is no such variable to copy from here",
+                    VarError::NotUnicode(_) => "its value here is not UTF-8, so it cannot be copied",
+                };
+                Failure::new(ExitCode::UnusableInput, format_args!("--env {text}: {why}"))
+                    .hint(format!("write --env {text}=VALUE"))
+            }),
         })
         .collect()
 }

@@ -1,6 +1,7 @@
 //! Reading the user's files that go into an image.
 
 use std::fs;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -74,7 +75,7 @@ fn tree(source: &Path, target: &str, bundled: &mut Vec<Bundled>) -> Result<(), F
             tree(&path, &target, bundled)?;
         } else if metadata.is_symlink() {
             let link = fs::read_link(&path).map_err(|error| Failure::file("cannot bundle", &path, &error))?;
-            let content = BundledContent::Symlink(link.to_string_lossy().into_owned());
+            let content = BundledContent::Symlink(link.into_os_string().into_vec());
             bundled.push(Bundled { path: target, permissions: 0o777, content });
         } else if metadata.is_file() {
             bundled.push(file(&path, &target, &metadata)?);
@@ -99,6 +100,17 @@ mod tests {
         let mut paths: Vec<String> = read(&[], &[bundle]).unwrap().into_iter().map(|b| b.path).collect();
         paths.sort();
         assert_eq!(paths, ["/data", "/data/link", "/data/sub", "/data/sub/a"]);
+    }
+
+    #[test]
+    fn a_link_leads_where_it_led_whatever_its_bytes() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = std::ffi::OsString::from_vec(b"caf\xe9".to_vec());
+        std::os::unix::fs::symlink(&target, directory.path().join("link")).unwrap();
+        let bundle = Bundle { source: directory.path().into(), target: "/data".into() };
+        let bundled = read(&[], &[bundle]).unwrap();
+        let link = bundled.into_iter().find(|bundled| bundled.path == "/data/link").unwrap();
+        assert!(matches!(link.content, BundledContent::Symlink(bytes) if bytes == b"caf\xe9"));
     }
 
     #[test]

@@ -110,8 +110,8 @@ impl Archive {
     /// # Errors
     ///
     /// Those of [`file`](Self::file).
-    pub fn symlink(&mut self, path: &str, target: &str) -> Result<(), ArchiveError> {
-        self.insert(path, TYPE_SYMLINK | 0o777, Owner::default(), target.as_bytes().to_vec())
+    pub fn symlink(&mut self, path: &str, target: &[u8]) -> Result<(), ArchiveError> {
+        self.insert(path, TYPE_SYMLINK | 0o777, Owner::default(), target.to_vec())
     }
 
     fn insert(&mut self, path: &str, mode: u32, owner: Owner, content: Vec<u8>) -> Result<(), ArchiveError> {
@@ -242,7 +242,7 @@ mod tests {
         let mut archive = Archive::new();
         archive.directory("/home/app", 0o700, Owner { user_id: 1000, group_id: 1000 }).unwrap();
         archive.file("/bin/app", 0o755, ROOT, vec![1; 5]).unwrap();
-        archive.symlink("/etc/resolv.conf", "/run/net/resolv.conf").unwrap();
+        archive.symlink("/etc/resolv.conf", b"/run/net/resolv.conf").unwrap();
         let names: Vec<&String> = archive.entries.keys().collect();
         assert_eq!(names, ["bin", "bin/app", "etc", "etc/resolv.conf", "home", "home/app"]);
     }

@@ -34,8 +34,8 @@ pub enum BundledContent {
     File(Vec<u8>),
     /// A directory; its entries are bundled by themselves.
     Directory,
-    /// A symbolic link to this target.
-    Symlink(String),
+    /// A symbolic link to this target, bytes like every path in Linux.
+    Symlink(Vec<u8>),
 }
 
 /// A kernel module, uncompressed.

@@ -40,6 +40,16 @@ pub struct Publish {
     pub protocol: Protocol,
 }
 
+impl Publish {
+    /// Whether both want the same port of the host: at one address, or one of them at every address.
+    pub fn collides_with(&self, other: &Self) -> bool {
+        let meet =
+            self.address == other.address || self.address.is_unspecified() || other.address.is_unspecified();
+        meet && self.address.is_ipv4() == other.address.is_ipv4()
+            && (self.host_port, self.protocol) == (other.host_port, other.protocol)
+    }
+}
+
 /// Why a text is not a published port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishError {
@@ -111,6 +121,23 @@ mod tests {
             let publish: Publish = text.parse().unwrap();
             assert_eq!(publish.to_string(), full);
             assert_eq!(full.parse(), Ok(publish));
+        }
+    }
+
+    #[test]
+    fn every_address_collides_with_each_of_its_family() {
+        for (one, other, collide) in [
+            ("8000:80", "8000:81", true),
+            ("8000:80", "8001:80", false),
+            ("8000:80", "8000:80/udp", false),
+            ("0.0.0.0:8000:80", "127.0.0.1:8000:80", true),
+            ("127.0.0.2:8000:80", "127.0.0.1:8000:80", false),
+            ("[::]:8000:80", "[::1]:8000:80", true),
+            ("[::]:8000:80", "127.0.0.1:8000:80", false),
+        ] {
+            let (one, other): (Publish, Publish) = (one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!(one.collides_with(&other), collide, "{one} and {other}");
+            assert_eq!(other.collides_with(&one), collide, "{other} and {one}");
         }
     }
 

@@ -114,12 +114,11 @@ impl Draft {
         if self.cpus == 0 {
             return Err(MachineError::NoCpu);
         }
-        let mut ports = HashSet::new();
-        for publish in &self.publish {
+        for (position, publish) in self.publish.iter().enumerate() {
             if self.network == Network::None {
                 return Err(MachineError::PublishedWithoutNetwork(*publish));
             }
-            if !ports.insert((publish.address, publish.host_port, publish.protocol)) {
+            if self.publish[..position].iter().any(|other| publish.collides_with(other)) {
                 return Err(MachineError::PublishedTwice(*publish));
             }
         }
@@ -183,6 +182,10 @@ mod tests {
             (
                 Draft { publish: vec![port, "8000:81".parse().unwrap()], ..draft() },
                 MachineError::PublishedTwice("8000:81".parse().unwrap()),
+            ),
+            (
+                Draft { publish: vec![port, "0.0.0.0:8000:81".parse().unwrap()], ..draft() },
+                MachineError::PublishedTwice("0.0.0.0:8000:81".parse().unwrap()),
             ),
             (
                 Draft { publish: vec![port], network: Network::None, ..draft() },

@@ -52,6 +52,12 @@ impl<'a> Solum<'a> {
         self
     }
 
+    /// Sets a variable of its environment to what need not be text.
+    pub fn env_bytes(mut self, name: &str, value: &OsStr) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
     /// Has it started with a signal ignored, as nohup(1) and shells do.
     pub fn ignoring(mut self, signal: &str) -> Self {
         let mut shell = Command::new("sh");

@@ -58,6 +58,17 @@ fn parts_that_contradict_each_other() {
 }
 
 #[test]
+fn a_variable_that_is_no_text_is_not_copied() {
+    let scratch = Scratch::new();
+    scratch.file("program", elf::program());
+    let value = std::os::unix::ffi::OsStrExt::from_bytes(b"caf\xe9");
+    let solum = scratch.solum(&["run", "[SCRATCH]/program", "--env", "PLACE"]).env_bytes("PLACE", value);
+    let text = "error: --env PLACE: its value here is not UTF-8, so it cannot be copied\n\
+                hint: write --env PLACE=VALUE\n";
+    refused(&scratch, &solum.run(), 102, text);
+}
+
+#[test]
 fn addresses_around_which_qemu_makes_no_network() {
     let scratch = Scratch::new();
     for (network, text) in [
