@@ -48,6 +48,11 @@ static NOTE: Note = Note { name_size: 6, description_size: 0, kind: 1, name: *b"
 const GRACE_MS: u32 = 10_000;
 
 /// What a program wants of its machine. Start from [`Options::new`].
+///
+/// These are defaults for an image that says nothing. If it has a description, that one holds and every option here is
+/// ignored, also those of which the description's author said nothing. `solum run` and `solum take` write one as soon as
+/// they are given anything that it would say: arguments, `--env`, `--share`, `--wait`, `--network`, `--time-server`,
+/// `--name` or `--grace`.
 #[derive(Clone, Debug)]
 pub struct Options {
     host_name: String,

@@ -51,21 +51,6 @@ fn a_signal_that_was_ignored_from_the_start_stays_ignored() {
 }
 
 #[test]
-fn nothing_is_left_of_a_solum_that_is_killed() {
-    let scratch = Scratch::new();
-    let running = probe(&scratch, &[], &["stubborn"]).start().until_it_prints("ready\n");
-    let pid = running.pid().as_raw_nonzero();
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
-    let qemu = Pid::from_raw(children.trim().parse().unwrap()).unwrap();
-    let qemu = pidfd_open(qemu, PidfdFlags::empty()).unwrap();
-    running.signal(Signal::KILL);
-    running.finish();
-    // Readable when the process has ended; a QEMU that lives on is waited for until the watchdog of the test run.
-    poll(&mut [PollFd::new(&qemu, PollFlags::IN)], None).unwrap();
-    assert_eq!(scratch.names("tmp"), [""; 0]);
-}
-
-#[test]
 fn a_program_that_ignores_the_request_is_killed_after_its_grace() {
     let scratch = Scratch::new();
     let running = probe(&scratch, &["--grace", "1"], &["stubborn"]).start().until_it_prints("ready\n");
@@ -168,7 +153,7 @@ fn children(running: &Running) -> Vec<Pid> {
 }
 
 #[test]
-fn no_machine_outlives_solum() {
+fn nothing_outlives_solum() {
     let scratch = Scratch::new();
     let running = probe(&scratch, &[], &["stubborn"]).start().until_it_prints("ready\n");
     let machines: Vec<_> =
@@ -178,6 +163,7 @@ fn no_machine_outlives_solum() {
     // Readable when the process has ended (pidfd_open(2)).
     poll(&mut [PollFd::new(&machines[0], PollFlags::IN)], None).unwrap();
     assert_eq!(running.finish().status.code(), None);
+    assert_eq!(scratch.names("tmp"), [""; 0], "nothing is left behind");
 }
 
 #[test]
