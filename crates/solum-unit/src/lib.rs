@@ -1,1 +1,13 @@
 //! Starts units: opens what they are handed, wires their links, shuts them in, keeps their logs.
+//!
+//! PID 1 in a machine and `solum run --place host` on a workstation use the same code. The decisions are those of
+//! `solum-supervisor`; here are the effects. System calls that shut a process in, and the passing of descriptors, are
+//! nowhere else.
+
+pub mod confinement;
+mod descriptors;
+mod memory_file;
+pub mod start;
+
+pub use confinement::Confinement;
+pub use start::{Device, Grant, Process, Start, start};
