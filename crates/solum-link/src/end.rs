@@ -10,8 +10,8 @@ use crate::ring::{self, Consumer, Producer, Refusal};
 use crate::shared::Shared;
 use crate::spin::Spin;
 use crate::status;
-use crate::transport::{SendError, WaitOutcome};
-use crate::wake::{self, Reason, Want};
+use crate::transport::{SendError, WaitOutcome, Want};
+use crate::wake::{self, Reason};
 use rustix::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -215,14 +215,9 @@ impl End {
                 Err(SendError::Full) => {}
                 outcome => return outcome,
             }
-            let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            if timeout.is_some_and(|timeout| timeout.is_zero()) {
+            if self.wait_for(Want::Space, deadline) == WaitOutcome::Deadline {
                 return Err(SendError::Full);
             }
-            let (native, producer, missing) = (&self.native, &mut self.producer, self.missing);
-            wake::sleep(native, self.side, Want::FramesOrSpace, timeout, || {
-                has_space(producer, native, missing)
-            });
         }
     }
 
@@ -256,11 +251,13 @@ impl End {
 
     /// Waits until there is a frame, or space after `Full`, or the peer came or went; or until the deadline.
     pub fn wait(&mut self, deadline: Option<Instant>) -> WaitOutcome {
+        self.wait_for(Want::Any, deadline)
+    }
+
+    /// As [`Self::wait`], for some of that only.
+    pub fn wait_for(&mut self, want: Want, deadline: Option<Instant>) -> WaitOutcome {
         loop {
-            if self.is_ready() {
-                return self.wake_up();
-            }
-            if self.spin_for_news() {
+            if self.has_news(want) || self.spin_for_news(want) {
                 return self.wake_up();
             }
             let begin = Instant::now();
@@ -268,20 +265,19 @@ impl End {
             if timeout.is_some_and(|timeout| timeout.is_zero()) {
                 return WaitOutcome::Deadline;
             }
-            let want = self.want();
-            let Self { native, producer, consumer, side, seen, missing, broken_by, .. } = self;
-            let ready = || has_news(native, consumer, producer, *side, *seen, *missing, broken_by.is_some());
-            wake::sleep(native, *side, want, timeout, ready);
+            wake::sleep(&self.native, self.side, self.missing.is_some(), timeout, || self.has_news(want));
             self.spin.slept(begin.elapsed());
         }
     }
 
     /// Announces that this side is about to sleep on its [`Self::bell`]; [`Self::disarm`] has to follow.
     pub fn arm_for_poll(&mut self) -> Armed {
-        let want = self.want();
-        let Self { native, producer, consumer, side, seen, missing, broken_by, .. } = self;
-        let ready = || has_news(native, consumer, producer, *side, *seen, *missing, broken_by.is_some());
-        if wake::arm(native, *side, want, ready) {
+        self.arm_for(Want::Any)
+    }
+
+    /// As [`Self::arm_for_poll`], for some news only.
+    pub fn arm_for(&mut self, want: Want) -> Armed {
+        if wake::arm(&self.native, self.side, self.missing.is_some(), || self.has_news(want)) {
             return Armed::Sleep;
         }
         self.wake_up();
@@ -300,25 +296,26 @@ impl End {
             // If the peer is only about to ring, the bell ends one later wait too early, which a wait may.
             let _ = rustix::io::read(&self.own_bell, &mut [0_u8; 8]);
         }
-        if self.is_ready() {
-            self.wake_up();
-        }
-    }
-
-    fn want(&self) -> Want {
-        if self.missing.is_some() { Want::FramesOrSpace } else { Want::Frames }
+        self.wake_up();
     }
 
     #[inline]
-    fn is_ready(&mut self) -> bool {
-        let Self { native, producer, consumer, side, seen, missing, broken_by, .. } = self;
-        has_news(native, consumer, producer, *side, *seen, *missing, broken_by.is_some())
+    fn has_news(&self, want: Want) -> bool {
+        let is_sound = self.broken_by.is_none();
+        (is_sound && want == Want::Any && self.consumer.is_ready(&self.native))
+            || (is_sound && self.missing.is_some_and(|missing| self.has_space(missing)))
+            || self.native.load(Word::Status(self.side.peer())) != self.seen
     }
 
-    fn spin_for_news(&mut self) -> bool {
+    /// Whether the frame that did not fit would; or whether trying again will tell that the link is broken.
+    fn has_space(&self, missing: u32) -> bool {
+        self.producer.space(&self.native).map_or(true, |space| space >= missing)
+    }
+
+    fn spin_for_news(&mut self, want: Want) -> bool {
         let mut turn = self.spin.begin();
         while turn.goes_on() {
-            if self.is_ready() {
+            if self.has_news(want) {
                 self.spin.succeeded();
                 return true;
             }
@@ -351,23 +348,4 @@ impl End {
         self.consumer.resume(&self.native);
         true
     }
-}
-
-#[inline]
-fn has_news(
-    native: &Native,
-    consumer: &Consumer,
-    producer: &mut Producer,
-    side: Side,
-    seen: u32,
-    missing: Option<u32>,
-    is_broken: bool,
-) -> bool {
-    (!is_broken && (consumer.is_ready(native) || (missing.is_some() && has_space(producer, native, missing))))
-        || native.load(Word::Status(side.peer())) != seen
-}
-
-/// Whether the frame that did not fit would; or whether trying again will tell that the link is broken.
-fn has_space(producer: &mut Producer, native: &Native, missing: Option<u32>) -> bool {
-    producer.look(native).map_or(true, |space| missing.is_none_or(|missing| space >= missing))
 }

@@ -76,10 +76,12 @@ impl Producer {
         }
         let header = Header::of(frame);
         let needed = footprint(header.length);
-        if self.capacity - self.tail.wrapping_sub(self.head) < needed
-            && self.look(shared).map_err(|Broken| Refusal::Broken)? < needed
-        {
-            return Err(Refusal::Full);
+        if self.capacity - self.tail.wrapping_sub(self.head) < needed {
+            let space = self.space(shared).map_err(|Broken| Refusal::Broken)?;
+            self.head = self.tail.wrapping_sub(self.capacity - space);
+            if space < needed {
+                return Err(Refusal::Full);
+            }
         }
         shared
             .write(self.side, self.tail, &header.encode(self.tail))
@@ -90,12 +92,10 @@ impl Producer {
         Ok(())
     }
 
-    /// How much space there is. A reader's position that makes no sense is not kept.
-    pub(crate) fn look<S: Shared>(&mut self, shared: &S) -> Result<u32, Broken> {
+    /// How much space there is now.
+    pub(crate) fn space<S: Shared>(&self, shared: &S) -> Result<u32, Broken> {
         let head = shared.load(Word::Head(self.side.peer()));
-        let used = distance(head, self.tail, self.capacity)?;
-        self.head = head;
-        Ok(self.capacity - used)
+        Ok(self.capacity - distance(head, self.tail, self.capacity)?)
     }
 }
 

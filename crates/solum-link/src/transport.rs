@@ -40,14 +40,26 @@ pub enum WaitOutcome {
     Deadline,
 }
 
+/// What a wait is for. A peer that came or went ends both.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Want {
+    /// A frame; and after [`SendError::Full`], space.
+    #[default]
+    Any,
+    /// Space, after [`SendError::Full`]; what came meanwhile is left alone.
+    Space,
+}
+
 /// One end of something that carries frames, in order, to a peer that may die and be replaced.
+///
+/// Once it said that it is broken, it says so to every sending and receiving until another peer is there.
 pub trait Transport {
     /// Sends a frame without waiting. A frame may be lost only together with the peer.
     fn send(&mut self, frame: &Frame<'_>) -> Result<(), SendError>;
     /// Takes the next frame; false if there is none. A range in it lies within the pool.
     fn receive_into(&mut self, into: &mut Received) -> Result<bool, Broken>;
-    /// Waits for anything that [`WaitOutcome::Ready`] names and that happened since the last wait ended. May end early.
-    fn wait(&mut self, deadline: Option<Instant>) -> WaitOutcome;
+    /// Waits for what is wanted; for a peer that came or went only if that was since the last wait ended. May end early.
+    fn wait(&mut self, want: Want, deadline: Option<Instant>) -> WaitOutcome;
     /// The time, on the clock of the deadlines.
     fn now(&self) -> Instant;
     /// The epoch of this side.
@@ -60,6 +72,40 @@ pub trait Transport {
     fn pool(&self) -> &Pool;
 }
 
+impl<T: Transport + ?Sized> Transport for Box<T> {
+    fn send(&mut self, frame: &Frame<'_>) -> Result<(), SendError> {
+        (**self).send(frame)
+    }
+
+    fn receive_into(&mut self, into: &mut Received) -> Result<bool, Broken> {
+        (**self).receive_into(into)
+    }
+
+    fn wait(&mut self, want: Want, deadline: Option<Instant>) -> WaitOutcome {
+        (**self).wait(want, deadline)
+    }
+
+    fn now(&self) -> Instant {
+        (**self).now()
+    }
+
+    fn epoch(&self) -> u32 {
+        (**self).epoch()
+    }
+
+    fn peer_epoch(&self) -> Option<u32> {
+        (**self).peer_epoch()
+    }
+
+    fn longest_payload(&self) -> usize {
+        (**self).longest_payload()
+    }
+
+    fn pool(&self) -> &Pool {
+        (**self).pool()
+    }
+}
+
 impl Transport for crate::End {
     fn send(&mut self, frame: &Frame<'_>) -> Result<(), SendError> {
         Self::send(self, frame)
@@ -69,8 +115,8 @@ impl Transport for crate::End {
         Self::receive_into(self, into)
     }
 
-    fn wait(&mut self, deadline: Option<Instant>) -> WaitOutcome {
-        Self::wait(self, deadline)
+    fn wait(&mut self, want: Want, deadline: Option<Instant>) -> WaitOutcome {
+        self.wait_for(want, deadline)
     }
 
     fn now(&self) -> Instant {

@@ -26,20 +26,8 @@ pub(crate) enum Reason {
     Life,
 }
 
-/// What a sleeper waits for, besides frames and a change of its peer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Want {
-    Frames,
-    FramesOrSpace,
-}
-
-impl Want {
-    fn flag(self) -> u32 {
-        match self {
-            Self::Frames => 0,
-            Self::FramesOrSpace => FOR_SPACE,
-        }
-    }
+fn armed(mode: u32, for_space: bool) -> u32 {
+    if for_space { mode | FOR_SPACE } else { mode }
 }
 
 /// To be called after something was published: wakes that side, if it sleeps and this is a reason.
@@ -61,11 +49,11 @@ pub(crate) fn wake<S: Shared>(shared: &S, side: Side, reason: Reason) {
 pub(crate) fn sleep<S: Shared>(
     shared: &S,
     side: Side,
-    want: Want,
+    for_space: bool,
     timeout: Option<Duration>,
     ready: impl FnOnce() -> bool,
 ) {
-    let armed = FUTEX | want.flag();
+    let armed = armed(FUTEX, for_space);
     shared.store(Word::Armed(side), armed);
     shared.fence();
     if !ready() {
@@ -75,8 +63,8 @@ pub(crate) fn sleep<S: Shared>(
 }
 
 /// Announces sleep on the bell. If `ready` says that there is no reason to, takes that back and returns false.
-pub(crate) fn arm<S: Shared>(shared: &S, side: Side, want: Want, ready: impl FnOnce() -> bool) -> bool {
-    shared.store(Word::Armed(side), POLL | want.flag());
+pub(crate) fn arm<S: Shared>(shared: &S, side: Side, for_space: bool, ready: impl FnOnce() -> bool) -> bool {
+    shared.store(Word::Armed(side), armed(POLL, for_space));
     shared.fence();
     if ready() {
         shared.store(Word::Armed(side), AWAKE);

@@ -1,5 +1,7 @@
 //! Two ends of one link in one process: frames, space, wake-ups, lives.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 use solum_link::{
     Armed, Broken, End, Frame, Kind, Layout, LinkHost, OpenError, Range, Received, SendError, Session, Side,
     WaitOutcome,
