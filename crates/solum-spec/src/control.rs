@@ -76,6 +76,8 @@ pub enum Outcome {
     NotStarted(String),
     /// PID 1 could not bring the machine up; the text says why.
     MachineFailed(String),
+    /// Its supervisor ended it, because it was not ready in time or not healthy any more; the text says which.
+    GivenUp(String),
 }
 
 impl std::fmt::Display for Outcome {
@@ -92,7 +94,7 @@ impl std::fmt::Display for Outcome {
                     signal_name(*signal)
                 )
             }
-            Self::NotStarted(why) | Self::MachineFailed(why) => f.write_str(why),
+            Self::NotStarted(why) | Self::MachineFailed(why) | Self::GivenUp(why) => f.write_str(why),
         }
     }
 }

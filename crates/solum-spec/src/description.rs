@@ -92,6 +92,44 @@ pub enum Wait {
     Clock,
 }
 
+/// When a unit that ended is started again. Never after exit status
+/// [`DO_NOT_RESTART`](crate::handover::DO_NOT_RESTART), never after it was stopped on request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restart {
+    /// However it ended.
+    Always,
+    /// When it failed: it ended with another status than 0 or by a signal, could not be started, was not ready in time
+    /// or not healthy any more.
+    #[default]
+    OnFailure,
+    /// Not at all.
+    Never,
+}
+
+/// When a unit counts as ready, so that those that need it may start. One that ends with status 0 and is not started
+/// again has done its work, which counts as ready too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Readiness {
+    /// As soon as it is started.
+    Start,
+    /// When it says so ([`FromUnit::Ready`](crate::handover::FromUnit::Ready)).
+    Told,
+}
+
+/// What a machine does about a unit that failed too often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GiveUp {
+    /// It does without: the other units go on.
+    #[default]
+    Degrade,
+    /// All units are stopped in good order, and the machine starts anew.
+    #[serde(rename = "restart")]
+    RestartMachine,
+}
+
 impl Description {
     /// The bytes that go into the image.
     pub fn to_bytes(&self) -> Vec<u8> {
