@@ -1,1 +1,21 @@
-//! When each unit starts, stops and starts again. Decisions only.
+//! When each unit of a machine starts, stops and starts again. Decisions only: no I/O, no clock, no randomness.
+//!
+//! [`Supervisor::step`] is given the time and what happened, and returns what to do. Whoever runs units (PID 1, or the
+//! host's runner) does it, and comes back with what followed. Why the rules are as they are: docs/adr/0011.
+
+mod event;
+mod needs;
+mod stopping;
+mod supervisor;
+mod terms;
+mod unit;
+
+#[cfg(test)]
+mod tests;
+
+pub use event::{Command, Effect, Event, Status};
+pub use supervisor::Supervisor;
+pub use terms::{
+    FAILURES_MAX, GOOD_RUN_MS, ILLNESS_MS, KILL_PATIENCE_MS, MachineTerms, PAUSE_MS, SIGKILL, SIGTERM,
+    UnitTerms,
+};
