@@ -2,8 +2,11 @@
 //!
 //! [`Supervisor::step`] is given the time and what happened, and returns what to do. Whoever runs units (PID 1, or the
 //! host's runner) does it, and comes back with what followed. Why the rules are as they are: docs/adr/0011.
+//!
+//! Beside it lies [`LogRing`], which keeps what units print and tells a slow reader what it missed.
 
 mod event;
+pub mod log;
 mod needs;
 mod stopping;
 mod supervisor;
@@ -14,6 +17,7 @@ mod unit;
 mod tests;
 
 pub use event::{Command, Effect, Event, Status};
+pub use log::LogRing;
 pub use supervisor::Supervisor;
 pub use terms::{
     FAILURES_MAX, GOOD_RUN_MS, ILLNESS_MS, KILL_PATIENCE_MS, MachineTerms, PAUSE_MS, SIGKILL, SIGTERM,
