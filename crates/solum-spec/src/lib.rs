@@ -1,7 +1,7 @@
 //! What the user described, validated; and what host and machine say to each other.
 //!
-//! This crate knows no file, no process and no clock. The host side turns arguments (later `solum.toml`) into
-//! these types, PID 1 reads them back; so both sides agree by construction.
+//! This crate knows no file, no process and no clock. The host side turns arguments and `solum.toml` into these
+//! types, PID 1 reads them back; so both sides agree by construction.
 
 pub mod control;
 pub mod description;
@@ -12,6 +12,8 @@ pub mod ports;
 mod reason;
 mod share;
 mod size;
+#[cfg(feature = "system")]
+pub mod system;
 
 pub use description::Description;
 pub use endpoint::{Protocol, Publish, PublishError};

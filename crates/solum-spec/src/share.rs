@@ -77,11 +77,19 @@ impl FromStr for Bundle {
         let wrong = |reason| BundleError { text: text.to_owned(), reason };
         let (source, target) =
             split_at_target(text).ok_or_else(|| wrong("has no `:/path` for the machine"))?;
-        check_target(target).map_err(wrong)?;
-        if ["run", "tmp"].contains(&top_directory(target)) {
-            return Err(wrong("lies in /run or /tmp, which are empty when a machine starts"));
-        }
+        Self::check_target(target).map_err(wrong)?;
         Ok(Self { source: source.into(), target: target.to_owned() })
+    }
+}
+
+impl Bundle {
+    /// Whether a file of the image may lie there; the reason, if not, continues a sentence.
+    pub(crate) fn check_target(target: &str) -> Result<(), &'static str> {
+        check_target(target)?;
+        if ["run", "tmp"].contains(&top_directory(target)) {
+            return Err("lies in /run or /tmp, which are empty when a machine starts");
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,116 @@
+//! Descriptions that are right, and what becomes of them.
+
+#![cfg(feature = "system")]
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod declared;
+
+use std::fs;
+use std::path::Path;
+
+use solum_spec::description::Wait;
+use solum_spec::ports::Direction;
+use solum_spec::system::{Colours, Device, Draft, Ready, Restart, Source, System};
+
+fn system(name: &str) -> System {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/systems").join(name);
+    let text = fs::read_to_string(path.with_extension("toml")).unwrap();
+    let drawn = |diagnostics: Vec<solum_spec::system::Diagnostic>| -> String {
+        diagnostics.iter().map(|wrong| wrong.render(name, &text, Colours::None)).collect()
+    };
+    let draft = Draft::read(&text).map_err(drawn).unwrap_or_else(|said| panic!("{said}"));
+    draft.wire(&declared::ports(&text)).map_err(drawn).unwrap_or_else(|said| panic!("{said}"))
+}
+
+#[test]
+fn everything_that_is_written_arrives() {
+    let system = system("mirror");
+    assert_eq!(system.name, "mirror-store");
+    let programs: Vec<&str> = system.programs.iter().map(|program| program.name.as_str()).collect();
+    assert_eq!(programs, ["mirror", "files", "shell"]);
+    let Source::Package { directory, binary, .. } = &system.programs[1].source else { panic!("a package") };
+    assert_eq!((directory.as_str(), binary.as_deref()), ("programs/files", Some("files")));
+    assert_eq!(system.programs[2].source, Source::File { path: "bin/shell".into() });
+    let [machine] = system.machines.as_slice() else { panic!("one machine") };
+    assert_eq!((machine.name.as_str(), machine.number, machine.host_name.as_str()), ("store", None, "store"));
+    assert_eq!((machine.memory.as_mebibytes(), machine.cores, machine.keys), (128, 1, false));
+    let disks: Vec<_> =
+        machine.disks.iter().map(|disk| (disk.name.as_str(), disk.bytes >> 20, disk.block_bytes)).collect();
+    assert_eq!(disks, [("a", 64, 512), ("b", 64, 512), ("c", 64, 4096)]);
+    let mirror = machine.unit("mirror").unwrap();
+    assert_eq!((mirror.restart, mirror.ready), (Restart::Always, Ready::Told));
+    assert_eq!((mirror.ready_within_ms, mirror.grace_ms, mirror.log.as_mebibytes()), (30_000, 10_000, 1));
+    let shell = machine.unit("shell").unwrap();
+    assert_eq!((shell.restart, shell.ready, shell.grace_ms), (Restart::OnFailure, Ready::Start, 500));
+    assert_eq!(
+        (shell.arguments.as_slice(), shell.wait.as_slice()),
+        (&["--loud".to_owned()][..], &[Wait::Network][..])
+    );
+    assert_eq!(shell.environment, [("MODE".to_owned(), "demo".to_owned())]);
+    assert_eq!(shell.memory.unwrap().as_mebibytes(), 32);
+    assert_eq!(machine.unit("files").unwrap().needs, ["mirror"]);
+    let endpoints: Vec<_> = machine
+        .endpoints()
+        .map(|(unit, plug, port)| (unit.name.as_str(), plug.port.as_str(), port))
+        .collect();
+    assert_eq!(endpoints, [("shell", "http", 8080)]);
+}
+
+#[test]
+fn plugs_are_in_the_order_of_the_program_and_links_have_two_ends() {
+    let system = system("mirror");
+    let mirror = system.machines[0].unit("mirror").unwrap();
+    let plugs: Vec<_> = mirror.plugs.iter().map(|plug| (plug.port.as_str(), plug.devices.len())).collect();
+    assert_eq!(plugs, [("members", 3), ("volume", 1), ("status", 0), ("clock", 0)]);
+    assert_eq!(mirror.plugs[0].devices[2], Device::Disk("c".into()));
+    let Device::Link(index) = mirror.plugs[1].devices[0] else { panic!("a link") };
+    let link = &system.links[index];
+    assert_eq!(
+        (link.client.to_string(), link.server.to_string()),
+        ("store.files".into(), "store.mirror".into())
+    );
+    assert_eq!((link.client.port.as_str(), link.server.port.as_str()), ("volume", "volume"));
+    assert_eq!(link.interface.name, "disk");
+    assert!(link.is_local());
+}
+
+#[test]
+fn machines_with_a_count_are_wired_one_by_one() {
+    let system = system("web-cluster");
+    let names: Vec<_> = system.machines.iter().map(|machine| (&*machine.name, &*machine.host_name)).collect();
+    assert_eq!(
+        names,
+        [("store", "store"), ("web.0", "web-0"), ("web.1", "web-1"), ("web.2", "web-2"), ("web.3", "web-3")]
+    );
+    let front = system.machine("web.2").unwrap().unit("front").unwrap();
+    let caches = front.plugs.iter().find(|plug| plug.port == "caches").unwrap();
+    let servers: Vec<String> = caches
+        .devices
+        .iter()
+        .map(|device| match device {
+            Device::Link(index) => system.links[*index].server.to_string(),
+            other => panic!("a link, not {other:?}"),
+        })
+        .collect();
+    assert_eq!(servers, ["web.0.cache", "web.1.cache", "web.2.cache", "web.3.cache"]);
+    let sequencer = system.machine("store").unwrap().unit("sequencer").unwrap();
+    let requests = sequencer.plugs.iter().find(|plug| plug.port == "requests").unwrap();
+    assert_eq!((requests.direction, requests.devices.len()), (Direction::Serves, 4));
+    for (index, device) in requests.devices.iter().enumerate() {
+        let Device::Link(link) = device else { panic!("a link") };
+        let link = &system.links[*link];
+        assert_eq!((link.server.index, link.client.to_string()), (index, format!("web.{index}.front")));
+        assert!(!link.is_local());
+    }
+}
+
+#[test]
+fn every_sketch_is_accepted() {
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/systems")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let system = system(path.file_stem().unwrap().to_str().unwrap());
+            assert!(!system.machines.is_empty());
+        }
+    }
+}
