@@ -5,6 +5,7 @@ use std::fmt;
 use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, FileKind};
+use solum_spec::ports::{self, Declaration, NoteError};
 
 /// A processor architecture that Solum makes machines for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,12 +42,14 @@ pub const NOTE_OWNER: &[u8] = b"Solum";
 pub const NOTE_SINGLE_FILE_MACHINE: u32 = 1;
 
 /// A static executable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Executable {
     /// What it runs on.
     pub architecture: Architecture,
     /// It brings up the machine itself, so it needs no init beside it.
     pub is_machine: bool,
+    /// The ports it declares; `None` for a plain program, which reaches the world by system calls.
+    pub ports: Option<Vec<Declaration>>,
 }
 
 /// Why a file cannot be a machine's program.
@@ -74,6 +77,10 @@ pub enum Refusal {
     },
     /// It is an ELF file, but no program: an object file, a library or a core dump.
     NotAProgram(&'static str),
+    /// What it says of its ports is not understood.
+    Ports(NoteError),
+    /// It says twice what its ports are.
+    PortsTwice,
 }
 
 impl fmt::Display for Refusal {
@@ -93,6 +100,8 @@ impl fmt::Display for Refusal {
                 "is dynamically linked: it asks for the interpreter {interpreter}, and a machine has no shared libraries"
             ),
             Self::NotAProgram(kind) => write!(f, "is {kind}, not a program"),
+            Self::Ports(error) => write!(f, "cannot be wired: {error}"),
+            Self::PortsTwice => write!(f, "cannot be wired: it declares its ports twice"),
         }
     }
 }
@@ -113,6 +122,8 @@ impl Refusal {
                 C:    cc -static"
                 .into(),
             Self::NotAProgram(_) => "give the linked executable".into(),
+            Self::Ports(_) => "build the program with the `solum` crate of this version".into(),
+            Self::PortsTwice => "a program has one `#[solum::program]`".into(),
         })
     }
 }
@@ -158,7 +169,7 @@ fn inspect_elf64(bytes: &[u8], wanted: Architecture) -> Result<Executable, Refus
         _ => return Err(Refusal::NotAProgram("an ELF file of an unknown type")),
     }
     let segments = header.program_headers(endian, bytes).map_err(|_| Refusal::Truncated)?;
-    let mut is_machine = false;
+    let (mut is_machine, mut ports) = (false, None);
     for segment in segments {
         let data = segment.data(endian, bytes).map_err(|()| Refusal::Truncated)?;
         match segment.p_type(endian) {
@@ -168,10 +179,18 @@ fn inspect_elf64(bytes: &[u8], wanted: Architecture) -> Result<Executable, Refus
                 return Err(Refusal::Dynamic { interpreter });
             }
             elf::PT_NOTE => {
-                if let Ok(Some(mut notes)) = segment.notes(endian, bytes) {
-                    while let Ok(Some(note)) = notes.next() {
-                        is_machine |=
-                            note.name() == NOTE_OWNER && note.n_type(endian).0 == NOTE_SINGLE_FILE_MACHINE;
+                let Ok(Some(mut notes)) = segment.notes(endian, bytes) else { continue };
+                while let Ok(Some(note)) = notes.next() {
+                    match note.n_type(endian).0 {
+                        _ if note.name() != NOTE_OWNER => {}
+                        NOTE_SINGLE_FILE_MACHINE => is_machine = true,
+                        ports::NOTE_TYPE => {
+                            let declared = ports::parse(note.desc()).map_err(Refusal::Ports)?;
+                            if ports.replace(declared).is_some() {
+                                return Err(Refusal::PortsTwice);
+                            }
+                        }
+                        _ => {}
                     }
                 }
             }
@@ -182,7 +201,7 @@ fn inspect_elf64(bytes: &[u8], wanted: Architecture) -> Result<Executable, Refus
     if header.e_entry(endian) == 0 {
         return Err(Refusal::NotAProgram("a shared library"));
     }
-    Ok(Executable { architecture, is_machine })
+    Ok(Executable { architecture, is_machine, ports })
 }
 
 fn machine_name(machine: elf::Machine) -> String {
@@ -201,6 +220,7 @@ fn machine_name(machine: elf::Machine) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use solum_spec::ports::{Count, Direction, Interface, Port, StaticPort, note_size};
 
     /// A minimal ELF64 file: header, then program headers, then their data.
     fn elf64(
@@ -241,7 +261,7 @@ mod tests {
     #[test]
     fn static_executables_are_accepted() {
         let bytes = elf64(X86, elf::ET_EXEC, 0x1000, &[(elf::PT_LOAD, b"code")]);
-        let expected = Executable { architecture: Architecture::X86_64, is_machine: false };
+        let expected = Executable { architecture: Architecture::X86_64, is_machine: false, ports: None };
         assert_eq!(inspect(&bytes, Architecture::X86_64), Ok(expected));
     }
 
@@ -257,6 +277,57 @@ mod tests {
         note[12] = b'X';
         let bytes = elf64(X86, elf::ET_DYN, 0x1000, &[(elf::PT_NOTE, &note)]);
         assert!(!inspect(&bytes, Architecture::X86_64).unwrap().is_machine);
+    }
+
+    fn note(kind: u32, description: &[u8]) -> Vec<u8> {
+        let mut note = Vec::new();
+        for word in [6, description.len() as u32, kind] {
+            note.extend(word.to_le_bytes());
+        }
+        note.extend(b"Solum\0\0\0");
+        note.extend(description);
+        note.resize(note.len().next_multiple_of(4), 0);
+        note
+    }
+
+    const PORTS: &[StaticPort] = &[Port {
+        name: "volume",
+        interface: Interface { name: "disk", version: 1, fingerprint: 0 },
+        direction: Direction::Uses,
+        count: Count::One,
+    }];
+    const DESCRIPTION: [u8; note_size(PORTS)] = ports::note(PORTS);
+
+    #[test]
+    fn the_ports_of_a_program_are_read() {
+        let declared = note(ports::NOTE_TYPE, &DESCRIPTION);
+        let other = note(7, b"what another version says");
+        let bytes = elf64(X86, elf::ET_EXEC, 1, &[(elf::PT_NOTE, &[other, declared].concat())]);
+        let ports = inspect(&bytes, Architecture::X86_64).unwrap().ports.unwrap();
+        assert_eq!(ports.len(), 1);
+        assert_eq!((ports[0].name.as_str(), ports[0].interface.name.as_str()), ("volume", "disk"));
+        let none = note(ports::NOTE_TYPE, &ports::note::<{ note_size(&[]) }>(&[]));
+        let bytes = elf64(X86, elf::ET_EXEC, 1, &[(elf::PT_NOTE, &none)]);
+        assert_eq!(
+            inspect(&bytes, Architecture::X86_64).unwrap().ports,
+            Some(vec![]),
+            "ported, without ports"
+        );
+    }
+
+    #[test]
+    fn ports_that_are_not_understood_are_refused() {
+        let twice = note(ports::NOTE_TYPE, &DESCRIPTION).repeat(2);
+        let mut newer = DESCRIPTION;
+        newer[0] = 9;
+        for (notes, refusal) in [
+            (twice, Refusal::PortsTwice),
+            (note(ports::NOTE_TYPE, &newer), Refusal::Ports(NoteError::Format(9))),
+            (note(ports::NOTE_TYPE, &DESCRIPTION[..9]), Refusal::Ports(NoteError::Malformed)),
+        ] {
+            let bytes = elf64(X86, elf::ET_EXEC, 1, &[(elf::PT_NOTE, &notes)]);
+            assert_eq!(inspect(&bytes, Architecture::X86_64), Err(refusal));
+        }
     }
 
     #[test]

@@ -71,7 +71,8 @@ impl Diagnostic {
                     let _ = writeln!(out, "{}", paint.blue("..."));
                 }
                 let number = format!("{:>margin$}", place.line + 1);
-                let _ = writeln!(out, "{} {} {}", paint.blue(&number), paint.blue("|"), place.shown(text));
+                let line = format!("{} {} {}", paint.blue(&number), paint.blue("|"), place.shown(text));
+                let _ = writeln!(out, "{}", line.trim_end());
                 drawn = Some(place.line);
             }
             let (indent, width) = place.columns(text);

@@ -40,7 +40,7 @@ fn corrected(text: &str) -> Option<String> {
     let allowed: String =
         text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
     let name = allowed.trim_start_matches(|c: char| !c.is_ascii_lowercase()).trim_end_matches('-');
-    (!name.is_empty() && name.len() <= NAME_BYTES_MAX).then(|| format!("write `{name}`"))
+    (name.len() == text.len()).then(|| format!("write `{name}`"))
 }
 
 /// Names that are well-formed each, but mean two things.

@@ -33,8 +33,8 @@ fn check_program(reader: &mut Reader<'_>, draft: &Draft, unit: &DraftUnit) {
     if is_known || reader.damage.is_at(&["program"]) || reader.damage.is_at(&[]) {
         return;
     }
-    let hint =
-        hint(name, known(), "there are").unwrap_or_else(|| format!("describe it below `[program.{name}]`"));
+    let hint = hint(name, known(), "the programs are")
+        .unwrap_or_else(|| format!("describe it below `[program.{name}]`"));
     reader.wrong(
         Diagnostic::new(unit.program.span.clone(), format!("there is no program `{name}`")).hint(hint),
     );
@@ -153,7 +153,7 @@ fn server_group<'a>(
             reader.wrong(Diagnostic::new(span.clone(), format!("there is no machine `{name}`")).hint(hint(
                 name,
                 known,
-                "there are",
+                "the machines are",
             )));
         }
         return None;
@@ -192,8 +192,8 @@ fn server_group<'a>(
 
 fn count_label(count: Option<u32>) -> String {
     count.map_or_else(
-        || "a machine without a count".to_owned(),
-        |count| format!("a machine with the count {count}"),
+        || "a machine without a `count`".to_owned(),
+        |count| format!("{count} machines are made of this"),
     )
 }
 

@@ -77,9 +77,8 @@ impl<'a> Check<'a> {
             if !table.contains_key(name) {
                 let message = format!("{} has no `{name}`", describe(&self.path));
                 let example = known.and_then(|known| known.get(name)).map(|schema| self.resolved(schema));
-                self.wrong(
-                    Diagnostic::new(at.clone(), message).hint(format!("add {}", added(name, example))),
-                );
+                let hint = format!("add {}", added(name, example));
+                self.damage.diagnostics.push(Diagnostic::new(at.clone(), message).hint(hint));
             }
         }
         let others = schema.get("additionalProperties").filter(|others| others.is_object());
@@ -125,7 +124,7 @@ impl<'a> Check<'a> {
                 None => vec![schema],
                 Some(all) => all.iter().map(|one| self.resolved(one)).collect(),
             };
-            let wrong = wrong_kind(&self.path, name, found, value.get_ref(), &wanted);
+            let wrong = wrong_kind(&self.path, name, found, &wanted);
             // A table's place is its header; what is wrong about it is its name.
             let place = if value.get_ref().is_table() { at.clone() } else { place };
             return self.wrong(Diagnostic { span: place, ..wrong });
@@ -141,8 +140,7 @@ impl<'a> Check<'a> {
                 let Some(items) = schema.get("items") else { return true };
                 let mut fits = true;
                 for item in array.iter_mut() {
-                    let span = item.span();
-                    fits &= self.entry(name, &span, item, items);
+                    fits &= self.item(name, item, items);
                 }
                 fits
             }
@@ -164,6 +162,17 @@ impl<'a> Check<'a> {
             _ => true,
         }
     }
+
+    /// Whether an element of an array may stay.
+    fn item(&mut self, name: &str, item: &mut Spanned<DeValue<'_>>, schema: &'a Value) -> bool {
+        let span = item.span();
+        if kind(self.resolved(schema)) == kind_of(item.get_ref()) {
+            return self.entry(name, &span, item, schema);
+        }
+        let wanted = kind(self.resolved(schema)).map_or("something else", plural);
+        let found = written(item.get_ref().type_str());
+        self.wrong(Diagnostic::new(span, format!("the array `{name}` holds {wanted}, not {found}")))
+    }
 }
 
 fn unknown(path: &[String], name: &str, span: Range<usize>, known: &Map<String, Value>) -> Diagnostic {
@@ -175,29 +184,28 @@ fn unknown(path: &[String], name: &str, span: Range<usize>, known: &Map<String, 
     Diagnostic::new(span, message).hint(hint(name, known.keys().map(String::as_str), &shown))
 }
 
-fn wrong_kind(
-    path: &[String],
-    name: &str,
-    found: &str,
-    value: &DeValue<'_>,
-    wanted: &[&Value],
-) -> Diagnostic {
+fn wrong_kind(path: &[String], name: &str, found: &str, wanted: &[&Value]) -> Diagnostic {
     let kinds: Vec<&str> = wanted.iter().filter_map(|schema| kind(schema)).map(article).collect();
     let wants_table = wanted.iter().all(|schema| kind(schema) == Some("object"));
-    let diagnostic =
-        Diagnostic::new(0..0, format!("`{name}` is {}, not {}", kinds.join(" or "), written(found)));
+    let key = match path {
+        // The user chose the last word.
+        [.., table] if ["disk", "screen", "ports", "environment", "assets"].contains(&table.as_str()) => {
+            format!("{table}.{name}")
+        }
+        _ => name.to_owned(),
+    };
+    let message = format!("`{key}` takes {}, not {}", kinds.join(" or "), written(found));
+    let diagnostic = Diagnostic::new(0..0, message);
+
     let example = wanted.iter().find_map(|schema| example(schema));
-    diagnostic.hint(match (value, path) {
-        (_, [section]) if wants_table => {
+    diagnostic.hint(match path {
+        [section] if wants_table => {
             Some(format!("a {section} has a name of its own: write `[{section}.NAME]` above its keys"))
         }
-        (_, [section, owner, kind]) if wants_table && section == "machine" && kind == "unit" => {
+        [section, owner, kind] if wants_table && section == "machine" && kind == "unit" => {
             Some(format!("write `[machine.{owner}.unit.NAME]` above the keys of a unit"))
         }
-        (DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_), _) if example.is_some() => {
-            example.map(|example| format!("write it like `{name} = {example}`"))
-        }
-        _ => example.map(|example| format!("write it like `{name} = {example}`")),
+        _ => example.map(|example| format!("write it like `{key} = {example}`")),
     })
 }
 
@@ -228,6 +236,14 @@ fn article(kind: &str) -> &'static str {
         "boolean" => "`true` or `false`",
         "array" => "an array",
         _ => "a table",
+    }
+}
+
+fn plural(kind: &str) -> &'static str {
+    match kind {
+        "string" => "strings",
+        "integer" => "integers",
+        _ => "values of another kind",
     }
 }
 

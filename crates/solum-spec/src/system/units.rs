@@ -137,7 +137,11 @@ fn target(reader: &mut Reader<'_>, word: Located<String>) -> Option<Located<Targ
                 TargetError::TcpPort(_) => "write it like `tcp.8080`",
                 TargetError::Udp => "use `tcp.NUMBER`, or a plain program",
             };
-            let message = format!("`{}` {error}", word.value);
+            let message = if word.value.is_empty() {
+                "an empty text is nothing that can be plugged in".to_owned()
+            } else {
+                format!("`{}` {error}", word.value)
+            };
             reader.wrong(Diagnostic::new(word.span, message).hint(hint.to_owned()));
             None
         }

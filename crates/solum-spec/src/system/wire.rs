@@ -158,7 +158,7 @@ impl<'a> Check<'a> {
             (Count::Many, ..) => return,
             (_, _, Some(all)) => Diagnostic::new(
                 all.span.clone(),
-                format!("port `{name}` takes one {}, and this is one of each machine", port.interface.name),
+                format!("port `{name}` takes one `{}`, and this is one of each machine", port.interface.name),
             )
             .hint("write the number of one machine in place of `*`".to_owned()),
             (Count::One, [], _) => {
@@ -168,7 +168,7 @@ impl<'a> Check<'a> {
             (_, [_, second, ..], _) => Diagnostic::new(
                 second.span.clone(),
                 format!(
-                    "port `{name}` takes one {}, and {} are plugged in",
+                    "port `{name}` takes one `{}`, and {} are plugged in",
                     port.interface.name,
                     plug.targets.len()
                 ),
@@ -181,12 +181,12 @@ impl<'a> Check<'a> {
 
     fn target(&mut self, group: &Group, port: &Declaration, target: &Located<Target>) {
         let wanted = port.interface.name.as_str();
-        let found = match &target.value {
-            Target::Disk(_) => "disk",
-            Target::Screen(_) => "screen",
-            Target::Keys => "keys",
-            Target::Tcp(_) if wanted == "http" => "http",
-            Target::Tcp(_) => "tcp",
+        let (found, what) = match &target.value {
+            Target::Disk(_) => ("disk", "a disk"),
+            Target::Screen(_) => ("screen", "a screen"),
+            Target::Keys => ("keys", "a keyboard"),
+            Target::Tcp(_) if wanted == "http" => return,
+            Target::Tcp(_) => ("tcp", "a TCP port"),
             Target::Unit { machine, unit, port: server } => {
                 let machine = machine.as_ref().map_or(&group.name.value, |machine| &machine.name);
                 self.server(port, target, (machine, unit, server));
@@ -194,9 +194,7 @@ impl<'a> Check<'a> {
             }
         };
         if wanted != found {
-            let what = if found == "tcp" { "a TCP port".to_owned() } else { format!("a `{found}`") };
-            let message =
-                format!("port `{}` takes a `{wanted}`, and `{}` is {what}", port.name, target.value);
+            let message = format!("port `{}` is for `{wanted}`, and `{}` is {what}", port.name, target.value);
             self.wrong(Diagnostic::new(target.span.clone(), message).hint(plug_hint(port)));
         }
     }
@@ -420,8 +418,8 @@ fn plug_hint(port: &Declaration) -> String {
 fn differs(wanted: &Interface<String>, served: &Interface<String>) -> Option<(String, String)> {
     if wanted.name != served.name {
         return Some((
-            format!("port PORT takes a `{}`, and TARGET serves a `{}`", wanted.name, served.name),
-            format!("plug in something that serves a `{}`", wanted.name),
+            format!("port PORT is for `{}`, and TARGET serves `{}`", wanted.name, served.name),
+            format!("plug in something that serves `{}`", wanted.name),
         ));
     }
     let name = &wanted.name;
