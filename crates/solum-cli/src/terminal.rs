@@ -160,8 +160,8 @@ fn give_up(signal: i32) {
 fn heeded(signals: &[i32]) -> Vec<i32> {
     static IGNORED: OnceLock<u64> = OnceLock::new();
     // Read once: a handler of our own is not ignored any more.
-    let ignored = IGNORED
-        .get_or_init(|| ignored_signals(&fs::read_to_string("/proc/self/status").unwrap_or_default()));
+    let ignored =
+        IGNORED.get_or_init(|| ignored_signals(&fs::read_to_string("/proc/self/status").unwrap_or_default()));
     signals.iter().copied().filter(|signal| ignored >> (signal - 1) & 1 == 0).collect()
 }
 

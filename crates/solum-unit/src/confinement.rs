@@ -169,7 +169,15 @@ fn limited() -> Result<Vec<(i64, Vec<SeccompRule>)>, seccompiler::BackendError> 
             .map(|value| SeccompRule::new(vec![dword(index, *value)?]))
             .collect::<Result<Vec<_>, _>>()
     };
-    let control = [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL, libc::F_DUPFD_CLOEXEC];
+    let control = [
+        libc::F_GETFD,
+        libc::F_SETFD,
+        libc::F_GETFL,
+        libc::F_SETFL,
+        libc::F_DUPFD_CLOEXEC,
+        // Whether the memory of a link can be taken away.
+        libc::F_GET_SEALS,
+    ];
     Ok(vec![
         (libc::SYS_fcntl, one_of(1, &control.map(|command| command as u64))?),
         (libc::SYS_ioctl, one_of(1, &[FIONBIO, FIONREAD])?),

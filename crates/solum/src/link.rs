@@ -17,6 +17,7 @@ use crate::health;
 use crate::port::{Count, Direction, InterfaceId, PlugError, Port, Single, World, one};
 
 mod local;
+pub mod over;
 
 /// How long a call may take unless its program says otherwise.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -48,10 +49,18 @@ pub enum Bulk<'a> {
 
 /// The calling end of a link.
 pub trait Caller {
-    /// Sends a call and gives its number. `retry` says that it may be sent again to a restarted server.
-    fn submit(&mut self, method: u16, retry: bool, payload: &[u8], bulk: Bulk<'_>) -> Result<u32>;
+    /// Sends a call, which is given up at the deadline, and gives its number. `retry` says that it may be sent again to a
+    /// restarted server.
+    fn submit(
+        &mut self,
+        method: u16,
+        retry: bool,
+        payload: &[u8],
+        bulk: Bulk<'_>,
+        deadline: Option<Moment>,
+    ) -> Result<u32>;
     /// Waits for the answer to a call, and fills `received` with the bytes it asked for.
-    fn complete(&mut self, call: u32, deadline: Option<Moment>, received: &mut [u8]) -> Result<Vec<u8>>;
+    fn complete(&mut self, call: u32, received: &mut [u8]) -> Result<Vec<u8>>;
 }
 
 /// The answering ends of all links of one port.
@@ -89,10 +98,8 @@ pub enum Incoming {
 pub struct Token {
     /// The client's place in the description.
     pub client: usize,
-    /// The call's number.
+    /// The call's number among those of the port.
     pub call: u32,
-    /// The client's session at the time of the call.
-    pub session: u64,
     /// How many bytes travel beside it.
     pub bulk: usize,
 }
@@ -226,8 +233,8 @@ impl<I: Interface> Link<I> {
     ) -> Result<R> {
         let payload = postcard::to_stdvec(arguments).unwrap_or_default();
         let deadline = Some(self.clock.now().after(self.patience));
-        let call = self.caller.submit(method, retry, &payload, Bulk::Nothing)?;
-        let reply = self.caller.complete(call, deadline, &mut [])?;
+        let call = self.caller.submit(method, retry, &payload, Bulk::Nothing, deadline)?;
+        let reply = self.caller.complete(call, &mut [])?;
         read_reply(&reply)
     }
 }

@@ -127,8 +127,7 @@ impl World for Native {
             }
             Resource::Link(end) => {
                 let end = self.link_end(port, end)?;
-                let caller = linked::caller(end, &<disk::Disk as link::Interface>::ID)
-                    .map_err(|error| PlugError::new(port, error.to_string()))?;
+                let caller = linked::caller(port, end, &<disk::Disk as link::Interface>::ID, self.clock())?;
                 served_disk::linked(caller, self.clock())
                     .map_err(|error| PlugError::new(port, error.to_string()))
             }
@@ -145,7 +144,7 @@ impl World for Native {
         let resource = self.resource(port, index)?;
         let Resource::Link(end) = &resource else { return Err(unfit(port, &resource)) };
         let end = self.link_end(port, end)?;
-        linked::caller(end, interface).map_err(|error| PlugError::new(port, error.to_string()))
+        linked::caller(port, end, interface, self.clock())
     }
 
     fn answerer(
@@ -159,7 +158,7 @@ impl World for Native {
             let Resource::Link(end) = &resource else { return Err(unfit(port, &resource)) };
             ends.push(self.link_end(port, end)?);
         }
-        linked::answerer(ends, interface).map_err(|error| PlugError::new(port, error.to_string()))
+        linked::answerer(port, ends, interface, self.clock())
     }
 
     fn listener(&mut self, port: &str, index: usize) -> Result<Box<dyn tcp::Listen>, PlugError> {

@@ -1,11 +1,12 @@
 //! Disks that another unit serves: the interface `disk` on a link.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock;
+use crate::clock::{self, Moment};
 use crate::disk::{Disk, Driver, Geometry, Operation, Request};
 use crate::error::{Error, Result};
 use crate::link::{Bulk, Call, Caller, Interface, read_reply};
@@ -130,13 +131,16 @@ impl Linked {
     }
 
     fn call(&mut self, method: u16, payload: &[u8], bulk: Bulk<'_>, received: &mut [u8]) -> Result<Vec<u8>> {
-        let call = self.caller.submit(method, true, payload, bulk)?;
+        let call = self.caller.submit(method, true, payload, bulk, self.deadline())?;
         self.complete(call, received)
     }
 
     fn complete(&mut self, call: u32, received: &mut [u8]) -> Result<Vec<u8>> {
-        let deadline = Some(self.clock.now().after(PATIENCE));
-        self.caller.complete(call, deadline, received)
+        self.caller.complete(call, received)
+    }
+
+    fn deadline(&self) -> Option<Moment> {
+        Some(self.clock.now().after(PATIENCE))
     }
 
     fn outcome(reply: &[u8]) -> Result<()> {
@@ -177,7 +181,7 @@ impl Driver for Linked {
     fn flush(&mut self) -> Result<()> {
         // A server that died between the write and the flush may have lost the write: what it wrote through to is still
         // there, but its own memory is not. So a flush is repeated only by whoever knows what it was about.
-        let call = self.caller.submit(method::FLUSH, false, &[], Bulk::Nothing)?;
+        let call = self.caller.submit(method::FLUSH, false, &[], Bulk::Nothing, self.deadline())?;
         Self::outcome(&self.complete(call, &mut [])?)
     }
 
@@ -187,61 +191,69 @@ impl Driver for Linked {
     }
 
     fn batch(&mut self, requests: &mut [Request<'_>]) {
-        let mut outcomes: Vec<Result<()>> = requests.iter().map(|request| request.outcome.clone()).collect();
-        let mut under_way = std::collections::VecDeque::<Piece<'_>>::new();
+        let mut batch = Batch {
+            outcomes: requests.iter().map(|request| request.outcome.clone()).collect(),
+            under_way: VecDeque::new(),
+        };
         for (index, request) in requests.iter_mut().enumerate().filter(|(_, request)| request.outcome.is_ok())
         {
             match &mut request.operation {
                 Operation::Read { offset, buffer } => {
                     for (at, piece) in (*offset..).step_by(PIECE_BYTES).zip(buffer.chunks_mut(PIECE_BYTES)) {
-                        self.make_room(&mut under_way, &mut outcomes);
                         let bulk = Bulk::Receive(piece.len());
-                        match self.caller.submit(method::READ, true, &Self::payload(&at), bulk) {
-                            Ok(call) => under_way.push_back(Piece { call, request: index, into: piece }),
-                            Err(error) => outcomes[index] = Err(error),
-                        }
+                        self.begin(&mut batch, index, method::READ, at, bulk, Some(piece));
                     }
                 }
                 Operation::Write { offset, data } => {
                     for (at, piece) in (*offset..).step_by(PIECE_BYTES).zip(data.chunks(PIECE_BYTES)) {
-                        self.make_room(&mut under_way, &mut outcomes);
-                        match self.caller.submit(method::WRITE, true, &Self::payload(&at), Bulk::Send(piece))
-                        {
-                            Ok(call) => under_way.push_back(Piece { call, request: index, into: &mut [] }),
-                            Err(error) => outcomes[index] = Err(error),
-                        }
+                        self.begin(&mut batch, index, method::WRITE, at, Bulk::Send(piece), None);
                     }
                 }
             }
         }
-        while !under_way.is_empty() {
-            self.finish_oldest(&mut under_way, &mut outcomes);
+        while let Some(piece) = batch.under_way.pop_front() {
+            self.finish(&mut batch, piece);
         }
+        let Batch { outcomes, under_way: _ } = batch;
         for (request, outcome) in requests.iter_mut().zip(outcomes) {
             request.outcome = outcome;
         }
     }
 }
 
+/// Requests of which pieces are on their way.
+struct Batch<'a> {
+    outcomes: Vec<Result<()>>,
+    under_way: VecDeque<Piece<'a>>,
+}
+
 impl Linked {
-    fn make_room(
+    fn begin<'a>(
         &mut self,
-        under_way: &mut std::collections::VecDeque<Piece<'_>>,
-        outcomes: &mut [Result<()>],
+        batch: &mut Batch<'a>,
+        request: usize,
+        method: u16,
+        at: u64,
+        bulk: Bulk<'_>,
+        into: Option<&'a mut [u8]>,
     ) {
-        if under_way.len() >= WINDOW {
-            self.finish_oldest(under_way, outcomes);
+        if batch.under_way.len() >= WINDOW
+            && let Some(oldest) = batch.under_way.pop_front()
+        {
+            self.finish(batch, oldest);
+        }
+        let deadline = self.deadline();
+        match self.caller.submit(method, true, &Self::payload(&at), bulk, deadline) {
+            Ok(call) => {
+                batch.under_way.push_back(Piece { call, request, into: into.unwrap_or_default() });
+            }
+            Err(error) => batch.outcomes[request] = Err(error),
         }
     }
 
-    fn finish_oldest(
-        &mut self,
-        under_way: &mut std::collections::VecDeque<Piece<'_>>,
-        outcomes: &mut [Result<()>],
-    ) {
-        let Some(piece) = under_way.pop_front() else { return };
+    fn finish(&mut self, batch: &mut Batch<'_>, piece: Piece<'_>) {
         let outcome = self.complete(piece.call, piece.into).and_then(|reply| Self::outcome(&reply));
-        let kept = &mut outcomes[piece.request];
+        let kept = &mut batch.outcomes[piece.request];
         if kept.is_ok() {
             *kept = outcome;
         }

@@ -19,14 +19,21 @@ impl<I: Interface> Local<I> {
 }
 
 impl<I: Interface> Caller for Local<I> {
-    fn submit(&mut self, method: u16, _retry: bool, payload: &[u8], bulk: Bulk<'_>) -> Result<u32> {
+    fn submit(
+        &mut self,
+        method: u16,
+        _retry: bool,
+        payload: &[u8],
+        bulk: Bulk<'_>,
+        _deadline: Option<Moment>,
+    ) -> Result<u32> {
         self.last_call = self.last_call.wrapping_add(1);
         let mut beside = Beside(match bulk {
             Bulk::Nothing => Vec::new(),
             Bulk::Send(data) => data.to_vec(),
             Bulk::Receive(length) => vec![0; length],
         });
-        let token = Token { client: 0, call: self.last_call, session: 0, bulk: beside.0.len() };
+        let token = Token { client: 0, call: self.last_call, bulk: beside.0.len() };
         let mut call = Call { method, payload, reply: Vec::new(), token: &token, answerer: &mut beside };
         let outcome = I::dispatch(&mut self.service, &mut call);
         let reply = call.reply;
@@ -34,7 +41,7 @@ impl<I: Interface> Caller for Local<I> {
         Ok(self.last_call)
     }
 
-    fn complete(&mut self, call: u32, _deadline: Option<Moment>, received: &mut [u8]) -> Result<Vec<u8>> {
+    fn complete(&mut self, call: u32, received: &mut [u8]) -> Result<Vec<u8>> {
         let index = self.answers.iter().position(|(number, ..)| *number == call).ok_or(Error::Broken)?;
         let (_, answer, beside) = self.answers.swap_remove(index);
         if !received.is_empty() {

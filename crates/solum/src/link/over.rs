@@ -1,0 +1,279 @@
+//! Links over whatever carries frames: shared memory, or a simulated world.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Instant;
+
+use solum_link::session::{self, CallId, Client, Event, Server, Ticket};
+use solum_link::{Armed, End, Range, Transport, Want};
+
+use super::{Answerer, Bulk, Caller, Incoming, Token};
+use crate::clock::{self, Moment, Source, Waker};
+use crate::error::{Error, Result};
+use crate::port::InterfaceId;
+
+/// The first byte of an answer: the rest is the result, or a text that says why there is none.
+const DONE: u8 = 0;
+const REFUSED: u8 = 1;
+
+/// What carries frames, and can be waited for together with other things.
+pub trait Carrier: Transport {
+    /// As [`Source::arm`], for what is wanted.
+    fn arm<'a>(&'a mut self, want: Want, waker: &mut Waker<'a>) -> bool;
+    /// As [`Source::disarm`].
+    fn disarm(&mut self);
+}
+
+impl Carrier for End {
+    fn arm<'a>(&'a mut self, want: Want, waker: &mut Waker<'a>) -> bool {
+        if self.arm_for(want) == Armed::Ready {
+            return true;
+        }
+        waker.readable(self.bell());
+        false
+    }
+
+    fn disarm(&mut self) {
+        End::disarm(self);
+    }
+}
+
+impl From<session::CallError> for Error {
+    fn from(error: session::CallError) -> Self {
+        match error {
+            session::CallError::Gone { epoch } => Self::Gone { epoch },
+            session::CallError::Deadline => Self::Deadline,
+            session::CallError::Refused(why) => Self::Refused(why),
+            session::CallError::Broken => Self::Broken,
+            session::CallError::TooLong { max } => Self::TooLong { maximum: max as u64 },
+        }
+    }
+}
+
+fn named(interface: &InterfaceId) -> session::Interface {
+    session::Interface {
+        name: interface.name.to_owned(),
+        version: interface.version,
+        fingerprint: interface.fingerprint,
+    }
+}
+
+/// The carrier has a clock of its own, which runs as fast as ours.
+fn instant<T: Transport>(
+    transport: &T,
+    clock: &dyn clock::Driver,
+    deadline: Option<Moment>,
+) -> Option<Instant> {
+    deadline.and_then(|deadline| transport.now().checked_add(deadline.since(clock.now())))
+}
+
+/// The calling end of a link.
+pub struct OverCaller<T> {
+    client: Client<T>,
+    clock: Rc<dyn clock::Driver>,
+    under_way: BTreeMap<u32, UnderWay>,
+    last_call: u32,
+}
+
+struct UnderWay {
+    ticket: Ticket,
+    range: Option<Range>,
+}
+
+impl<T: Carrier> OverCaller<T> {
+    /// A caller of this interface.
+    pub fn new(transport: T, interface: &InterfaceId, clock: Rc<dyn clock::Driver>) -> Self {
+        let client = Client::new(transport, &named(interface));
+        Self { client, clock, under_way: BTreeMap::new(), last_call: 0 }
+    }
+
+    fn range(&mut self, bulk: &Bulk<'_>, deadline: Option<Instant>) -> Result<Option<Range>> {
+        let length = match bulk {
+            Bulk::Nothing => return Ok(None),
+            Bulk::Send(data) => data.len(),
+            Bulk::Receive(length) => *length,
+        };
+        let maximum = u64::from(self.client.pool().bytes());
+        let wanted = u32::try_from(length).map_err(|_| Error::TooLong { maximum })?;
+        let range = self.client.allocate(wanted, deadline)?.ok_or(Error::TooLong { maximum })?;
+        if let Bulk::Send(data) = bulk {
+            self.client.pool().copy_in(range, data).map_err(|_| Error::Broken)?;
+        }
+        Ok(Some(range))
+    }
+}
+
+impl<T: Carrier> Caller for OverCaller<T> {
+    fn submit(
+        &mut self,
+        method: u16,
+        retry: bool,
+        payload: &[u8],
+        bulk: Bulk<'_>,
+        deadline: Option<Moment>,
+    ) -> Result<u32> {
+        let deadline = instant(self.client.transport(), &*self.clock, deadline);
+        let range = self.range(&bulk, deadline)?;
+        let ticket = self.client.submit(method, retry, payload, range, deadline);
+        self.last_call = self.last_call.wrapping_add(1);
+        self.under_way.insert(self.last_call, UnderWay { ticket, range });
+        Ok(self.last_call)
+    }
+
+    fn complete(&mut self, call: u32, received: &mut [u8]) -> Result<Vec<u8>> {
+        let UnderWay { ticket, range } = self.under_way.remove(&call).ok_or(Error::Broken)?;
+        let response = self.client.complete(ticket);
+        let copied = match (&response, range) {
+            (Ok(_), Some(range)) if !received.is_empty() => self.client.pool().copy_out(range, received),
+            _ => Ok(()),
+        };
+        if let Some(range) = range {
+            self.client.free(range);
+        }
+        copied.map_err(|_| Error::Broken)?;
+        let mut payload = response?.payload;
+        match payload.first() {
+            Some(&DONE) => {
+                payload.remove(0);
+                Ok(payload)
+            }
+            Some(&REFUSED) => Err(Error::Refused(String::from_utf8_lossy(&payload[1..]).into_owned())),
+            _ => Err(Error::Broken),
+        }
+    }
+}
+
+/// The answering ends of all links of one port.
+pub struct OverAnswerer<T> {
+    servers: Vec<Server<T>>,
+    clock: Rc<dyn clock::Driver>,
+    /// Taken from a server, and not yet from here.
+    next: Option<Incoming>,
+    /// The client whose turn it is.
+    turn: usize,
+    open: BTreeMap<(usize, u32), (CallId, Option<Range>)>,
+    last_call: u32,
+}
+
+impl<T: Carrier> OverAnswerer<T> {
+    /// An answerer of this interface, with a carrier for each client.
+    pub fn new(transports: Vec<T>, interface: &InterfaceId, clock: Rc<dyn clock::Driver>) -> Self {
+        let servers =
+            transports.into_iter().map(|transport| Server::new(transport, named(interface))).collect();
+        Self { servers, clock, next: None, turn: 0, open: BTreeMap::new(), last_call: 0 }
+    }
+
+    /// What is there, if anything: each client in its turn.
+    fn look(&mut self) -> Option<Incoming> {
+        if let Some(next) = self.next.take() {
+            return Some(next);
+        }
+        let clients = self.servers.len();
+        for client in (self.turn..clients).chain(0..self.turn) {
+            if let Some(event) = self.servers[client].try_next() {
+                self.turn = (client + 1) % clients;
+                return Some(self.incoming(client, event));
+            }
+        }
+        None
+    }
+
+    fn incoming(&mut self, client: usize, event: Event) -> Incoming {
+        match event {
+            Event::ClientCame { .. } => Incoming::Came(client),
+            Event::ClientGone { .. } => {
+                self.open.retain(|(whose, _), _| *whose != client);
+                Incoming::Gone(client)
+            }
+            Event::Request { call, method, payload, range } => {
+                self.last_call = self.last_call.wrapping_add(1);
+                self.open.insert((client, self.last_call), (call, range));
+                let bulk = range.map_or(0, |range| range.length as usize);
+                let token = Token { client, call: self.last_call, bulk };
+                Incoming::Request { token, method, payload }
+            }
+        }
+    }
+
+    /// The memory that goes with a call, if the call is still of interest.
+    fn range(&self, call: &Token, length: usize) -> Result<Option<Range>> {
+        match self.open.get(&(call.client, call.call)) {
+            None => Ok(None),
+            Some((_, Some(range))) if length <= range.length as usize => {
+                Ok(Some(Range { offset: range.offset, length: length as u32 }))
+            }
+            Some(_) => Err(Error::Broken),
+        }
+    }
+}
+
+impl<T: Carrier> Answerer for OverAnswerer<T> {
+    fn next(&mut self, deadline: Option<Moment>) -> Result<Incoming> {
+        loop {
+            if let Some(incoming) = self.look() {
+                return Ok(incoming);
+            }
+            // One client alone is waited for without the kernel, as long as it is awake.
+            if let [server] = self.servers.as_mut_slice() {
+                let until = instant(server.transport(), &*self.clock, deadline);
+                let event = server.next(until).ok_or(Error::Deadline)?;
+                return Ok(self.incoming(0, event));
+            }
+            let clock = Rc::clone(&self.clock);
+            clock.select(&mut [self], deadline)?.ok_or(Error::Deadline)?;
+        }
+    }
+
+    fn receive(&mut self, call: &Token, buffer: &mut [u8]) -> Result<()> {
+        let Some(range) = self.range(call, buffer.len())? else { return Ok(()) };
+        self.servers[call.client].pool().copy_out(range, buffer).map_err(|_| Error::Broken)
+    }
+
+    fn send(&mut self, call: &Token, data: &[u8]) -> Result<()> {
+        let Some(range) = self.range(call, data.len())? else { return Ok(()) };
+        self.servers[call.client].pool().copy_in(range, data).map_err(|_| Error::Broken)
+    }
+
+    fn reply(&mut self, call: Token, outcome: Result<&[u8], &str>) -> Result<()> {
+        let Some((id, _)) = self.open.remove(&(call.client, call.call)) else { return Ok(()) };
+        let (status, text) = match outcome {
+            Ok(result) => (DONE, result),
+            Err(reason) => (REFUSED, reason.as_bytes()),
+        };
+        let mut payload = Vec::with_capacity(1 + text.len());
+        payload.push(status);
+        payload.extend_from_slice(text);
+        let server = &mut self.servers[call.client];
+        match server.reply(id, &payload) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                // The client is not left waiting for an answer that does not fit.
+                let reason = [&[REFUSED], error.to_string().as_bytes()].concat();
+                server.reply(id, &reason).map_err(|_| Error::Broken)
+            }
+        }
+    }
+}
+
+impl<T: Carrier> Source for OverAnswerer<T> {
+    fn arm<'a>(&'a mut self, waker: &mut Waker<'a>) -> bool {
+        if self.next.is_none() {
+            self.next = self.look();
+        }
+        if self.next.is_some() {
+            return true;
+        }
+        let mut ready = false;
+        for server in &mut self.servers {
+            let want = server.want();
+            ready |= server.transport().arm(want, waker);
+        }
+        ready
+    }
+
+    fn disarm(&mut self) {
+        for server in &mut self.servers {
+            server.transport().disarm();
+        }
+    }
+}
