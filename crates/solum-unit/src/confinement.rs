@@ -39,8 +39,8 @@ pub struct Devices {
     pub disk: Option<u64>,
     /// Listening sockets.
     pub listener: bool,
-    /// Shared frames.
-    pub screen: bool,
+    /// Shared frames, of so many bytes.
+    pub screen: Option<u64>,
 }
 
 /// Every program needs these: memory, its own state, time, what it has open, and its end.
@@ -135,7 +135,7 @@ impl Devices {
             .chain(self.listener.then_some(LISTENER).into_iter().flatten())
             .map(|call| (*call, Vec::new()))
             .collect();
-        if self.screen {
+        if self.screen.is_some() {
             allowed.insert(libc::SYS_pwrite64, Vec::new());
         }
         allowed.extend(limited().map_err(io::Error::other)?);
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn filters_fit_the_kernels_limit() {
-        let devices = Devices { disk: Some(1), listener: true, screen: true };
+        let devices = Devices { disk: Some(1), listener: true, screen: Some(1) };
         for filter in devices.filters().unwrap() {
             // BPF_MAXINSNS (linux/bpf_common.h).
             assert!(filter.len() <= 4096, "{} instructions", filter.len());

@@ -5,9 +5,13 @@
 //! nowhere else.
 
 pub mod confinement;
+mod controller;
 mod descriptors;
 mod memory_file;
+mod runner;
 pub mod start;
+mod wiring;
 
 pub use confinement::Confinement;
+pub use runner::{News, Place, Runner, status_of};
 pub use start::{Device, Grant, Process, Start, start};

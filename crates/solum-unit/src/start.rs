@@ -94,6 +94,8 @@ pub struct Process {
     pub control: UnixStream,
     /// Its standard output and standard error, not blocking.
     pub output: [PipeReader; 2],
+    /// Readable when it has ended (pidfd_open(2)).
+    pub ended: OwnedFd,
 }
 
 /// Starts a process. When this returns it runs its own program already, shut in.
@@ -116,10 +118,16 @@ pub fn start(start: &Start<'_>) -> io::Result<Process> {
     command.env_clear().stdin(Stdio::null()).stdout(output_of_unit).stderr(errors_of_unit);
     // SAFETY: between fork and exec the closure makes system calls and nothing else; everything they need was made before.
     unsafe { command.pre_exec(move || child.become_program()) };
-    let process = command.spawn()?;
+    let mut process = command.spawn()?;
     drop((handed, control_of_unit));
     let pid = Pid::from_child(&process);
-    Ok(Process { pid, control, output: [output, errors] })
+    let ended = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).map_err(|error| {
+        // Without it nothing would be told of the process's end.
+        let _ = process.kill();
+        let _ = process.wait();
+        error
+    })?;
+    Ok(Process { pid, control, output: [output, errors], ended })
 }
 
 /// Writes the handover and numbers the descriptors. The file in memory has to live until the process is started.
@@ -285,7 +293,7 @@ impl Prepared {
         if let Some(devices) = &self.confinement.ported {
             set(Resource::Nofile, self.lifted.end() as u64 + MORE_DESCRIPTORS)?;
             // Nothing behind the end of a disk that is a file.
-            set(Resource::Fsize, devices.disk.unwrap_or(0))?;
+            set(Resource::Fsize, devices.disk.max(devices.screen).unwrap_or(0))?;
         }
         if let Some(bytes) = self.confinement.memory {
             set(Resource::Data, bytes)?;

@@ -14,6 +14,7 @@ mod duration;
 pub mod graph;
 mod machines;
 mod names;
+mod planning;
 mod plugs;
 mod programs;
 mod raw;

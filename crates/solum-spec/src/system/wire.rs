@@ -16,7 +16,10 @@ use crate::ports::{Count, Declaration, Direction, Interface};
 pub type Ports = BTreeMap<String, Option<Vec<Declaration>>>;
 
 /// Built-in interfaces that need not be plugged in.
-const BY_THEMSELVES: [&str; 4] = ["clock", "entropy", "console", "units"];
+const BY_THEMSELVES: [&str; 5] = ["clock", "entropy", "console", "health", "units"];
+
+/// Built-in interfaces through which a program answers others, and is ready when it first waits to be asked.
+const ANSWERING: [&str; 2] = ["http", "tcp"];
 
 impl Draft {
     /// Checks every plug against the ports that programs declare. A program that `ports` does not name is plain.
@@ -278,7 +281,11 @@ impl<'a> Check<'a> {
     /// A unit of one machine with what it uses plugged in; its links are added to `links`.
     fn wired(&self, machine: &str, unit: &DraftUnit, links: &mut Vec<(Link, Range<usize>)>) -> Unit {
         let declared = self.ports_of(unit);
-        let by_itself = if declared.is_some() { Ready::Told } else { Ready::Start };
+        // A program that answers is ready when it first waits to be asked; of any other, nobody could say when it is.
+        let answers = declared.unwrap_or_default().iter().any(|port| {
+            port.direction == Direction::Serves || ANSWERING.contains(&port.interface.name.as_str())
+        });
+        let by_itself = if answers { Ready::Told } else { Ready::Start };
         let ready = unit.ready.as_ref().map_or(by_itself, |ready| ready.value);
         let plugs = declared.unwrap_or_default().iter().map(|port| {
             let mut devices = Vec::new();

@@ -1,0 +1,190 @@
+//! What one supervisor runs: units, and what they are wired to. Everything is decided; nothing is opened yet.
+//!
+//! PID 1 reads the plan of its machine from the image; at the place `host` one plan holds the units of all machines.
+
+use serde::{Deserialize, Serialize};
+
+use crate::description::{GiveUp, Readiness, Restart, Wait};
+
+/// What one supervisor runs. Units name each other, programs, devices and links by their places in these lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The name of the system.
+    pub system: String,
+    /// The executables.
+    pub programs: Vec<Program>,
+    /// The units, in the order of the description.
+    pub units: Vec<Unit>,
+    /// The links of which at least one end is here.
+    pub links: Vec<Link>,
+    /// The disks.
+    pub disks: Vec<Disk>,
+    /// The screens.
+    pub screens: Vec<Screen>,
+    /// The keyboards.
+    pub keys: Vec<Keys>,
+    /// Where units listen for TCP connections.
+    pub listeners: Vec<Listener>,
+    /// What happens when a unit failed too often.
+    pub give_up: GiveUp,
+}
+
+/// An executable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// Its name in the description.
+    pub name: String,
+    /// Its absolute path, on the host or in the image.
+    pub path: String,
+    /// Whether it reaches the world through its ports alone.
+    pub ported: bool,
+}
+
+/// A program occupying a processing unit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unit {
+    /// The machine that it belongs to.
+    pub machine: String,
+    /// Its name there.
+    pub name: String,
+    /// Which program it runs first.
+    pub program: usize,
+    /// Arguments, without the program's own name.
+    pub arguments: Vec<String>,
+    /// Environment.
+    pub environment: Vec<(String, String)>,
+    /// What is plugged into its ports.
+    pub plugs: Vec<Plug>,
+    /// Whether it runs as root.
+    pub root: bool,
+    /// The most memory it may have, in bytes.
+    pub memory: Option<u64>,
+    /// The processors that it has for itself, by the machine's numbers; if there are none, it shares the others.
+    pub cores: Vec<usize>,
+    /// Units that have to be ready before it starts.
+    pub needs: Vec<usize>,
+    /// What has to have happened before it starts.
+    pub wait: Vec<Wait>,
+    /// When it is started again.
+    pub restart: Restart,
+    /// When it counts as ready.
+    pub ready: Readiness,
+    /// How long it may take to become ready, in milliseconds.
+    pub ready_within_ms: u32,
+    /// How long it may take to stop, in milliseconds.
+    pub grace_ms: u32,
+    /// How much of what it prints is kept, in bytes.
+    pub log_bytes: u64,
+}
+
+impl Unit {
+    /// The name that is unique in the system: `machine.unit`.
+    pub fn full_name(&self) -> String {
+        format!("{}.{}", self.machine, self.name)
+    }
+}
+
+/// What is plugged into one port, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plug {
+    /// The port.
+    pub port: String,
+    /// The devices.
+    pub devices: Vec<Device>,
+}
+
+/// What is plugged into a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Device {
+    /// One of [`Plan::disks`].
+    Disk(usize),
+    /// One of [`Plan::screens`].
+    Screen(usize),
+    /// One of [`Plan::keys`].
+    Keys(usize),
+    /// One of [`Plan::listeners`].
+    Listener(usize),
+    /// The asking end of one of [`Plan::links`].
+    Client(usize),
+    /// The answering end of one of [`Plan::links`].
+    Server(usize),
+    /// The power over the units of its machine.
+    Units,
+}
+
+/// What two units say to each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Who asks: `machine.unit`.
+    pub client: String,
+    /// Who answers: `machine.unit`.
+    pub server: String,
+    /// The name of the interface.
+    pub interface: String,
+}
+
+/// A disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// Its machine.
+    pub machine: String,
+    /// Its name there.
+    pub name: String,
+    /// Its capacity in bytes.
+    pub bytes: u64,
+    /// What it reads and writes at once, in bytes.
+    pub block_bytes: u32,
+}
+
+/// A screen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Screen {
+    /// Its machine.
+    pub machine: String,
+    /// Its name there.
+    pub name: String,
+    /// Pixels in a line.
+    pub width: u32,
+    /// Lines.
+    pub height: u32,
+}
+
+/// A keyboard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keys {
+    /// Its machine.
+    pub machine: String,
+}
+
+/// Where a unit listens for TCP connections.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// Its machine.
+    pub machine: String,
+    /// The unit that listens.
+    pub unit: String,
+    /// The unit's port.
+    pub port: String,
+    /// The number in the description.
+    pub number: u16,
+}
+
+impl Plan {
+    /// The bytes that go into an image.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // Serialising plain structures into memory has no way to fail.
+        postcard::to_stdvec(self).unwrap_or_default()
+    }
+
+    /// The place of the unit with this full name, or with this name if only one machine has it.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        let full = self.units.iter().position(|unit| unit.full_name() == name);
+        full.or_else(|| {
+            let mut same = self.units.iter().enumerate().filter(|(_, unit)| unit.name == name);
+            match (same.next(), same.next()) {
+                (Some((index, _)), None) => Some(index),
+                _ => None,
+            }
+        })
+    }
+}

@@ -1,0 +1,188 @@
+//! From a system to what each supervisor runs.
+
+use std::collections::BTreeMap;
+
+use super::{Device, GiveUp, Machine, Ready, Restart, System, Unit};
+use crate::description;
+use crate::plan::{self, Plan};
+use crate::ports::Direction;
+
+impl System {
+    /// What a supervisor runs that has the units of these machines. `paths` tells where each program's executable is, there.
+    pub fn plan(&self, machines: &[&Machine], paths: &BTreeMap<String, String>) -> Plan {
+        let mut planner = Planner { system: self, plan: Plan::default(), links: BTreeMap::new() };
+        planner.plan.system.clone_from(&self.name);
+        planner.plan.programs = self.programs.iter().map(|program| planned_program(program, paths)).collect();
+        // One supervisor of several machines is a workstation's: it is not started anew for one of them.
+        planner.plan.give_up = match machines {
+            [machine] => machine.give_up.into(),
+            _ => description::GiveUp::Degrade,
+        };
+        for machine in machines {
+            planner.machine(machine);
+        }
+        planner.plan
+    }
+}
+
+fn planned_program(program: &super::Program, paths: &BTreeMap<String, String>) -> plan::Program {
+    plan::Program {
+        name: program.name.clone(),
+        path: paths.get(&program.name).cloned().unwrap_or_default(),
+        ported: program.ports.is_some(),
+    }
+}
+
+struct Planner<'a> {
+    system: &'a System,
+    plan: Plan,
+    /// Places in the plan, by places in the system.
+    links: BTreeMap<usize, usize>,
+}
+
+impl Planner<'_> {
+    fn machine(&mut self, machine: &Machine) {
+        let first_unit = self.plan.units.len();
+        self.plan.disks.extend(machine.disks.iter().map(|disk| plan::Disk {
+            machine: machine.name.clone(),
+            name: disk.name.clone(),
+            bytes: disk.bytes,
+            block_bytes: disk.block_bytes,
+        }));
+        self.plan.screens.extend(machine.screens.iter().map(|screen| plan::Screen {
+            machine: machine.name.clone(),
+            name: screen.name.clone(),
+            width: screen.width,
+            height: screen.height,
+        }));
+        if machine.keys {
+            self.plan.keys.push(plan::Keys { machine: machine.name.clone() });
+        }
+        let mut next_core = 0;
+        for unit in &machine.units {
+            let needs = unit
+                .needs
+                .iter()
+                .filter_map(|need| machine.units.iter().position(|unit| unit.name == *need))
+                .map(|place| first_unit + place)
+                .collect();
+            let count = usize::from(unit.cores.unwrap_or(0));
+            let cores = (next_core..next_core + count).collect();
+            next_core += count;
+            let planned = self.unit(machine, unit, needs, cores);
+            self.plan.units.push(planned);
+        }
+    }
+
+    fn unit(&mut self, machine: &Machine, unit: &Unit, needs: Vec<usize>, cores: Vec<usize>) -> plan::Unit {
+        let plugs = unit
+            .plugs
+            .iter()
+            .map(|plug| plan::Plug {
+                port: plug.port.clone(),
+                devices: plug
+                    .devices
+                    .iter()
+                    .filter_map(|device| self.device(machine, unit, plug, device))
+                    .collect(),
+            })
+            .collect();
+        let program = self.system.programs.iter().position(|program| program.name == unit.program);
+        plan::Unit {
+            machine: machine.name.clone(),
+            name: unit.name.clone(),
+            // A system that fits together has the program of each unit.
+            program: program.unwrap_or_default(),
+            arguments: unit.arguments.clone(),
+            environment: unit.environment.clone(),
+            plugs,
+            root: unit.root,
+            memory: unit.memory.map(crate::ByteSize::as_bytes),
+            cores,
+            needs,
+            wait: unit.wait.clone(),
+            restart: unit.restart.into(),
+            ready: unit.ready.into(),
+            ready_within_ms: unit.ready_within_ms,
+            grace_ms: unit.grace_ms,
+            log_bytes: unit.log.as_bytes(),
+        }
+    }
+
+    fn device(
+        &mut self,
+        machine: &Machine,
+        unit: &Unit,
+        plug: &super::Plug,
+        device: &Device,
+    ) -> Option<plan::Device> {
+        let here = |owner: &str| owner == machine.name;
+        Some(match device {
+            Device::Disk(name) => plan::Device::Disk(
+                self.plan.disks.iter().position(|disk| here(&disk.machine) && disk.name == *name)?,
+            ),
+            Device::Screen(name) => plan::Device::Screen(
+                self.plan.screens.iter().position(|screen| here(&screen.machine) && screen.name == *name)?,
+            ),
+            Device::Keys => plan::Device::Keys(self.plan.keys.iter().position(|keys| here(&keys.machine))?),
+            Device::Tcp(number) => {
+                self.plan.listeners.push(plan::Listener {
+                    machine: machine.name.clone(),
+                    unit: unit.name.clone(),
+                    port: plug.port.clone(),
+                    number: *number,
+                });
+                plan::Device::Listener(self.plan.listeners.len() - 1)
+            }
+            Device::Units => plan::Device::Units,
+            Device::Link(link) => {
+                let place = self.link(*link)?;
+                match plug.direction {
+                    Direction::Uses => plan::Device::Client(place),
+                    Direction::Serves => plan::Device::Server(place),
+                }
+            }
+        })
+    }
+
+    fn link(&mut self, index: usize) -> Option<usize> {
+        let link = self.system.links.get(index)?;
+        let plan = &mut self.plan;
+        Some(*self.links.entry(index).or_insert_with(|| {
+            plan.links.push(plan::Link {
+                client: link.client.to_string(),
+                server: link.server.to_string(),
+                interface: link.interface.name.clone(),
+            });
+            plan.links.len() - 1
+        }))
+    }
+}
+
+impl From<GiveUp> for description::GiveUp {
+    fn from(give_up: GiveUp) -> Self {
+        match give_up {
+            GiveUp::Degrade => Self::Degrade,
+            GiveUp::Restart => Self::RestartMachine,
+        }
+    }
+}
+
+impl From<Restart> for description::Restart {
+    fn from(restart: Restart) -> Self {
+        match restart {
+            Restart::Always => Self::Always,
+            Restart::OnFailure => Self::OnFailure,
+            Restart::Never => Self::Never,
+        }
+    }
+}
+
+impl From<Ready> for description::Readiness {
+    fn from(ready: Ready) -> Self {
+        match ready {
+            Ready::Start => Self::Start,
+            Ready::Told => Self::Told,
+        }
+    }
+}
