@@ -135,6 +135,11 @@ impl<P: Place> Runner<P> {
         Some((UnitState { unit: name, epoch: self.supervisor.epoch(unit)?, phase }, why))
     }
 
+    /// Which program a unit runs, from its next start at the latest.
+    pub fn program(&self, unit: usize) -> Option<usize> {
+        self.slots.get(unit).map(|slot| slot.program)
+    }
+
     /// The process of a unit, if it runs.
     pub fn pid(&self, unit: usize) -> Option<Pid> {
         Some(self.slots.get(unit)?.running.as_ref()?.process.pid)

@@ -26,6 +26,7 @@ mod requests;
 mod run;
 pub mod shell;
 mod sink;
+pub mod system;
 mod user_network;
 
 pub use accelerator::Accelerator;

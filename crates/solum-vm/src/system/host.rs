@@ -1,0 +1,293 @@
+//! The place `host`: all units of a system as processes of this host, wired and shut in as in a machine.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use solum_spec::control::Outcome;
+use solum_spec::description::Wait;
+use solum_spec::operation::UnitReport;
+use solum_spec::plan::{self, Plan};
+use solum_supervisor::log::LogRing;
+use solum_supervisor::{Command, SIGTERM};
+use solum_unit::{Confinement, News, Place, Runner};
+
+use super::operator::{Operated, Operator, Wish};
+use crate::requests::{Request, Requests};
+
+/// The first user of units, where Solum is root and may choose: above those of people and services, below those that
+/// containers use (systemd's "Users, Groups, UIDs and GIDs on systemd Systems").
+const FIRST_USER: u32 = 61_184;
+
+/// Where a unit can be reached from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Which listener of the plan.
+    pub listener: usize,
+    /// The address on this host.
+    pub address: SocketAddr,
+}
+
+/// This host as a place for units.
+pub struct HostPlace {
+    disks: PathBuf,
+    addresses: BTreeMap<(String, u16), SocketAddr>,
+    empty_root: Option<CString>,
+    is_root: bool,
+}
+
+impl HostPlace {
+    /// Makes the disks that are not there yet, in the directory `state`, which stays.
+    ///
+    /// # Errors
+    ///
+    /// A sentence: a disk that is shorter than its description says, or what the system says.
+    pub fn prepare(state: &Path, plan: &Plan, published: &[Published]) -> Result<Self, String> {
+        let disks = state.join("disks");
+        let failed = |path: &Path| {
+            let path = path.display().to_string();
+            move |error: io::Error| format!("{path}: {}", solum_spec::reason(&error))
+        };
+        fs::create_dir_all(&disks).map_err(failed(&disks))?;
+        for disk in &plan.disks {
+            let path = disk_path(&disks, disk);
+            prepare_disk(&path, disk).map_err(failed(&path))?;
+        }
+        let empty = state.join("empty");
+        fs::create_dir_all(&empty).map_err(failed(&empty))?;
+        let empty = empty.canonicalize().map_err(failed(&empty))?;
+        let is_root = rustix::process::geteuid().is_root();
+        let addresses = plan.listeners.iter().enumerate().map(|(index, listener)| {
+            let chosen = published.iter().find(|published| published.listener == index);
+            let address = chosen.map_or_else(|| own_address(plan, listener), |published| published.address);
+            ((listener.machine.clone(), listener.number), address)
+        });
+        Ok(Self {
+            disks,
+            addresses: addresses.collect(),
+            empty_root: is_root.then(|| CString::new(empty.as_os_str().as_bytes()).ok()).flatten(),
+            is_root,
+        })
+    }
+
+    /// Where a listener can be reached.
+    pub fn address(&self, listener: &plan::Listener) -> Option<SocketAddr> {
+        self.addresses.get(&(listener.machine.clone(), listener.number)).copied()
+    }
+}
+
+/// Each machine has a loopback address of its own, so that two of them can have the same ports.
+fn own_address(plan: &Plan, listener: &plan::Listener) -> SocketAddr {
+    let mut machines: Vec<&str> = Vec::new();
+    for unit in &plan.units {
+        if !machines.contains(&unit.machine.as_str()) {
+            machines.push(&unit.machine);
+        }
+    }
+    let place = machines.iter().position(|machine| *machine == listener.machine).unwrap_or_default();
+    let [_, second, third, fourth] = (u32::from(Ipv4Addr::LOCALHOST) + place as u32).to_be_bytes();
+    SocketAddr::from(([127, second, third, fourth], listener.number))
+}
+
+fn disk_path(disks: &Path, disk: &plan::Disk) -> PathBuf {
+    disks.join(format!("{}.{}.disk", disk.machine, disk.name))
+}
+
+fn prepare_disk(path: &Path, disk: &plan::Disk) -> io::Result<()> {
+    match OpenOptions::new().read(true).write(true).create_new(true).open(path) {
+        Ok(file) => {
+            // Without its full length it must not be found there later.
+            file.set_len(disk.bytes).inspect_err(|_| drop(fs::remove_file(path)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let found = fs::metadata(path)?.len();
+            if found < disk.bytes {
+                return Err(io::Error::other(format!(
+                    "disk {} of {} is described with {} bytes, and this file has {found}",
+                    disk.name, disk.machine, disk.bytes
+                )));
+            }
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+impl Place for HostPlace {
+    fn program(&self, program: &plan::Program) -> io::Result<OwnedFd> {
+        File::open(&program.path).map(OwnedFd::from)
+    }
+
+    fn disk(&self, disk: &plan::Disk) -> io::Result<OwnedFd> {
+        let file = OpenOptions::new().read(true).write(true).open(disk_path(&self.disks, disk))?;
+        Ok(file.into())
+    }
+
+    fn listener(&self, listener: &plan::Listener) -> io::Result<OwnedFd> {
+        let address = self.address(listener).ok_or(io::ErrorKind::AddrNotAvailable)?;
+        TcpListener::bind(address).map(OwnedFd::from)
+    }
+
+    fn screen(&self, _: &plan::Screen) -> io::Result<(OwnedFd, OwnedFd)> {
+        Err(io::Error::other("screens are not there yet at the place host"))
+    }
+
+    fn keys(&self, _: &plan::Keys) -> io::Result<OwnedFd> {
+        Err(io::Error::other("keyboards are not there yet at the place host"))
+    }
+
+    fn environment(&self, unit: &plan::Unit) -> Vec<(String, String)> {
+        let host = |name: &str, value: &str| {
+            (name.to_owned(), std::env::var(name).unwrap_or_else(|_| value.to_owned()))
+        };
+        let own = ("SOLUM_MACHINE".to_owned(), unit.machine.clone());
+        vec![host("PATH", "/usr/local/bin:/usr/bin:/bin"), host("HOME", "/"), host("TMPDIR", "/tmp"), own]
+    }
+
+    fn confinement(&self, index: usize, unit: &plan::Unit) -> Confinement {
+        let user_id = (self.is_root && !unit.root).then_some(FIRST_USER + index as u32);
+        Confinement {
+            user_id,
+            empty_root: self.empty_root.clone(),
+            ported: None,
+            memory: unit.memory,
+            // The processors of a workstation are not the machine's.
+            cores: Vec::new(),
+        }
+    }
+}
+
+/// What happens while a system runs, for people.
+#[derive(Clone, Debug)]
+pub enum Notice<'a> {
+    /// A unit printed this; the log has it.
+    Printed(usize, &'a LogRing),
+    /// Something about units, and what they run on.
+    News(&'a News),
+}
+
+struct System {
+    runner: Runner<HostPlace>,
+    is_stopping: bool,
+}
+
+/// Runs a system to its end: that of all its units.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn run(
+    place: HostPlace,
+    plan: Plan,
+    mut operator: Operator,
+    mut requests: Requests,
+    observer: &mut dyn FnMut(&Plan, Notice<'_>),
+) -> io::Result<Outcome> {
+    let mut system = System { runner: Runner::new(place, plan)?, is_stopping: false };
+    // A workstation has a network and a clock.
+    system.runner.condition(Wait::Network);
+    system.runner.condition(Wait::Clock);
+    system.runner.up();
+    loop {
+        system.runner.reap();
+        for news in system.runner.turn() {
+            let runner = &system.runner;
+            match &news {
+                News::Printed(unit) => {
+                    if let Some(log) = runner.log(*unit) {
+                        observer(runner.plan(), Notice::Printed(*unit, log));
+                    }
+                }
+                news => observer(runner.plan(), Notice::News(news)),
+            }
+            if let News::Over(outcome) = news {
+                operator.finish(&mut system);
+                return Ok(outcome);
+            }
+        }
+        operator.turn(&mut system);
+        system.wait(&operator, &requests)?;
+        requests.rest();
+        while let Some(request) = requests.next() {
+            system.request(request);
+        }
+    }
+}
+
+impl System {
+    fn wait(&self, operator: &Operator, requests: &Requests) -> io::Result<()> {
+        let patience = self.runner.patience().map(|patience| patience + Duration::from_millis(1));
+        let timeout = patience.and_then(|patience| Timespec::try_from(patience).ok());
+        let mut descriptors = self.runner.poll_descriptors();
+        descriptors.extend(operator.poll_descriptors());
+        descriptors.push(PollFd::from_borrowed_fd(requests.descriptor(), PollFlags::IN));
+        match poll(&mut descriptors, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn request(&mut self, request: Request) {
+        match request {
+            Request::Stop | Request::Signal(SIGTERM) => self.obey(Wish::Down),
+            Request::Kill => {
+                self.obey(Wish::Down);
+                self.runner.kill_all();
+            }
+            // The terminal is whoever's who looks on, not a unit's.
+            Request::Signal(_) | Request::Resize { .. } => {}
+        }
+    }
+}
+
+impl Operated for System {
+    fn units(&self) -> Vec<UnitReport> {
+        let plan = self.runner.plan();
+        let report = |(index, unit): (usize, &plan::Unit)| {
+            let (state, reason) = self.runner.state(index)?;
+            let program = self.runner.program(index).and_then(|program| plan.programs.get(program));
+            Some(UnitReport {
+                unit: unit.full_name(),
+                program: program.map(|program| program.name.clone()).unwrap_or_default(),
+                phase: state.phase,
+                reason: reason.to_owned(),
+                starts: state.epoch,
+                pid: self.runner.pid(index).map(|pid| pid.as_raw_nonzero().get().unsigned_abs()),
+            })
+        };
+        plan.units.iter().enumerate().filter_map(report).collect()
+    }
+
+    fn find(&self, name: &str) -> Result<usize, String> {
+        let plan = self.runner.plan();
+        plan.find(name).ok_or_else(|| {
+            let names: Vec<String> = plan.units.iter().map(plan::Unit::full_name).collect();
+            format!("there is no unit `{name}`, or several machines have it; there are {}", names.join(", "))
+        })
+    }
+
+    fn log(&self, unit: usize) -> Option<&LogRing> {
+        self.runner.log(unit)
+    }
+
+    fn obey(&mut self, wish: Wish) {
+        match wish {
+            Wish::Start(unit) => self.runner.command(unit, Command::Start),
+            Wish::Stop(unit) => self.runner.command(unit, Command::Stop),
+            Wish::Restart(unit) => self.runner.command(unit, Command::Restart),
+            Wish::Down if !self.is_stopping => {
+                self.is_stopping = true;
+                self.runner.stop_all();
+            }
+            Wish::Down => {}
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The running system's side of `solum ps`, `logs`, `start`, `stop`, `restart` and `down`.
+
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+
+use rustix::event::{PollFd, PollFlags};
+use solum_spec::control::{self, Decoder};
+use solum_spec::operation::{Answer, LogLine, Order, UnitReport, VERSION, What};
+use solum_supervisor::log::{Entry, LogRing, Position, Stream};
+
+/// Bytes that wait for a reader. What comes meanwhile stays in the units' logs, and is lost from there if it is too much.
+const WAITING_BYTES: usize = 64 * 1024;
+/// People who look on at the same time; more have to wait.
+const CONNECTIONS_MAX: usize = 32;
+
+/// A system that can be looked into.
+pub trait Operated {
+    /// What every unit is doing.
+    fn units(&self) -> Vec<UnitReport>;
+    /// The place of the unit with this name.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says which units there are.
+    fn find(&self, name: &str) -> Result<usize, String>;
+    /// What a unit has printed.
+    fn log(&self, unit: usize) -> Option<&LogRing>;
+    /// Does what is wanted of a unit, or of all.
+    fn obey(&mut self, wish: Wish);
+}
+
+/// What an operator wants done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// A unit shall run.
+    Start(usize),
+    /// A unit shall not run.
+    Stop(usize),
+    /// A unit shall stop and start again.
+    Restart(usize),
+    /// Everything shall stop.
+    Down,
+}
+
+/// Everybody who asks.
+pub struct Operator {
+    listener: UnixListener,
+    connections: Vec<Connection>,
+}
+
+struct Connection {
+    stream: UnixStream,
+    decoder: Decoder,
+    output: Vec<u8>,
+    /// Whose logs it reads, and how far it is.
+    reading: Vec<(usize, Position)>,
+    follows: bool,
+    /// Nothing more is to be said.
+    is_answered: bool,
+}
+
+impl Operator {
+    /// Answers on this socket.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn new(listener: UnixListener) -> std::io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener, connections: Vec::new() })
+    }
+
+    /// When one of these is ready, a [`turn`](Self::turn) is due.
+    pub fn poll_descriptors(&self) -> Vec<PollFd<'_>> {
+        let listener =
+            (self.connections.len() < CONNECTIONS_MAX).then(|| PollFd::new(&self.listener, PollFlags::IN));
+        let connections = self.connections.iter().map(|connection| {
+            let flags =
+                if connection.output.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
+            PollFd::from_borrowed_fd(connection.stream.as_fd(), flags)
+        });
+        listener.into_iter().chain(connections).collect()
+    }
+
+    /// Takes orders and sends what there is to tell, without waiting.
+    pub fn turn(&mut self, system: &mut dyn Operated) {
+        while self.connections.len() < CONNECTIONS_MAX {
+            // What went wrong with one that wanted to connect is its own affair.
+            let Ok((stream, _)) = self.listener.accept() else { break };
+            if stream.set_nonblocking(true).is_ok() {
+                self.connections.push(Connection::new(stream));
+            }
+        }
+        self.connections.retain_mut(|connection| connection.turn(system));
+    }
+
+    /// The system is over: everybody gets the last lines, as far as they take them at once.
+    pub fn finish(mut self, system: &mut dyn Operated) {
+        for connection in &mut self.connections {
+            connection.follows = false;
+            connection.turn(system);
+        }
+    }
+}
+
+impl Connection {
+    fn new(stream: UnixStream) -> Self {
+        let (decoder, output, reading) = (Decoder::new(), Vec::new(), Vec::new());
+        Self { stream, decoder, output, reading, follows: false, is_answered: false }
+    }
+
+    /// Whether it is worth keeping.
+    fn turn(&mut self, system: &mut dyn Operated) -> bool {
+        if !self.read(system) {
+            return false;
+        }
+        loop {
+            self.fill(system);
+            if self.output.is_empty() {
+                return !self.is_answered;
+            }
+            match self.stream.write(&self.output) {
+                Ok(length) => drop(self.output.drain(..length)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
+    fn read(&mut self, system: &mut dyn Operated) -> bool {
+        let mut buffer = [0; 4096];
+        match self.stream.read(&mut buffer) {
+            // Who asked and wants to hear no more is still told what was asked for.
+            Ok(0) => return !self.output.is_empty() || !self.reading.is_empty() && !self.follows,
+            Ok(length) => self.decoder.push(&buffer[..length]),
+            Err(error) => return matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+        }
+        loop {
+            match self.decoder.decode::<Order>() {
+                Ok(Some(order)) => self.obey(&order, system),
+                Ok(None) => return true,
+                Err(error) => {
+                    self.say(&Answer::Refused(error.to_string()));
+                    self.is_answered = true;
+                    return true;
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, order: &Order, system: &mut dyn Operated) {
+        let answer = match self.answer(order, system) {
+            Ok(Some(answer)) => answer,
+            Ok(None) => return,
+            Err(why) => Answer::Refused(why),
+        };
+        self.say(&answer);
+        self.is_answered = true;
+    }
+
+    /// The last answer; nothing if there are lines to be sent first.
+    fn answer(&mut self, order: &Order, system: &mut dyn Operated) -> Result<Option<Answer>, String> {
+        if order.version != VERSION {
+            let asked = order.version;
+            return Err(format!(
+                "the system was started by another version of Solum ({VERSION}, asked in {asked})"
+            ));
+        }
+        let wish = match &order.what {
+            What::List => return Ok(Some(Answer::Units(system.units()))),
+            What::Logs { units, lines, follow } => {
+                self.begin_reading(units, *lines, system)?;
+                self.follows = *follow;
+                return Ok(None);
+            }
+            What::Start(unit) => Wish::Start(system.find(unit)?),
+            What::Stop(unit) => Wish::Stop(system.find(unit)?),
+            What::Restart(unit) => Wish::Restart(system.find(unit)?),
+            What::Down => Wish::Down,
+        };
+        system.obey(wish);
+        Ok(Some(Answer::Done))
+    }
+
+    fn begin_reading(
+        &mut self,
+        names: &[String],
+        lines: Option<u32>,
+        system: &mut dyn Operated,
+    ) -> Result<(), String> {
+        let units: Vec<usize> = match names {
+            [] => (0..system.units().len()).collect(),
+            names => names.iter().map(|name| system.find(name)).collect::<Result<_, _>>()?,
+        };
+        let begin = |log: &LogRing| match lines {
+            Some(lines) => log.last(lines as usize),
+            None => log.oldest(),
+        };
+        self.reading = units.into_iter().filter_map(|unit| Some((unit, begin(system.log(unit)?)))).collect();
+        Ok(())
+    }
+
+    /// Puts lines into the output, the earliest first, as long as there is room.
+    fn fill(&mut self, system: &dyn Operated) {
+        let names: Vec<String> = match self.reading.is_empty() {
+            true => return,
+            false => system.units().into_iter().map(|unit| unit.unit).collect(),
+        };
+        while self.output.len() < WAITING_BYTES {
+            let next = self
+                .reading
+                .iter()
+                .enumerate()
+                .filter_map(|(index, (unit, position))| {
+                    let mut ahead = *position;
+                    let at = match system.log(*unit)?.read(&mut ahead)? {
+                        Entry::Lost { .. } => 0,
+                        Entry::Line(line) => line.at_ms,
+                    };
+                    Some((at, index))
+                })
+                .min();
+            let Some((_, index)) = next else {
+                if !self.follows {
+                    self.reading.clear();
+                    self.say(&Answer::Done);
+                    self.is_answered = true;
+                }
+                return;
+            };
+            let (unit, position) = &mut self.reading[index];
+            let entry = system.log(*unit).and_then(|log| log.read(position));
+            let name = names.get(*unit).cloned().unwrap_or_default();
+            let answer = match entry {
+                Some(Entry::Line(line)) => Answer::Line(LogLine {
+                    unit: name,
+                    is_error: line.source.stream == Stream::Error,
+                    at_ms: line.at_ms,
+                    bytes: line.bytes.to_vec(),
+                }),
+                Some(Entry::Lost { lines, bytes }) => Answer::Lost { unit: name, lines, bytes },
+                None => return,
+            };
+            self.say(&answer);
+        }
+    }
+
+    fn say(&mut self, answer: &Answer) {
+        self.output.extend_from_slice(&control::encode(answer));
+    }
+}
