@@ -8,10 +8,10 @@ pub fn put_in_order(needs: &mut [Vec<usize>]) -> Vec<usize> {
     let count = needs.len();
     let mut order = Vec::with_capacity(count);
     let mut is_placed = vec![false; count];
-    for (unit, needed) in needs.iter_mut().enumerate() {
+    for needed in needs.iter_mut() {
         needed.sort_unstable();
         needed.dedup();
-        needed.retain(|&other| other < count && other != unit);
+        needed.retain(|&other| other < count);
     }
     while order.len() < count {
         let open = |unit: &usize| !is_placed[*unit];

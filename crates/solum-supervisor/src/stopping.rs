@@ -66,12 +66,11 @@ impl Supervisor {
     }
 
     /// A stop whose grace is over.
-    pub(crate) fn kill(&mut self, now: u64, unit: usize) {
-        let is_ending = self.ending.is_some();
+    pub(crate) fn kill(&mut self, unit: usize) {
         let limit = duration(u64::from(self.units[unit].terms.grace_ms));
         if let State::Stopping(stopping) = &mut self.units[unit].state {
             stopping.killed = true;
-            stopping.next_at = is_ending.then(|| now.saturating_add(KILL_PATIENCE_MS));
+            stopping.next_at = None;
             self.effects.push(Effect::Signal { unit, number: SIGKILL });
             self.tell(unit, format!("it did not stop within {limit} and is killed"));
         }
@@ -104,11 +103,11 @@ impl Supervisor {
                     self.failed(now, unit, outcome, why);
                 }
             }
-            After::Again if self.ending.is_none() => {
+            After::Again => {
                 self.record(unit, outcome, is_failure);
                 self.let_wait(unit);
             }
-            After::Again | After::Rest => {
+            After::Rest => {
                 self.rest(unit, State::Stopped, Some((outcome, is_failure)), it_ended);
             }
         }
@@ -129,7 +128,7 @@ impl Supervisor {
                 State::Starting { .. } | State::Running { .. } if !is_needed => {
                     self.begin_stop(now, unit, After::Rest, reason);
                 }
-                // It was killed when nobody was in a hurry.
+                // It was killed, and there is no time to wait for it any longer than that.
                 State::Stopping(Stopping { killed: true, next_at: next_at @ None, .. }) => {
                     *next_at = Some(now.saturating_add(KILL_PATIENCE_MS));
                 }

@@ -135,7 +135,7 @@ impl Supervisor {
     fn started(&mut self, now: u64, unit: usize) {
         let terms = &self.units[unit].terms;
         let ready = terms.ready;
-        let by = now.saturating_add(u64::from(terms.ready_within_ms.max(1)));
+        let by = now.saturating_add(u64::from(terms.ready_within_ms));
         match &mut self.units[unit].state {
             State::Starting { started: false, .. } if ready == Readiness::Start => self.ready(now, unit),
             State::Starting { started: started @ false, ready_by } => {
@@ -276,7 +276,7 @@ impl Supervisor {
     /// Lets a unit wait for its start. Those who wait are told of at the end of the step, if they still wait then.
     pub(crate) fn let_wait(&mut self, unit: usize) {
         self.units[unit].state = State::Waiting;
-        self.units[unit].reason.clear();
+        self.units[unit].reason = "it waits for its turn".into();
     }
 
     fn command(&mut self, now: u64, unit: usize, command: Command) {
@@ -341,7 +341,6 @@ impl Supervisor {
             if may_start {
                 let known = &mut self.units[unit];
                 known.epoch = known.epoch.wrapping_add(1);
-                known.last_end = None;
                 let epoch = known.epoch;
                 self.change(unit, State::Starting { started: false, ready_by: None }, "it is started".into());
                 self.effects.push(Effect::Start { unit, epoch });
@@ -405,7 +404,7 @@ impl Supervisor {
             }
             State::Stopping(stopping) => {
                 let killed = stopping.killed;
-                if killed { self.leave_behind(unit) } else { self.kill(now, unit) }
+                if killed { self.leave_behind(unit) } else { self.kill(unit) }
             }
             State::Pausing { .. } => self.let_wait(unit),
             _ => {}

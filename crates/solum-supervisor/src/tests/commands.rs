@@ -123,3 +123,45 @@ fn signals_reach_what_runs() {
     bench.step(Event::StopAll);
     assert_eq!(bench.command(0, Command::Signal(2)), [signal(0, 2)], "even while it stops");
 }
+
+#[test]
+fn a_start_forgets_failures_even_of_a_unit_that_is_still_stopping() {
+    let mut bench = single(|_| ()).all_ready();
+    for _ in 0..4 {
+        bench.ended(0, CRASH);
+        bench.due();
+    }
+    bench.started(0);
+    bench.command(0, Command::Stop);
+    bench.command(0, Command::Start);
+    bench.ended(0, Status::Exited(0));
+    bench.ended(0, CRASH);
+    assert_eq!(bench.supervisor.deadline(), Some(bench.now + 100));
+}
+
+#[test]
+fn a_start_neither_repeats_the_work_of_needs_nor_cuts_their_pauses_short() {
+    let mut bench = Bench::new(units(&[("format", &[]), ("a", &[]), ("b", &[0, 1])])).all_ready();
+    bench.ended(0, Status::Exited(0));
+    bench.ended(1, CRASH);
+    bench.command(2, Command::Stop);
+    bench.ended(2, Status::Exited(0));
+    assert_eq!(bench.command(2, Command::Start), []);
+    assert_eq!(bench.reasons[2], "it waits for a");
+    assert_eq!(bench.due(), [start(1, 2)]);
+    assert_eq!(bench.ready(1), [start(2, 2)]);
+}
+
+#[test]
+fn a_restart_forgets_failures() {
+    let mut bench = single(|_| ()).all_ready();
+    for _ in 0..4 {
+        bench.ended(0, CRASH);
+        bench.due();
+    }
+    bench.started(0);
+    bench.command(0, Command::Restart);
+    bench.ended(0, Status::Exited(0));
+    bench.ended(0, CRASH);
+    assert_eq!(bench.supervisor.deadline(), Some(bench.now + 100));
+}

@@ -94,6 +94,14 @@ fn a_stop_before_any_start_says_that_nothing_was_started() {
 }
 
 #[test]
+fn a_signal_that_reaches_a_unit_before_its_turn_to_stop_is_no_failure() {
+    let mut bench = Bench::new(units(&[("a", &[]), ("b", &[0])])).all_ready();
+    bench.step(Event::StopAll);
+    assert_eq!(bench.ended(0, Status::Signaled(SIGTERM)), []);
+    assert_eq!(bench.ended(1, Status::Exited(0)), [Effect::Over(Outcome::Exited(0))]);
+}
+
+#[test]
 fn a_unit_that_ends_by_itself_while_others_stop_is_not_started_again() {
     let mut bench = Bench::new(units(&[("a", &[]), ("b", &[0])])).all_ready();
     bench.step(Event::StopAll);
@@ -106,10 +114,21 @@ fn a_unit_that_ends_by_itself_while_others_stop_is_not_started_again() {
 #[test]
 fn nobody_becomes_impatient_with_a_unit_that_waits_for_its_turn_to_stop() {
     let mut bench = Bench::new(units(&[("a", &[]), ("b", &[0])])).all_ready();
-    bench.health(0, Err("ill"));
-    bench.step(Event::StopAll);
-    assert_eq!(bench.supervisor.deadline(), Some(GRACE_MS), "that of the unit that stops");
-    assert_eq!(bench.after(GRACE_MS + ILLNESS_MS).step(Event::DeadlineReached), [signal(1, SIGKILL)]);
+    bench.ended(0, CRASH);
+    bench.due();
+    let epoch = bench.epochs[0];
+    bench.started(0);
+    for ready in [false, true] {
+        let mut bench = bench.clone();
+        if ready {
+            bench.step(Event::Ready { unit: 0, epoch });
+            bench.health(0, Err("ill"));
+        }
+        bench.step(Event::StopAll);
+        assert_eq!(bench.supervisor.deadline(), Some(bench.now + GRACE_MS), "that of the unit that stops");
+        let effects = bench.after(GRACE_MS + READY_WITHIN_MS).step(Event::DeadlineReached);
+        assert_eq!(effects, [signal(1, SIGKILL)]);
+    }
 }
 
 #[test]
@@ -176,5 +195,33 @@ fn a_machine_without_a_unit_that_was_ever_started_waits_for_somebody_to_start_on
     let mut bench = single(|unit| unit.autostart = false);
     assert_eq!(bench.step(Event::Up), []);
     assert_eq!(bench.command(0, Command::Start), [start(0, 1)]);
+    assert_eq!(bench.ended(0, Status::Exited(0)), [Effect::Over(Outcome::Exited(0))]);
+}
+
+#[test]
+fn when_everything_stops_no_command_changes_the_order() {
+    for command in [Command::Start, Command::Stop, Command::Restart, Command::Replace] {
+        let mut bench = Bench::new(units(&[("a", &[]), ("b", &[0])])).all_ready();
+        bench.step(Event::StopAll);
+        assert_eq!(bench.command(0, command), [], "{command:?}");
+        assert_eq!(bench.command(1, command), [], "{command:?}");
+        assert_eq!(bench.ended(1, Status::Exited(0)), [signal(0, SIGTERM)]);
+    }
+}
+
+#[test]
+fn a_stop_of_everything_ends_a_restart_under_way() {
+    let mut bench = single(|_| ()).all_ready();
+    bench.command(0, Command::Restart);
+    assert_eq!(bench.step(Event::StopAll), []);
+    assert_eq!(bench.ended(0, Status::Exited(0)), [Effect::Over(Outcome::Exited(0))]);
+}
+
+#[test]
+fn a_unit_that_nobody_started_does_not_keep_the_machine_up() {
+    let mut units = units(&[("a", &[]), ("spare", &[])]);
+    units[1].autostart = false;
+    let mut bench = Bench::new(units);
+    bench.step(Event::Up);
     assert_eq!(bench.ended(0, Status::Exited(0)), [Effect::Over(Outcome::Exited(0))]);
 }

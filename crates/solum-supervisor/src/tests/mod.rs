@@ -40,6 +40,7 @@ fn single(change: impl FnOnce(&mut UnitTerms)) -> Bench {
 }
 
 /// A supervisor whose units are started as they should be.
+#[derive(Clone)]
 struct Bench {
     supervisor: Supervisor,
     now: u64,

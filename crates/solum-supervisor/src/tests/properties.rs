@@ -56,6 +56,7 @@ struct World {
     epochs: Vec<u32>,
     /// What the supervisor last told of each unit.
     phases: Vec<UnitPhase>,
+    told: Vec<(UnitPhase, String)>,
     /// Units that ended in a way that meets whoever needs them.
     did_their_work: Vec<bool>,
     over: bool,
@@ -71,6 +72,7 @@ impl World {
             processes: vec![None; count],
             epochs: vec![0; count],
             phases: vec![UnitPhase::Waiting; count],
+            told: vec![(UnitPhase::Waiting, String::new()); count],
             did_their_work: vec![false; count],
             over: false,
         }
@@ -121,7 +123,8 @@ impl World {
                 }
             }
             Effect::Changed { unit, phase, reason } => {
-                assert!(!reason.is_empty());
+                let before = std::mem::replace(&mut self.told[unit], (phase, reason));
+                assert_ne!(before, self.told[unit], "nothing is told twice");
                 if phase == UnitPhase::Pausing {
                     let until = self.supervisor.deadline();
                     assert!(until.is_some_and(|at| at <= self.now + PAUSE_MS.end()), "a pause has its cap");
@@ -225,6 +228,10 @@ impl World {
     }
 }
 
+fn duration_ms() -> impl Strategy<Value = u32> {
+    prop_oneof![1 => Just(0), 4 => 1_u32..60_000]
+}
+
 fn unit_terms(unit: usize) -> impl Strategy<Value = UnitTerms> {
     let needs = prop::collection::vec(0..=unit, 0..3);
     let restart = prop_oneof![Just(Restart::Always), Just(Restart::OnFailure), Just(Restart::Never)];
@@ -234,7 +241,7 @@ fn unit_terms(unit: usize) -> impl Strategy<Value = UnitTerms> {
         1 => Just(vec![Wait::Network]),
         1 => Just(vec![Wait::Network, Wait::Clock])
     ];
-    (needs, restart, ready, 0_u32..60_000, 0_u32..20_000, wait, prop::bool::weighted(0.8)).prop_map(
+    (needs, restart, ready, duration_ms(), duration_ms(), wait, prop::bool::weighted(0.8)).prop_map(
         move |(needs, restart, ready, ready_within_ms, grace_ms, wait, autostart)| UnitTerms {
             name: format!("unit{unit}"),
             needs,

@@ -98,3 +98,27 @@ fn a_unit_that_is_stopped_as_a_failure_may_ask_for_no_other_start() {
     let why = "the unit a: it was not ready within 30 s".to_owned();
     assert_eq!(bench.ended(0, Status::Exited(125)), [Effect::Over(Outcome::GivenUp(why))]);
 }
+
+#[test]
+fn a_good_run_counts_even_if_illness_follows_and_passes() {
+    let mut bench = single(|_| ()).all_ready();
+    bench.ended(0, CRASH);
+    bench.due();
+    bench.ready(0);
+    bench.after(GOOD_RUN_MS).health(0, Err("ill"));
+    bench.health(0, Ok(()));
+    bench.ended(0, CRASH);
+    assert_eq!(bench.supervisor.deadline(), Some(bench.now + 100));
+}
+
+#[test]
+fn a_good_run_counts_even_if_illness_ends_it() {
+    let mut bench = single(|_| ()).all_ready();
+    bench.ended(0, CRASH);
+    bench.due();
+    bench.ready(0);
+    bench.after(GOOD_RUN_MS).health(0, Err("ill"));
+    bench.due();
+    bench.ended(0, Status::Signaled(SIGTERM));
+    assert_eq!(bench.supervisor.deadline(), Some(bench.now + 100));
+}

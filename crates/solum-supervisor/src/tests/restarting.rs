@@ -206,3 +206,16 @@ fn a_user_who_wants_everything_to_stop_gets_no_restarted_machine() {
     assert_eq!(bench.step(Event::StopAll), []);
     assert!(matches!(bench.ended(1, Status::Exited(0))[..], [Effect::Over(_)]));
 }
+
+#[test]
+fn a_need_that_was_given_up_is_started_with_a_clean_record_for_whoever_a_user_starts() {
+    let mut bench = Bench::new(units(&[("a", &[]), ("b", &[0])]));
+    bench.step(Event::Up);
+    bench.command(1, Command::Stop);
+    bench.started(0);
+    assert_eq!(exhaust(&mut bench, 0), [Effect::GaveUp { unit: 0 }]);
+    assert_eq!(bench.command(1, Command::Start), [start(0, FAILURES_MAX + 1)]);
+    bench.started(0);
+    assert_eq!(bench.ended(0, CRASH), []);
+    assert_eq!(bench.supervisor.deadline(), Some(bench.now + 100));
+}

@@ -10,6 +10,8 @@ fn nothing_starts_before_the_machine_is_up() {
     let mut bench = single(|_| ());
     assert_eq!(bench.step(Event::ConditionMet(Wait::Network)), []);
     assert_eq!(bench.command(0, Command::Start), []);
+    assert_eq!(bench.reasons[0], "", "and there is nothing to tell");
+    assert_eq!(bench.supervisor.phase(0), Some((UnitPhase::Waiting, "it waits for its turn")));
     assert_eq!(bench.step(Event::Up), [start(0, 1)]);
     assert_eq!(bench.step(Event::Up), []);
 }
