@@ -33,6 +33,10 @@ pub enum Verb {
     Take(Box<Take>),
     /// Boots a kernel with an initramfs
     Exec(Box<Exec>),
+    /// Checks the description of a system, and how its programs are wired
+    Check(Check),
+    /// Draws a system: its machines, their units and devices, and the links
+    Graph(Graph),
     /// Builds, lists, shows and removes kernels
     #[command(subcommand)]
     Kernel(Kernel),
@@ -293,6 +297,54 @@ pub struct KernelBuild {
 pub enum KernelProfile {
     /// Virtual machines.
     Vm,
+}
+
+/// A system's description.
+#[derive(Debug, Args)]
+pub struct Described {
+    /// The directory with the system's solum.toml
+    #[arg(default_value = ".")]
+    pub directory: PathBuf,
+    /// Builds no program, so what only a program's ports tell stays unchecked
+    #[arg(long)]
+    pub no_build: bool,
+}
+
+/// `solum check`
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    pub described: Described,
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Prints the JSON Schema of solum.toml, for editors, and checks nothing
+    #[arg(long, conflicts_with_all = ["json", "no_build", "directory"])]
+    pub schema: bool,
+}
+
+/// `solum graph`
+#[derive(Debug, Args)]
+pub struct Graph {
+    #[command(flatten)]
+    pub described: Described,
+    /// The language of the picture
+    #[arg(long, value_enum, default_value = "svg")]
+    pub format: GraphFormat,
+    /// Where the picture is written [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// The language of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// Scalable Vector Graphics, which browsers show.
+    Svg,
+    /// The language of Graphviz.
+    Dot,
+    /// The language of Mermaid, which renders in Markdown on many sites.
+    Mermaid,
 }
 
 /// `solum doctor`

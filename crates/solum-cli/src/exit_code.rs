@@ -21,6 +21,8 @@ pub enum ExitCode {
     HostRefuses = 106,
     /// The program could not be started in its machine.
     NotStarted = 107,
+    /// The description of a system is wrong.
+    WrongDescription = 108,
     /// `--timeout` was over (the status that timeout(1) uses).
     TimedOut = 124,
     /// The user asked twice and the machine was killed, or asked before there was a machine (128 + SIGINT).
@@ -37,5 +39,6 @@ pub const HELP: &str = "Exit status: that of the program, or 128 + N if signal N
   105  the machine failed: it did not come up, or ended without its program
   106  the host refuses something: a port in use, no space, no permission
   107  the program could not be started in its machine
+  108  the description of a system (solum.toml) is wrong
   124  --timeout was over
   130  a second Ctrl-C killed the machine, or the first one ended the getting of a kernel";

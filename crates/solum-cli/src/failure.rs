@@ -6,6 +6,8 @@ use std::path::Path;
 
 pub use solum_spec::reason;
 
+use solum_spec::system::{Colours, Diagnostic};
+
 use crate::exit_code::ExitCode;
 
 /// An error on its way to the user.
@@ -16,12 +18,31 @@ pub struct Failure {
     hint: Option<String>,
     /// Lines that somebody else said, like the kernel's last ones.
     context: Vec<String>,
+    /// What is wrong in a file, and then the message is no more than their number.
+    wrong: Option<Wrong>,
+}
+
+/// A text, and what is wrong with it.
+#[derive(Debug)]
+pub struct Wrong {
+    /// What the text is called: the path of its file.
+    pub name: String,
+    /// The text.
+    pub text: String,
+    /// What is wrong; never empty.
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 impl Failure {
     /// A failure that says `message`, one sentence without a full stop.
     pub fn new(code: ExitCode, message: impl Display) -> Self {
-        Self { code, message: without_error_numbers(&message.to_string()), hint: None, context: Vec::new() }
+        Self {
+            code,
+            message: without_error_numbers(&message.to_string()),
+            hint: None,
+            context: Vec::new(),
+            wrong: None,
+        }
     }
 
     /// Adds what to type next.
@@ -34,6 +55,22 @@ impl Failure {
     pub fn context(mut self, lines: Vec<String>) -> Self {
         self.context = lines;
         self
+    }
+
+    /// The description of a system is wrong.
+    pub fn description(wrong: Wrong) -> Self {
+        let message = format!("{} has {} errors", wrong.name, wrong.diagnostics.len());
+        Self { wrong: Some(wrong), ..Self::new(ExitCode::WrongDescription, message) }
+    }
+
+    /// What is wrong in a file, if that is the failure.
+    pub fn wrong(&self) -> Option<&Wrong> {
+        self.wrong.as_ref()
+    }
+
+    /// The status that the process ends with.
+    pub fn status(&self) -> u8 {
+        self.code as u8
     }
 
     /// The host refused something to do with a file.
@@ -52,18 +89,34 @@ impl Failure {
     /// Prints the failure and gives back the process's exit status.
     pub fn report(&self) -> u8 {
         let mut stderr = std::io::stderr().lock();
+        let text = self.text(stderr.is_terminal());
+        // Nobody is left to hear that standard error is closed.
+        let _ = stderr.write_all(text.as_bytes());
+        self.status()
+    }
+
+    fn text(&self, in_colours: bool) -> String {
         let (red, cyan, off) =
-            if stderr.is_terminal() { ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m") } else { ("", "", "") };
-        let mut text = format!("{red}error{off}: {}\n", self.message);
+            if in_colours { ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m") } else { ("", "", "") };
+        let mut text = String::new();
+        if let Some(Wrong { name, text: source, diagnostics }) = &self.wrong {
+            let colours = if in_colours { Colours::Terminal } else { Colours::None };
+            let drawn: Vec<String> =
+                diagnostics.iter().map(|diagnostic| diagnostic.render(name, source, colours)).collect();
+            text += &drawn.join("\n");
+            if diagnostics.len() == 1 {
+                return text;
+            }
+            text += "\n";
+        }
+        text += &format!("{red}error{off}: {}\n", self.message);
         for line in &self.context {
             text += &format!("  | {line}\n");
         }
         if let Some(hint) = &self.hint {
             text += &format!("{cyan}hint{off}: {hint}\n");
         }
-        // Nobody is left to hear that standard error is closed.
-        let _ = stderr.write_all(text.as_bytes());
-        self.code as u8
+        text
     }
 }
 

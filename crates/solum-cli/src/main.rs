@@ -15,6 +15,7 @@ mod kernel_choice;
 mod launch;
 mod output;
 mod program;
+mod system;
 mod terminal;
 mod verb;
 
@@ -39,6 +40,8 @@ fn perform(verb: Verb) -> Result<u8, Failure> {
         Verb::Take(arguments) => verb::take::take(&arguments).map(|()| 0),
         Verb::Exec(arguments) => verb::exec::exec(&arguments),
         Verb::Kernel(arguments) => verb::kernel::kernel(&arguments).map(|()| 0),
+        Verb::Check(arguments) => verb::check::check(&arguments),
+        Verb::Graph(arguments) => verb::graph::graph(&arguments).map(|()| 0),
         Verb::Doctor(arguments) => verb::doctor::doctor(&arguments),
         Verb::Completions { shell } => {
             verb::completions::completions(shell);

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use solum_spec::description::Wait;
 use solum_spec::ports::Direction;
+use solum_spec::system::graph::Graph;
 use solum_spec::system::{Colours, Device, Draft, Ready, Restart, Source, System};
 
 fn system(name: &str) -> System {
@@ -106,11 +107,36 @@ fn machines_with_a_count_are_wired_one_by_one() {
 
 #[test]
 fn every_sketch_is_accepted() {
-    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/systems")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            let system = system(path.file_stem().unwrap().to_str().unwrap());
-            assert!(!system.machines.is_empty());
+    for name in sketches() {
+        assert!(!system(&name).machines.is_empty(), "{name}");
+    }
+}
+
+fn sketches() -> Vec<String> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/systems");
+    let mut names: Vec<String> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// `SOLUM_BLESS=1` writes the pictures anew; then look at them.
+#[test]
+fn pictures_are_as_they_were_looked_at() {
+    for name in sketches() {
+        let graph = Graph::of_system(&system(&name));
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/systems").join(&name);
+        for (extension, drawn) in [("svg", graph.svg()), ("dot", graph.dot()), ("mermaid", graph.mermaid())] {
+            let path = path.with_extension(extension);
+            if std::env::var_os("SOLUM_BLESS").is_some() {
+                fs::write(&path, &drawn).unwrap();
+            }
+            let looked_at = fs::read_to_string(&path).unwrap_or_default();
+            assert!(looked_at == drawn, "{name}.{extension} is drawn otherwise; bless it and look at it");
         }
     }
 }

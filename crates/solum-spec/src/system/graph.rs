@@ -1,1 +1,0 @@
-//! The system as a picture.
