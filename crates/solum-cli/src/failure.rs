@@ -19,7 +19,7 @@ pub struct Failure {
     /// Lines that somebody else said, like the kernel's last ones.
     context: Vec<String>,
     /// What is wrong in a file, and then the message is no more than their number.
-    wrong: Option<Wrong>,
+    wrong: Option<Box<Wrong>>,
 }
 
 /// A text, and what is wrong with it.
@@ -60,12 +60,12 @@ impl Failure {
     /// The description of a system is wrong.
     pub fn description(wrong: Wrong) -> Self {
         let message = format!("{} has {} errors", wrong.name, wrong.diagnostics.len());
-        Self { wrong: Some(wrong), ..Self::new(ExitCode::WrongDescription, message) }
+        Self { wrong: Some(Box::new(wrong)), ..Self::new(ExitCode::WrongDescription, message) }
     }
 
     /// What is wrong in a file, if that is the failure.
     pub fn wrong(&self) -> Option<&Wrong> {
-        self.wrong.as_ref()
+        self.wrong.as_deref()
     }
 
     /// The status that the process ends with.
@@ -99,7 +99,7 @@ impl Failure {
         let (red, cyan, off) =
             if in_colours { ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m") } else { ("", "", "") };
         let mut text = String::new();
-        if let Some(Wrong { name, text: source, diagnostics }) = &self.wrong {
+        if let Some(Wrong { name, text: source, diagnostics }) = self.wrong() {
             let colours = if in_colours { Colours::Terminal } else { Colours::None };
             let drawn: Vec<String> =
                 diagnostics.iter().map(|diagnostic| diagnostic.render(name, source, colours)).collect();

@@ -285,6 +285,16 @@ impl<'a> Drawing<'a> {
                 }
             }
         }
+        // Boxes without a wire follow the one above.
+        for column in &self.columns {
+            for pair in column.windows(2) {
+                let is_alone =
+                    |slot| self.pieces.iter().all(|piece| piece.from.0 != slot && piece.to.0 != slot);
+                if is_alone(pair[1]) {
+                    self.top[pair[1]] = self.top[pair[0]] + self.height(pair[0]) + BETWEEN;
+                }
+            }
+        }
         let highest = self.top.iter().copied().fold(f64::INFINITY, f64::min);
         self.top.iter_mut().for_each(|top| *top = (*top - highest).round());
     }
