@@ -13,6 +13,8 @@ mod frame;
 mod host;
 mod mapping;
 mod memory;
+#[cfg(test)]
+mod models;
 mod native;
 pub mod pool;
 mod ring;

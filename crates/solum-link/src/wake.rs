@@ -54,7 +54,8 @@ pub(crate) fn sleep<S: Shared>(
     ready: impl FnOnce() -> bool,
 ) {
     let armed = armed(FUTEX, for_space);
-    shared.store(Word::Armed(side), armed);
+    // Exchanged rather than stored, so that loom knows its order among the peer's exchanges.
+    shared.swap(Word::Armed(side), armed);
     shared.fence();
     if !ready() {
         shared.futex_wait(Word::Armed(side), armed, timeout);
@@ -64,7 +65,7 @@ pub(crate) fn sleep<S: Shared>(
 
 /// Announces sleep on the bell. If `ready` says that there is no reason to, takes that back and returns false.
 pub(crate) fn arm<S: Shared>(shared: &S, side: Side, for_space: bool, ready: impl FnOnce() -> bool) -> bool {
-    shared.store(Word::Armed(side), armed(POLL, for_space));
+    shared.swap(Word::Armed(side), armed(POLL, for_space));
     shared.fence();
     if ready() {
         shared.store(Word::Armed(side), AWAKE);
@@ -73,7 +74,8 @@ pub(crate) fn arm<S: Shared>(shared: &S, side: Side, for_space: bool, ready: imp
     true
 }
 
-/// Awake again, after [`arm`]. True if the bell was rung, or will be in a moment.
-pub(crate) fn disarm<S: Shared>(shared: &S, side: Side) -> bool {
-    shared.swap(Word::Armed(side), AWAKE) == AWAKE
+/// Awake again, after [`arm`]. The bell is to be silenced after this and before looking for news: a ring that comes later
+/// than that ends another sleep too early, which does no harm, but one that nobody silenced would end each.
+pub(crate) fn disarm<S: Shared>(shared: &S, side: Side) {
+    shared.store(Word::Armed(side), AWAKE);
 }
