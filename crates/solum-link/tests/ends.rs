@@ -150,6 +150,26 @@ fn next(end: &mut End, poll: bool) -> Received {
     }
 }
 
+fn is_rung(end: &End) -> bool {
+    let bell = end.bell();
+    let mut polled = [rustix::event::PollFd::new(&bell, rustix::event::PollFlags::IN)];
+    rustix::event::poll(&mut polled, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() == 1
+}
+
+#[test]
+fn a_bell_rings_for_who_is_armed_only_and_is_silent_afterwards() {
+    let (_host, mut client, mut server) = link();
+    client.send(&request(1, &[])).unwrap();
+    assert!(!is_rung(&server));
+    assert_eq!(server.arm_for_poll(), Armed::Ready);
+    server.receive().unwrap();
+    assert_eq!(server.arm_for_poll(), Armed::Sleep);
+    client.send(&request(2, &[])).unwrap();
+    assert!(is_rung(&server));
+    server.disarm();
+    assert!(!is_rung(&server));
+}
+
 #[test]
 fn who_waits_for_a_peer_is_woken_when_it_comes_and_when_it_ends() {
     let host = LinkHost::create("test", LAYOUT).unwrap();
@@ -194,6 +214,7 @@ fn a_range_beyond_the_pool_breaks_the_link_until_the_peer_is_replaced() {
     let (host, mut client, mut server) = link();
     let range = Some(Range { offset: 8000, length: 200 });
     client.send(&Frame { range, ..request(1, &[]) }).unwrap();
+    client.send(&request(2, &[])).unwrap();
     assert_eq!(server.receive(), Err(Broken));
     assert_eq!(server.receive(), Err(Broken));
     assert_eq!(server.send(&request(1, &[])), Err(SendError::Broken));

@@ -71,32 +71,32 @@ fn plausible_words(memory: &Everything, random: &mut Random) {
     memory.word(line * 16).store(value, Ordering::Relaxed);
 }
 
-/// Headers that are right but for one word, all over both rings, and a writer that is always ahead.
+/// Headers that are right, or but for one word, where the victim reads next, and a writer that is always ahead.
 fn plausible_frames(memory: &Everything, random: &mut Random) {
-    let position = random.next() % 256 * 32;
-    let kind = 1 + random.next() % 7;
-    let header = [
+    // The reader's position, the writer's, and the first word of the ring.
+    let (head, tail, ring) = [(2, 3, 1024), (1, 4, 2048)][random.next() as usize % 2];
+    let read = memory.word(head * 16).load(Ordering::Relaxed);
+    let position = read.wrapping_add(random.next() % 64 * 32);
+    let (kind, has_range) = (1 + random.next() % 7, random.next() % 2);
+    let mut header = [
         random.next() % 64,
-        kind | (random.next() % 2) << 8,
+        kind | has_range << 8,
         random.next() % 8,
         1,
         1,
-        0,
-        0,
-        0x6B6E_694C ^ (position % 4096),
+        has_range * (random.next() % 8192),
+        has_range * (random.next() % 8192),
+        0x6B6E_694C ^ position,
     ];
+    if random.next().is_multiple_of(4) {
+        header[random.next() as usize % 8] = random.next() % 128;
+    }
+    let at = ring + position as usize % 4096 / 32 * 8;
     for (index, word) in header.into_iter().enumerate() {
-        memory.word(1024 + position as usize / 4 + index).store(word, Ordering::Relaxed);
+        memory.word(at + index).store(word, Ordering::Relaxed);
     }
-    if random.next() % 4 == 0 {
-        let index = 1024 + position as usize / 4 + random.next() as usize % 8;
-        memory.word(index).store(random.next() % 128, Ordering::Relaxed);
-    }
-    if random.next() % 16 == 0 {
-        for (head, tail) in [(1, 4), (2, 3)] {
-            let read = memory.word(head * 16).load(Ordering::Relaxed);
-            memory.word(tail * 16).store(read.wrapping_add(2048), Ordering::Relaxed);
-        }
+    memory.word(tail * 16).store(read.wrapping_add(2048), Ordering::Relaxed);
+    if random.next().is_multiple_of(16) {
         // Another epoch, so that the victim begins anew after each frame that was none.
         for status in [7, 8] {
             memory.word(status * 16).store((1 + random.next() % 16) << 2 | 3, Ordering::Relaxed);

@@ -111,12 +111,35 @@ fn a_call_with_retry_is_sent_to_each_next_server_first_and_late_answers_are_not_
         let session = Session { client: 5, server: peer };
         come(&mut calls, Kind::Response, number, Session { client: 5, server: peer - 1 });
         come(&mut calls, Kind::Response, number, session);
+        let again = numbers(&flush(&mut calls, at(0)))[0];
+        come(&mut calls, Kind::Response, number, session);
         repeated = calls.take(repeated).unwrap_err();
-        number = numbers(&flush(&mut calls, at(0)))[0];
+        number = again;
     }
     come(&mut calls, Kind::Response, number, Session { client: 5, server: 11 });
     assert!(calls.take(repeated).unwrap().is_ok());
     assert_eq!(calls.take(later), Ok(Err(CallError::Gone { epoch: 9 })));
+    assert!(calls.repeated.is_empty());
+}
+
+#[test]
+fn what_is_repeated_keeps_its_order_and_goes_before_what_was_not_sent() {
+    let mut calls = calls();
+    meet(&mut calls, 8);
+    let call = |calls: &mut Calls, method| {
+        let _ = calls.submit(&Submission { method, retry: true, payload: b"", range: None, deadline: None });
+    };
+    call(&mut calls, 1);
+    call(&mut calls, 2);
+    flush(&mut calls, at(0));
+    call(&mut calls, 3);
+    meet(&mut calls, 9);
+    let mut methods = Vec::new();
+    while let Some(frame) = calls.outgoing(None) {
+        methods.push(frame.method);
+        calls.sent(None);
+    }
+    assert_eq!(methods, [1, 2, 3]);
 }
 
 #[test]
