@@ -1,6 +1,8 @@
 //! Every flag of every verb: its name, its help, how it is read. Completions and man pages come from here too.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use solum_image::Compression;
@@ -40,6 +42,18 @@ pub enum Verb {
     /// Builds, lists, shows and removes kernels
     #[command(subcommand)]
     Kernel(Kernel),
+    /// Lists the units of a running system
+    Ps(Ps),
+    /// Shows what the units of a running system print
+    Logs(Logs),
+    /// Starts a unit of a running system that was stopped, has ended or was given up
+    Start(OfUnit),
+    /// Stops a unit of a running system
+    Stop(OfUnit),
+    /// Stops a unit of a running system and starts it again
+    Restart(OfUnit),
+    /// Stops a running system
+    Down(Running),
     /// Says what is installed, what is missing, and how to get it
     Doctor(Doctor),
     /// Prints the completions for a shell
@@ -57,7 +71,7 @@ pub enum Verb {
 /// Which program, and how Cargo builds it.
 #[derive(Debug, Args)]
 pub struct Program {
-    /// A Cargo package directory, or a static executable
+    /// A Cargo package directory, a static executable, or the directory of a system (with a solum.toml)
     pub program: PathBuf,
     /// The binary of the package, if it has several
     #[arg(long, value_name = "NAME", conflicts_with = "example", help_heading = "Package")]
@@ -175,6 +189,12 @@ pub struct Run {
     pub place: Place,
     #[command(flatten)]
     pub around: Around,
+    /// Shows only what these units of a system print, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "UNITS", help_heading = "System")]
+    pub only: Vec<String>,
+    /// Makes a unit of a system reachable at another port of the host
+    #[arg(long = "publish-unit", value_name = "MACHINE.UNIT.PORT=[ADDRESS:]HOST", help_heading = "System")]
+    pub publish_units: Vec<PublishUnit>,
     /// Lets the machine see a directory of the host
     #[arg(long = "share", value_name = "DIR:/PATH[:ro]", help_heading = "Machine")]
     pub shares: Vec<Share>,
@@ -182,6 +202,33 @@ pub struct Run {
     pub kernel: KernelChoice,
     #[command(flatten)]
     pub inside: Inside,
+}
+
+/// A port of a unit, and where the host has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishUnit {
+    /// `MACHINE.UNIT.PORT`.
+    pub port: String,
+    /// The address on the host.
+    pub address: SocketAddr,
+}
+
+impl FromStr for PublishUnit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (port, address) =
+            text.split_once('=').ok_or("write it as MACHINE.UNIT.PORT=HOST, like web.0.front.http=8000")?;
+        let number = |text: &str| text.parse::<u16>().map_err(|_| format!("`{text}` is no port number"));
+        let address = match address.rsplit_once(':') {
+            Some((host, port)) => {
+                let host = host.parse::<IpAddr>().map_err(|_| format!("`{host}` is no IP address"))?;
+                SocketAddr::new(host, number(port)?)
+            }
+            None => SocketAddr::from(([127, 0, 0, 1], number(address)?)),
+        };
+        Ok(Self { port: port.to_owned(), address })
+    }
 }
 
 /// `solum take`
@@ -345,6 +392,51 @@ pub enum GraphFormat {
     Dot,
     /// The language of Mermaid, which renders in Markdown on many sites.
     Mermaid,
+}
+
+/// Which running system.
+#[derive(Debug, Args)]
+pub struct Running {
+    /// The directory that the system was started with
+    #[arg(short = 'C', long, default_value = ".", value_name = "DIR")]
+    pub directory: PathBuf,
+}
+
+/// `solum ps`
+#[derive(Debug, Args)]
+pub struct Ps {
+    #[command(flatten)]
+    pub running: Running,
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `solum logs`
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// The units, as MACHINE.UNIT or UNIT; all if none is named
+    pub units: Vec<String>,
+    #[command(flatten)]
+    pub running: Running,
+    /// Goes on with what they print from now on
+    #[arg(long, short)]
+    pub follow: bool,
+    /// So many of the last lines of each unit; all that are kept if not given
+    #[arg(long, short = 'n', value_name = "N")]
+    pub lines: Option<u32>,
+    /// Prints each line as a JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `solum start`, `solum stop`, `solum restart`
+#[derive(Debug, Args)]
+pub struct OfUnit {
+    /// The unit, as MACHINE.UNIT, or UNIT if only one machine has it
+    pub unit: String,
+    #[command(flatten)]
+    pub running: Running,
 }
 
 /// `solum doctor`

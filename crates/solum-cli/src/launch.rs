@@ -191,6 +191,12 @@ fn tell(notice: Notice<'_>, verbose: bool) {
     }
 }
 
+/// Turns the end of a system into an exit status, or into what the user is told.
+pub fn conclude_system(outcome: Outcome) -> Result<u8, Failure> {
+    let durations = solum_vm::Durations::default();
+    conclude(Report { end: End::Program(outcome), kernel_log: Vec::new(), durations }, false)
+}
+
 /// Turns the end of a run into an exit status, or into what the user is told.
 fn conclude(report: Report, verbose: bool) -> Result<u8, Failure> {
     if verbose {

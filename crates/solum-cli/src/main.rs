@@ -13,8 +13,10 @@ mod failure;
 mod init;
 mod kernel_choice;
 mod launch;
+mod lines;
 mod output;
 mod program;
+mod running;
 mod system;
 mod terminal;
 mod verb;
@@ -22,6 +24,7 @@ mod verb;
 use std::process::ExitCode;
 
 use clap::Parser;
+use solum_spec::operation::What;
 
 use crate::arguments::{Arguments, Verb};
 use crate::failure::Failure;
@@ -42,6 +45,12 @@ fn perform(verb: Verb) -> Result<u8, Failure> {
         Verb::Kernel(arguments) => verb::kernel::kernel(&arguments).map(|()| 0),
         Verb::Check(arguments) => verb::check::check(&arguments),
         Verb::Graph(arguments) => verb::graph::graph(&arguments).map(|()| 0),
+        Verb::Ps(arguments) => verb::operate::ps(&arguments).map(|()| 0),
+        Verb::Logs(arguments) => verb::operate::logs(&arguments).map(|()| 0),
+        Verb::Start(arguments) => verb::operate::order(&arguments, What::Start).map(|()| 0),
+        Verb::Stop(arguments) => verb::operate::order(&arguments, What::Stop).map(|()| 0),
+        Verb::Restart(arguments) => verb::operate::order(&arguments, What::Restart).map(|()| 0),
+        Verb::Down(arguments) => verb::operate::down(&arguments).map(|()| 0),
         Verb::Doctor(arguments) => verb::doctor::doctor(&arguments),
         Verb::Completions { shell } => {
             verb::completions::completions(shell);

@@ -23,6 +23,12 @@ pub struct Described {
     text: String,
 }
 
+/// Whether what the user named is the description of a system, or a directory that has one.
+pub fn is_described(path: &Path) -> bool {
+    let is_file = path.file_name().is_some_and(|name| name == FILE_NAME) && path.is_file();
+    is_file || path.join(FILE_NAME).is_file()
+}
+
 /// The executables of a system's programs, by the programs' names.
 pub type Executables = BTreeMap<String, Found>;
 

@@ -121,11 +121,10 @@ pub fn start(start: &Start<'_>) -> io::Result<Process> {
     let mut process = command.spawn()?;
     drop((handed, control_of_unit));
     let pid = Pid::from_child(&process);
-    let ended = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).map_err(|error| {
+    let ended = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).inspect_err(|_| {
         // Without it nothing would be told of the process's end.
         let _ = process.kill();
         let _ = process.wait();
-        error
     })?;
     Ok(Process { pid, control, output: [output, errors], ended })
 }

@@ -7,5 +7,7 @@ pub mod exec;
 pub mod graph;
 pub mod kernel;
 pub mod man;
+pub mod operate;
 pub mod run;
+pub mod system;
 pub mod take;

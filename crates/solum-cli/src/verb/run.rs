@@ -16,10 +16,13 @@ use crate::launch::{self, Launch};
 use crate::output::{Nameless, write_whole};
 use crate::program::Found;
 use crate::terminal::say;
-use crate::{init, program};
+use crate::{init, program, system, verb};
 
 /// Runs the program where it was asked to, and gives back the exit status.
 pub fn run(arguments: &Run) -> Result<u8, Failure> {
+    if system::is_described(&arguments.program.program) {
+        return verb::system::run(arguments);
+    }
     let program = program::find(&arguments.program)?;
     let mut draft = assemble::draft(&arguments.inside, &arguments.arguments, &program)?;
     draft.memory = arguments.around.memory;

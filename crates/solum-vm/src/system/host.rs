@@ -210,7 +210,7 @@ pub fn run(
             }
             if let News::Over(outcome) = news {
                 operator.finish(&mut system);
-                return Ok(outcome);
+                return Ok(system.outcome(outcome));
             }
         }
         operator.turn(&mut system);
@@ -223,6 +223,14 @@ pub fn run(
 }
 
 impl System {
+    /// What became of the system as a whole: to end by the signal that asks for the end is to do as one was asked.
+    fn outcome(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Signaled { signal: SIGTERM, .. } if self.is_stopping => Outcome::Exited(0),
+            outcome => outcome,
+        }
+    }
+
     fn wait(&self, operator: &Operator, requests: &Requests) -> io::Result<()> {
         let patience = self.runner.patience().map(|patience| patience + Duration::from_millis(1));
         let timeout = patience.and_then(|patience| Timespec::try_from(patience).ok());

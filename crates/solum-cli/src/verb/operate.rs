@@ -1,0 +1,136 @@
+//! `solum ps`, `logs`, `start`, `stop`, `restart`, `down`: what a person asks of a running system.
+
+use serde::Serialize;
+use solum_spec::handover::UnitPhase;
+use solum_spec::operation::{Answer, LogLine, UnitReport, What};
+use solum_vm::system::ask;
+
+use crate::arguments::{Logs, OfUnit, Ps, Running};
+use crate::exit_code::ExitCode;
+use crate::failure::{Failure, reason};
+use crate::lines::Lines;
+use crate::output::{print_json, print_line};
+use crate::running;
+
+/// Lists the units.
+pub fn ps(arguments: &Ps) -> Result<(), Failure> {
+    let mut units = Vec::new();
+    answers(&arguments.running, What::List, |answer| {
+        if let Answer::Units(listed) = answer {
+            units = listed;
+        }
+    })?;
+    if arguments.json {
+        print_json(&units.iter().map(Listed::from).collect::<Vec<_>>());
+        return Ok(());
+    }
+    let width =
+        |text: fn(&UnitReport) -> &str| units.iter().map(|unit| text(unit).len()).max().unwrap_or(0).max(7);
+    let (names, programs) = (width(|unit| &unit.unit), width(|unit| &unit.program));
+    print_line(&format!(
+        "{:names$}  {:programs$}  {:8}  {:>6}  {:>8}  WHY",
+        "UNIT", "PROGRAM", "STATE", "STARTS", "PID"
+    ));
+    for unit in &units {
+        let pid = unit.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+        let (phase, starts) = (phase(unit.phase), unit.starts);
+        print_line(&format!(
+            "{:names$}  {:programs$}  {phase:8}  {starts:>6}  {pid:>8}  {}",
+            unit.unit, unit.program, unit.reason
+        ));
+    }
+    Ok(())
+}
+
+/// The word for what a unit is doing.
+pub fn phase(phase: UnitPhase) -> &'static str {
+    match phase {
+        UnitPhase::Waiting => "waiting",
+        UnitPhase::Starting => "starting",
+        UnitPhase::Running => "running",
+        UnitPhase::Stopping => "stopping",
+        UnitPhase::Pausing => "pausing",
+        UnitPhase::Ended => "ended",
+        UnitPhase::Failed => "failed",
+    }
+}
+
+/// What `solum ps --json` prints of a unit.
+#[derive(Serialize)]
+struct Listed<'a> {
+    unit: &'a str,
+    program: &'a str,
+    state: &'a str,
+    reason: &'a str,
+    starts: u32,
+    pid: Option<u32>,
+}
+
+impl<'a> From<&'a UnitReport> for Listed<'a> {
+    fn from(unit: &'a UnitReport) -> Self {
+        Self {
+            unit: &unit.unit,
+            program: &unit.program,
+            state: phase(unit.phase),
+            reason: &unit.reason,
+            starts: unit.starts,
+            pid: unit.pid,
+        }
+    }
+}
+
+/// What `solum logs --json` prints of a line.
+#[derive(Serialize)]
+struct JsonLine<'a> {
+    unit: &'a str,
+    stream: &'a str,
+    at_ms: u64,
+    line: String,
+}
+
+/// Shows what units print.
+pub fn logs(arguments: &Logs) -> Result<(), Failure> {
+    let what =
+        What::Logs { units: arguments.units.clone(), lines: arguments.lines, follow: arguments.follow };
+    let mut lines = Lines::new(Vec::new());
+    answers(&arguments.running, what, |answer| match answer {
+        Answer::Line(line) if arguments.json => print_line(&json(&line)),
+        Answer::Line(line) => lines.show(&line),
+        Answer::Lost { unit, lines: count, bytes } => lines.lost(&unit, count, bytes),
+        _ => {}
+    })
+}
+
+fn json(line: &LogLine) -> String {
+    let stream = if line.is_error { "stderr" } else { "stdout" };
+    let text = String::from_utf8_lossy(&line.bytes).into_owned();
+    let line = JsonLine { unit: &line.unit, stream, at_ms: line.at_ms, line: text };
+    serde_json::to_string(&line).unwrap_or_default()
+}
+
+/// Asks for something to be done about a unit.
+pub fn order(arguments: &OfUnit, what: impl FnOnce(String) -> What) -> Result<(), Failure> {
+    answers(&arguments.running, what(arguments.unit.clone()), |_| {})
+}
+
+/// Stops the whole system.
+pub fn down(arguments: &Running) -> Result<(), Failure> {
+    answers(arguments, What::Down, |_| {})
+}
+
+fn answers(running: &Running, what: What, mut heard: impl FnMut(Answer)) -> Result<(), Failure> {
+    let lost = |error: std::io::Error| {
+        Failure::new(
+            ExitCode::HostRefuses,
+            format_args!("the running system does not answer: {}", reason(&error)),
+        )
+    };
+    let stream = running::connect(&running.directory)?;
+    for answer in ask(stream, what).map_err(lost)? {
+        match answer.map_err(lost)? {
+            Answer::Refused(why) => return Err(Failure::new(ExitCode::UnusableInput, why)),
+            answer => heard(answer),
+        }
+    }
+    Ok(())
+}
