@@ -1,6 +1,6 @@
 //! What a person at a terminal asks of a running system, and what it answers.
 //!
-//! Frames of [`control`](crate::control) on a Unix socket; one order for each connection.
+//! Frames of [`control`](crate::control) on a Unix socket; one order for each connection, but for [`What::Watch`].
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,9 @@ pub enum What {
         /// And then everything that they print from now on.
         follow: bool,
     },
+    /// Everything that units do and print, from the beginning on: every unit at first, then each that does something else.
+    /// More orders may follow, and are answered in between.
+    Watch,
     /// That everything shall stop.
     Down,
 }
@@ -45,7 +48,7 @@ pub enum What {
 /// What is answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
-    /// Every unit, in the order of the description.
+    /// Every unit, in the order of the description; to whoever watches, those that changed.
     Units(Vec<UnitReport>),
     /// A line that a unit printed.
     Line(LogLine),

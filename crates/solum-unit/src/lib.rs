@@ -8,10 +8,12 @@ pub mod confinement;
 mod controller;
 mod descriptors;
 mod memory_file;
+pub mod operator;
 mod runner;
 pub mod start;
 mod wiring;
 
 pub use confinement::Confinement;
+pub use operator::Operator;
 pub use runner::{News, Place, Runner, status_of};
 pub use start::{Device, Grant, Process, Start, start};

@@ -15,7 +15,7 @@ use solum_spec::handover::{FromUnit, UnitPhase, UnitState};
 use solum_spec::plan::{self, Plan};
 use solum_spec::reason;
 use solum_supervisor::log::{LogRing, Source, Stream};
-use solum_supervisor::{Command, Effect, Event, MachineTerms, Status, Supervisor, UnitTerms};
+use solum_supervisor::{Command, Effect, Event, MachineTerms, SIGTERM, Status, Supervisor, UnitTerms};
 
 use crate::Confinement;
 use crate::controller::Controller;
@@ -173,6 +173,11 @@ impl<P: Place> Runner<P> {
         self.happen(Event::StopAll);
     }
 
+    /// Whether everything was asked to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.supervisor.is_stopping()
+    }
+
     /// Everything is to end now.
     pub fn kill_all(&mut self) {
         for running in self.slots.iter().filter_map(|slot| slot.running.as_ref()) {
@@ -268,6 +273,10 @@ impl<P: Place> Runner<P> {
             Effect::Changed { unit, phase, reason } => self.news.push(News::Changed(unit, phase, reason)),
             Effect::GaveUp { unit } => self.news.push(News::GaveUp(unit)),
             Effect::RestartMachine { why } => self.news.push(News::RestartMachine(why)),
+            // To end by the signal that asks for the end is to do as one was asked.
+            Effect::Over(Outcome::Signaled { signal: SIGTERM, .. }) if self.supervisor.is_stopping() => {
+                self.news.push(News::Over(Outcome::Exited(0)));
+            }
             Effect::Over(outcome) => self.news.push(News::Over(outcome)),
         }
         None

@@ -7,9 +7,9 @@ use solum_spec::operation::LogLine;
 use solum_spec::plan::{self, Plan};
 use solum_spec::system::System;
 use solum_supervisor::log::{Entry, Position, Stream};
-use solum_unit::News;
+use solum_unit::{News, Operator};
 use solum_vm::system::host::{self, Notice};
-use solum_vm::system::{HostPlace, Operator, Published};
+use solum_vm::system::{HostPlace, Published};
 
 use crate::arguments::{Place, Run};
 use crate::exit_code::ExitCode;

@@ -14,13 +14,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use solum_spec::control::Outcome;
 use solum_spec::description::Wait;
-use solum_spec::operation::UnitReport;
 use solum_spec::plan::{self, Plan};
+use solum_supervisor::SIGTERM;
 use solum_supervisor::log::LogRing;
-use solum_supervisor::{Command, SIGTERM};
-use solum_unit::{Confinement, News, Place, Runner};
+use solum_unit::{Confinement, News, Operator, Place, Runner};
 
-use super::operator::{Operated, Operator, Wish};
 use crate::requests::{Request, Requests};
 
 /// The first user of units, where Solum is root and may choose: above those of people and services, below those that
@@ -174,11 +172,6 @@ pub enum Notice<'a> {
     News(&'a News),
 }
 
-struct System {
-    runner: Runner<HostPlace>,
-    is_stopping: bool,
-}
-
 /// Runs a system to its end: that of all its units.
 ///
 /// # Errors
@@ -191,15 +184,14 @@ pub fn run(
     mut requests: Requests,
     observer: &mut dyn FnMut(&Plan, Notice<'_>),
 ) -> io::Result<Outcome> {
-    let mut system = System { runner: Runner::new(place, plan)?, is_stopping: false };
+    let mut runner = Runner::new(place, plan)?;
     // A workstation has a network and a clock.
-    system.runner.condition(Wait::Network);
-    system.runner.condition(Wait::Clock);
-    system.runner.up();
+    runner.condition(Wait::Network);
+    runner.condition(Wait::Clock);
+    runner.up();
     loop {
-        system.runner.reap();
-        for news in system.runner.turn() {
-            let runner = &system.runner;
+        runner.reap();
+        for news in runner.turn() {
             match &news {
                 News::Printed(unit) => {
                     if let Some(log) = runner.log(*unit) {
@@ -209,93 +201,39 @@ pub fn run(
                 news => observer(runner.plan(), Notice::News(news)),
             }
             if let News::Over(outcome) = news {
-                operator.finish(&mut system);
-                return Ok(system.outcome(outcome));
+                operator.finish(&mut runner);
+                return Ok(outcome);
             }
         }
-        operator.turn(&mut system);
-        system.wait(&operator, &requests)?;
+        operator.turn(&mut runner);
+        wait(&runner, &operator, &requests)?;
         requests.rest();
         while let Some(request) = requests.next() {
-            system.request(request);
+            obey(&mut runner, request);
         }
     }
 }
 
-impl System {
-    /// What became of the system as a whole: to end by the signal that asks for the end is to do as one was asked.
-    fn outcome(&self, outcome: Outcome) -> Outcome {
-        match outcome {
-            Outcome::Signaled { signal: SIGTERM, .. } if self.is_stopping => Outcome::Exited(0),
-            outcome => outcome,
-        }
-    }
-
-    fn wait(&self, operator: &Operator, requests: &Requests) -> io::Result<()> {
-        let patience = self.runner.patience().map(|patience| patience + Duration::from_millis(1));
-        let timeout = patience.and_then(|patience| Timespec::try_from(patience).ok());
-        let mut descriptors = self.runner.poll_descriptors();
-        descriptors.extend(operator.poll_descriptors());
-        descriptors.push(PollFd::from_borrowed_fd(requests.descriptor(), PollFlags::IN));
-        match poll(&mut descriptors, timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn request(&mut self, request: Request) {
-        match request {
-            Request::Stop | Request::Signal(SIGTERM) => self.obey(Wish::Down),
-            Request::Kill => {
-                self.obey(Wish::Down);
-                self.runner.kill_all();
-            }
-            // The terminal is whoever's who looks on, not a unit's.
-            Request::Signal(_) | Request::Resize { .. } => {}
-        }
+fn wait(runner: &Runner<HostPlace>, operator: &Operator, requests: &Requests) -> io::Result<()> {
+    let patience = runner.patience().map(|patience| patience + Duration::from_millis(1));
+    let timeout = patience.and_then(|patience| Timespec::try_from(patience).ok());
+    let mut descriptors = runner.poll_descriptors();
+    descriptors.extend(operator.poll_descriptors());
+    descriptors.push(PollFd::from_borrowed_fd(requests.descriptor(), PollFlags::IN));
+    match poll(&mut descriptors, timeout.as_ref()) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
-impl Operated for System {
-    fn units(&self) -> Vec<UnitReport> {
-        let plan = self.runner.plan();
-        let report = |(index, unit): (usize, &plan::Unit)| {
-            let (state, reason) = self.runner.state(index)?;
-            let program = self.runner.program(index).and_then(|program| plan.programs.get(program));
-            Some(UnitReport {
-                unit: unit.full_name(),
-                program: program.map(|program| program.name.clone()).unwrap_or_default(),
-                phase: state.phase,
-                reason: reason.to_owned(),
-                starts: state.epoch,
-                pid: self.runner.pid(index).map(|pid| pid.as_raw_nonzero().get().unsigned_abs()),
-            })
-        };
-        plan.units.iter().enumerate().filter_map(report).collect()
-    }
-
-    fn find(&self, name: &str) -> Result<usize, String> {
-        let plan = self.runner.plan();
-        plan.find(name).ok_or_else(|| {
-            let names: Vec<String> = plan.units.iter().map(plan::Unit::full_name).collect();
-            format!("there is no unit `{name}`, or several machines have it; there are {}", names.join(", "))
-        })
-    }
-
-    fn log(&self, unit: usize) -> Option<&LogRing> {
-        self.runner.log(unit)
-    }
-
-    fn obey(&mut self, wish: Wish) {
-        match wish {
-            Wish::Start(unit) => self.runner.command(unit, Command::Start),
-            Wish::Stop(unit) => self.runner.command(unit, Command::Stop),
-            Wish::Restart(unit) => self.runner.command(unit, Command::Restart),
-            Wish::Down if !self.is_stopping => {
-                self.is_stopping = true;
-                self.runner.stop_all();
-            }
-            Wish::Down => {}
+fn obey(runner: &mut Runner<HostPlace>, request: Request) {
+    match request {
+        Request::Stop | Request::Signal(SIGTERM) => runner.stop_all(),
+        Request::Kill => {
+            runner.stop_all();
+            runner.kill_all();
         }
+        // The terminal is whoever's who looks on, not a unit's.
+        Request::Signal(_) | Request::Resize { .. } => {}
     }
 }

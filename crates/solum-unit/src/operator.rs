@@ -1,13 +1,18 @@
-//! The running system's side of `solum ps`, `logs`, `start`, `stop`, `restart` and `down`.
+//! The running system's side of `solum ps`, `logs`, `start`, `stop`, `restart` and `down`; and, in a machine, of the host
+//! that watches it.
 
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use rustix::event::{PollFd, PollFlags};
 use solum_spec::control::{self, Decoder};
 use solum_spec::operation::{Answer, LogLine, Order, UnitReport, VERSION, What};
+use solum_spec::plan;
+use solum_supervisor::Command;
 use solum_supervisor::log::{Entry, LogRing, Position, Stream};
+
+use crate::runner::{Place, Runner};
 
 /// Bytes that wait for a reader. What comes meanwhile stays in the units' logs, and is lost from there if it is too much.
 const WAITING_BYTES: usize = 64 * 1024;
@@ -30,6 +35,46 @@ pub trait Operated {
     fn obey(&mut self, wish: Wish);
 }
 
+impl<P: Place> Operated for Runner<P> {
+    fn units(&self) -> Vec<UnitReport> {
+        let plan = self.plan();
+        let report = |(index, unit): (usize, &plan::Unit)| {
+            let (state, reason) = self.state(index)?;
+            let program = self.program(index).and_then(|program| plan.programs.get(program));
+            Some(UnitReport {
+                unit: unit.full_name(),
+                program: program.map(|program| program.name.clone()).unwrap_or_default(),
+                phase: state.phase,
+                reason: reason.to_owned(),
+                starts: state.epoch,
+                pid: self.pid(index).map(|pid| pid.as_raw_nonzero().get().unsigned_abs()),
+            })
+        };
+        plan.units.iter().enumerate().filter_map(report).collect()
+    }
+
+    fn find(&self, name: &str) -> Result<usize, String> {
+        let plan = self.plan();
+        plan.find(name).ok_or_else(|| {
+            let names: Vec<String> = plan.units.iter().map(plan::Unit::full_name).collect();
+            format!("there is no unit `{name}`, or several machines have it; there are {}", names.join(", "))
+        })
+    }
+
+    fn log(&self, unit: usize) -> Option<&LogRing> {
+        Self::log(self, unit)
+    }
+
+    fn obey(&mut self, wish: Wish) {
+        match wish {
+            Wish::Start(unit) => self.command(unit, Command::Start),
+            Wish::Stop(unit) => self.command(unit, Command::Stop),
+            Wish::Restart(unit) => self.command(unit, Command::Restart),
+            Wish::Down => self.stop_all(),
+        }
+    }
+}
+
 /// What an operator wants done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
@@ -43,19 +88,52 @@ pub enum Wish {
     Down,
 }
 
+/// A conversation, of which neither side waits.
+pub trait Talk: Send {
+    /// Reads some bytes; 0 if the other side is gone.
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize>;
+    /// Writes some of the bytes.
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize>;
+    /// What can be read when the other side says something.
+    fn input(&self) -> BorrowedFd<'_>;
+    /// What can be written when the other side takes more.
+    fn output(&self) -> BorrowedFd<'_>;
+}
+
+impl Talk for UnixStream {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        Read::read(self, buffer)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        Write::write(self, bytes)
+    }
+
+    fn input(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+
+    fn output(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+}
+
 /// Everybody who asks.
+#[derive(Default)]
 pub struct Operator {
-    listener: UnixListener,
+    listener: Option<UnixListener>,
     connections: Vec<Connection>,
 }
 
 struct Connection {
-    stream: UnixStream,
+    stream: Box<dyn Talk>,
     decoder: Decoder,
     output: Vec<u8>,
     /// Whose logs it reads, and how far it is.
     reading: Vec<(usize, Position)>,
     follows: bool,
+    /// It is told of every change, with what it was told last, and goes on to give orders.
+    watching: Option<Vec<UnitReport>>,
     /// Nothing more is to be said.
     is_answered: bool,
 }
@@ -68,46 +146,56 @@ impl Operator {
     /// What the system says.
     pub fn new(listener: UnixListener) -> std::io::Result<Self> {
         listener.set_nonblocking(true)?;
-        Ok(Self { listener, connections: Vec::new() })
+        Ok(Self { listener: Some(listener), connections: Vec::new() })
+    }
+
+    /// Answers in this conversation too.
+    pub fn talk(&mut self, stream: Box<dyn Talk>) {
+        self.connections.push(Connection::new(stream));
+    }
+
+    /// Whether somebody has not taken yet what was said.
+    pub fn has_unread(&self) -> bool {
+        self.connections.iter().any(|connection| !connection.output.is_empty())
     }
 
     /// When one of these is ready, a [`turn`](Self::turn) is due.
     pub fn poll_descriptors(&self) -> Vec<PollFd<'_>> {
-        let listener =
-            (self.connections.len() < CONNECTIONS_MAX).then(|| PollFd::new(&self.listener, PollFlags::IN));
-        let connections = self.connections.iter().map(|connection| {
-            let flags =
-                if connection.output.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
-            PollFd::from_borrowed_fd(connection.stream.as_fd(), flags)
-        });
-        listener.into_iter().chain(connections).collect()
+        let readable = |descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN);
+        let has_room = self.connections.len() < CONNECTIONS_MAX;
+        let listener = self.listener.as_ref().filter(|_| has_room).map(AsFd::as_fd);
+        let inputs = self.connections.iter().map(|connection| connection.stream.input());
+        let full = self.connections.iter().filter(|connection| !connection.output.is_empty());
+        let outputs =
+            full.map(|connection| PollFd::from_borrowed_fd(connection.stream.output(), PollFlags::OUT));
+        listener.into_iter().chain(inputs).map(readable).chain(outputs).collect()
     }
 
     /// Takes orders and sends what there is to tell, without waiting.
     pub fn turn(&mut self, system: &mut dyn Operated) {
         while self.connections.len() < CONNECTIONS_MAX {
             // What went wrong with one that wanted to connect is its own affair.
-            let Ok((stream, _)) = self.listener.accept() else { break };
+            let Some(Ok((stream, _))) = self.listener.as_ref().map(UnixListener::accept) else { break };
             if stream.set_nonblocking(true).is_ok() {
-                self.connections.push(Connection::new(stream));
+                self.talk(Box::new(stream));
             }
         }
         self.connections.retain_mut(|connection| connection.turn(system));
     }
 
     /// The system is over: everybody gets the last lines, as far as they take them at once.
-    pub fn finish(mut self, system: &mut dyn Operated) {
+    pub fn finish(&mut self, system: &mut dyn Operated) {
         for connection in &mut self.connections {
             connection.follows = false;
-            connection.turn(system);
         }
+        self.connections.retain_mut(|connection| connection.turn(system));
     }
 }
 
 impl Connection {
-    fn new(stream: UnixStream) -> Self {
+    fn new(stream: Box<dyn Talk>) -> Self {
         let (decoder, output, reading) = (Decoder::new(), Vec::new(), Vec::new());
-        Self { stream, decoder, output, reading, follows: false, is_answered: false }
+        Self { stream, decoder, output, reading, follows: false, watching: None, is_answered: false }
     }
 
     /// Whether it is worth keeping.
@@ -116,6 +204,7 @@ impl Connection {
             return false;
         }
         loop {
+            self.report_changes(system);
             self.fill(system);
             if self.output.is_empty() {
                 return !self.is_answered;
@@ -157,7 +246,19 @@ impl Connection {
             Err(why) => Answer::Refused(why),
         };
         self.say(&answer);
-        self.is_answered = true;
+        self.is_answered = self.watching.is_none();
+    }
+
+    /// Tells whoever watches what units do differently since they were last told.
+    fn report_changes(&mut self, system: &dyn Operated) {
+        let Some(told) = &mut self.watching else { return };
+        let now = system.units();
+        let changed = now.iter().enumerate().filter(|(index, unit)| told.get(*index) != Some(unit));
+        let answer = Answer::Units(changed.map(|(_, unit)| unit.clone()).collect());
+        *told = now;
+        if answer != Answer::Units(Vec::new()) {
+            self.say(&answer);
+        }
     }
 
     /// The last answer; nothing if there are lines to be sent first.
@@ -173,6 +274,12 @@ impl Connection {
             What::Logs { units, lines, follow } => {
                 self.begin_reading(units, *lines, system)?;
                 self.follows = *follow;
+                return Ok(None);
+            }
+            What::Watch => {
+                self.begin_reading(&[], None, system)?;
+                self.follows = true;
+                self.watching = Some(Vec::new());
                 return Ok(None);
             }
             What::Start(unit) => Wish::Start(system.find(unit)?),
