@@ -29,7 +29,8 @@ fn source(reader: &mut Reader<'_>, name: &Located<String>, program: raw::Program
     .flatten()
     .collect();
     given.sort_by_key(|(_, span)| span.start);
-    let is_damaged = reader.damage.is_within(&["program", &name.value]);
+    let is_taken = |key| reader.damage.is_within(&["program", &name.value, key]);
+    let is_damaged = ["package", "file", "build", "output"].into_iter().any(is_taken);
     match given.as_slice() {
         [] if !is_damaged => reader.wrong(
             Diagnostic::new(name.span.clone(), format!("program `{}` comes from nowhere", name.value))
