@@ -6,10 +6,10 @@ use solum_spec::handover::UnitPhase;
 use solum_spec::operation::LogLine;
 use solum_spec::plan::{self, Plan};
 use solum_spec::system::System;
+use solum_supervisor::LogRing;
 use solum_supervisor::log::{Entry, Position, Stream};
-use solum_unit::{News, Operator};
-use solum_vm::system::host::{self, Notice};
-use solum_vm::system::{HostPlace, Published};
+use solum_unit::Operator;
+use solum_vm::system::{HostPlace, Notice, Published, host};
 
 use crate::arguments::{Place, Run};
 use crate::exit_code::ExitCode;
@@ -57,9 +57,8 @@ fn on_host(
     let (handle, requests) = solum_vm::requests().map_err(|error| refused(&error))?;
     terminal::obey_signals(handle).map_err(|error| refused(&error))?;
     let mut screen = Screen::new(&plan, arguments)?;
-    let outcome =
-        host::run(place, plan, operator, requests, &mut |plan, notice| screen.notice(plan, &notice))
-            .map_err(|error| refused(&error))?;
+    let outcome = host::run(place, plan, operator, requests, &mut |notice| screen.notice(&notice))
+        .map_err(|error| refused(&error))?;
     launch::conclude_system(outcome)
 }
 
@@ -88,6 +87,7 @@ fn published(arguments: &Run, plan: &Plan) -> Result<Vec<Published>, Failure> {
 
 /// What the user sees while a system runs.
 struct Screen {
+    names: Vec<String>,
     lines: Lines,
     read: Vec<Position>,
     is_shown: Vec<bool>,
@@ -105,38 +105,41 @@ impl Screen {
             })?;
             is_shown[unit] = true;
         }
-        let names = plan.units.iter().map(plan::Unit::full_name).collect();
-        let read = vec![solum_supervisor::LogRing::new(0).newest(); plan.units.len()];
-        Ok(Self { lines: Lines::new(names), read, is_shown, verbose: arguments.around.verbose })
+        let names: Vec<String> = plan.units.iter().map(plan::Unit::full_name).collect();
+        let read = vec![LogRing::new(0).newest(); plan.units.len()];
+        Ok(Self {
+            lines: Lines::new(names.clone()),
+            names,
+            read,
+            is_shown,
+            verbose: arguments.around.verbose,
+        })
     }
 
-    fn notice(&mut self, plan: &Plan, notice: &Notice<'_>) {
-        let name = |unit: &usize| plan.units.get(*unit).map(plan::Unit::full_name).unwrap_or_default();
+    fn notice(&mut self, notice: &Notice<'_>) {
         match notice {
-            Notice::Printed(unit, log) if self.is_shown[*unit] => {
-                while let Some(entry) = log.read(&mut self.read[*unit]) {
-                    match entry {
-                        Entry::Line(line) => self.lines.show(&LogLine {
-                            unit: name(unit),
-                            is_error: line.source.stream == Stream::Error,
-                            at_ms: line.at_ms,
-                            bytes: line.bytes.to_vec(),
-                        }),
-                        Entry::Lost { lines, bytes } => self.lines.lost(&name(unit), lines, bytes),
-                    }
-                }
+            Notice::Printed(unit, log) if self.is_shown[*unit] => self.show(*unit, log),
+            Notice::Printed(..) => {}
+            Notice::Changed(unit, phase, why) if self.verbose || is_worth_telling(*phase) => {
+                say(&format!("{} {}: {why}", self.names[*unit], super::operate::phase(*phase)));
             }
-            Notice::News(News::GaveUp(unit)) => {
-                say(&format!(
-                    "{} failed too often and is given up; start it again with `solum start {0}`",
-                    name(unit)
-                ));
+            Notice::Changed(..) => {}
+            Notice::Said(text) => say(text),
+        }
+    }
+
+    fn show(&mut self, unit: usize, log: &LogRing) {
+        while let Some(entry) = log.read(&mut self.read[unit]) {
+            let name = &self.names[unit];
+            match entry {
+                Entry::Line(line) => self.lines.show(&LogLine {
+                    unit: name.clone(),
+                    is_error: line.source.stream == Stream::Error,
+                    at_ms: line.at_ms,
+                    bytes: line.bytes.to_vec(),
+                }),
+                Entry::Lost { lines, bytes } => self.lines.lost(name, lines, bytes),
             }
-            Notice::News(News::Changed(unit, phase, why)) if self.verbose || is_worth_telling(*phase) => {
-                say(&format!("{} {}: {why}", name(unit), super::operate::phase(*phase)));
-            }
-            Notice::News(News::RestartMachine(why)) => say(why),
-            _ => {}
         }
     }
 }

@@ -16,9 +16,9 @@ use solum_spec::control::Outcome;
 use solum_spec::description::Wait;
 use solum_spec::plan::{self, Plan};
 use solum_supervisor::SIGTERM;
-use solum_supervisor::log::LogRing;
 use solum_unit::{Confinement, News, Operator, Place, Runner};
 
+use super::Notice;
 use crate::requests::{Request, Requests};
 
 /// The first user of units, where Solum is root and may choose: above those of people and services, below those that
@@ -163,15 +163,6 @@ impl Place for HostPlace {
     }
 }
 
-/// What happens while a system runs, for people.
-#[derive(Clone, Debug)]
-pub enum Notice<'a> {
-    /// A unit printed this; the log has it.
-    Printed(usize, &'a LogRing),
-    /// Something about units, and what they run on.
-    News(&'a News),
-}
-
 /// Runs a system to its end: that of all its units.
 ///
 /// # Errors
@@ -182,7 +173,7 @@ pub fn run(
     plan: Plan,
     mut operator: Operator,
     mut requests: Requests,
-    observer: &mut dyn FnMut(&Plan, Notice<'_>),
+    observer: &mut dyn FnMut(Notice<'_>),
 ) -> io::Result<Outcome> {
     let mut runner = Runner::new(place, plan)?;
     // A workstation has a network and a clock.
@@ -192,17 +183,19 @@ pub fn run(
     loop {
         runner.reap();
         for news in runner.turn() {
-            match &news {
+            match news {
                 News::Printed(unit) => {
-                    if let Some(log) = runner.log(*unit) {
-                        observer(runner.plan(), Notice::Printed(*unit, log));
+                    if let Some(log) = runner.log(unit) {
+                        observer(Notice::Printed(unit, log));
                     }
                 }
-                news => observer(runner.plan(), Notice::News(news)),
-            }
-            if let News::Over(outcome) = news {
-                operator.finish(&mut runner);
-                return Ok(outcome);
+                News::Changed(unit, phase, why) => observer(Notice::Changed(unit, phase, &why)),
+                News::GaveUp(_) => {}
+                News::RestartMachine(why) => observer(Notice::Said(&why)),
+                News::Over(outcome) => {
+                    operator.finish(&mut runner);
+                    return Ok(outcome);
+                }
             }
         }
         operator.turn(&mut runner);

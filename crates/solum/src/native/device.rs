@@ -147,8 +147,7 @@ const EV_KEY: u16 = 1;
 
 impl InputEvents {
     pub fn new(stream: OwnedFd) -> Self {
-        // It is one stream of its own; a failure shows at the first read.
-        let _ = rustix::io::ioctl_fionbio(&stream, true);
+        // It does not block already: its flags are the supervisor's business.
         Self { stream: File::from(stream) }
     }
 
