@@ -9,6 +9,7 @@ use solum_spec::system::System;
 use solum_supervisor::LogRing;
 use solum_supervisor::log::{Entry, Position, Stream};
 use solum_unit::Operator;
+use solum_vm::Requests;
 use solum_vm::system::{HostPlace, Notice, Published, host};
 
 use crate::arguments::{Place, Run};
@@ -28,8 +29,7 @@ pub fn run(arguments: &Run) -> Result<u8, Failure> {
     let claim = Claim::new(&described.directory)?;
     match arguments.place {
         Place::Host => on_host(arguments, &system, &executables, &claim),
-        Place::Vm => Err(Failure::new(ExitCode::UnusableInput, "systems do not run as virtual machines yet")
-            .hint("run it as processes of this host: --place host".to_owned())),
+        Place::Vm => super::system_vm::run(arguments, &system, executables, &claim),
     }
 }
 
@@ -53,24 +53,33 @@ fn on_host(
             say(&format!("{} is at {address}", port_name(listener)));
         }
     }
-    let operator = Operator::new(claim.listen()?).map_err(|error| refused(&error))?;
-    let (handle, requests) = solum_vm::requests().map_err(|error| refused(&error))?;
-    terminal::obey_signals(handle).map_err(|error| refused(&error))?;
+    let (operator, requests) = attended(claim)?;
     let mut screen = Screen::new(&plan, arguments)?;
     let outcome = host::run(place, plan, operator, requests, &mut |notice| screen.notice(&notice))
         .map_err(|error| refused(&error))?;
     launch::conclude_system(outcome)
 }
 
-fn refused(error: &std::io::Error) -> Failure {
+/// Those who may ask something of the system while it runs: operators, and the terminal's signals.
+pub fn attended(claim: &Claim) -> Result<(Operator, Requests), Failure> {
+    let operator = Operator::new(claim.listen()?).map_err(|error| refused(&error))?;
+    let (handle, requests) = solum_vm::requests().map_err(|error| refused(&error))?;
+    terminal::obey_signals(handle).map_err(|error| refused(&error))?;
+    Ok((operator, requests))
+}
+
+/// What a user is told when this host does not let a system run.
+pub fn refused(error: &std::io::Error) -> Failure {
     Failure::new(ExitCode::HostRefuses, format_args!("the system cannot be run: {}", reason(error)))
 }
 
-fn port_name(listener: &plan::Listener) -> String {
+/// The name of a port at which a unit listens.
+pub fn port_name(listener: &plan::Listener) -> String {
     format!("{}.{}.{}", listener.machine, listener.unit, listener.port)
 }
 
-fn published(arguments: &Run, plan: &Plan) -> Result<Vec<Published>, Failure> {
+/// Where units are to be reachable, as the user wants it.
+pub fn published(arguments: &Run, plan: &Plan) -> Result<Vec<Published>, Failure> {
     let find = |wanted: &crate::arguments::PublishUnit| {
         let listener = plan.listeners.iter().position(|listener| port_name(listener) == wanted.port);
         listener.map(|listener| Published { listener, address: wanted.address }).ok_or_else(|| {
@@ -86,7 +95,7 @@ fn published(arguments: &Run, plan: &Plan) -> Result<Vec<Published>, Failure> {
 }
 
 /// What the user sees while a system runs.
-struct Screen {
+pub struct Screen {
     names: Vec<String>,
     lines: Lines,
     read: Vec<Position>,
@@ -95,7 +104,8 @@ struct Screen {
 }
 
 impl Screen {
-    fn new(plan: &Plan, arguments: &Run) -> Result<Self, Failure> {
+    /// Shows what the arguments say.
+    pub fn new(plan: &Plan, arguments: &Run) -> Result<Self, Failure> {
         let mut is_shown = vec![arguments.only.is_empty(); plan.units.len()];
         for name in &arguments.only {
             let unit = plan.find(name).ok_or_else(|| {
@@ -116,7 +126,8 @@ impl Screen {
         })
     }
 
-    fn notice(&mut self, notice: &Notice<'_>) {
+    /// Shows what has happened.
+    pub fn notice(&mut self, notice: &Notice<'_>) {
         match notice {
             Notice::Printed(unit, log) if self.is_shown[*unit] => self.show(*unit, log),
             Notice::Printed(..) => {}

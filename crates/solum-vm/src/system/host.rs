@@ -65,7 +65,8 @@ impl HostPlace {
         let is_root = rustix::process::geteuid().is_root();
         let addresses = plan.listeners.iter().enumerate().map(|(index, listener)| {
             let chosen = published.iter().find(|published| published.listener == index);
-            let address = chosen.map_or_else(|| own_address(plan, listener), |published| published.address);
+            let address =
+                chosen.map_or_else(|| Self::own_address(plan, listener), |published| published.address);
             ((listener.machine.clone(), listener.number), address)
         });
         Ok(Self {
@@ -76,23 +77,29 @@ impl HostPlace {
         })
     }
 
+    /// Where a listener can be reached unless somebody wants it elsewhere. Each machine of `plan` has a loopback address of
+    /// its own, so that two of them can have the same ports.
+    pub fn own_address(plan: &Plan, listener: &plan::Listener) -> SocketAddr {
+        let mut machines: Vec<&str> = Vec::new();
+        for unit in &plan.units {
+            if !machines.contains(&unit.machine.as_str()) {
+                machines.push(&unit.machine);
+            }
+        }
+        let place = machines.iter().position(|machine| *machine == listener.machine).unwrap_or_default();
+        let [_, second, third, fourth] = (u32::from(Ipv4Addr::LOCALHOST) + place as u32).to_be_bytes();
+        SocketAddr::from(([127, second, third, fourth], listener.number))
+    }
+
+    /// The file that a disk is.
+    pub fn disk_path(&self, disk: &plan::Disk) -> PathBuf {
+        disk_path(&self.disks, disk)
+    }
+
     /// Where a listener can be reached.
     pub fn address(&self, listener: &plan::Listener) -> Option<SocketAddr> {
         self.addresses.get(&(listener.machine.clone(), listener.number)).copied()
     }
-}
-
-/// Each machine has a loopback address of its own, so that two of them can have the same ports.
-fn own_address(plan: &Plan, listener: &plan::Listener) -> SocketAddr {
-    let mut machines: Vec<&str> = Vec::new();
-    for unit in &plan.units {
-        if !machines.contains(&unit.machine.as_str()) {
-            machines.push(&unit.machine);
-        }
-    }
-    let place = machines.iter().position(|machine| *machine == listener.machine).unwrap_or_default();
-    let [_, second, third, fourth] = (u32::from(Ipv4Addr::LOCALHOST) + place as u32).to_be_bytes();
-    SocketAddr::from(([127, second, third, fourth], listener.number))
 }
 
 fn disk_path(disks: &Path, disk: &plan::Disk) -> PathBuf {
