@@ -5,7 +5,7 @@ use solum::Disk;
 use crate::error::{Error, Result};
 use crate::layout::{BLOCK_BYTES, BLOCKS_MIN, COPIES, NotOne, Superblock, copy_address};
 use crate::node::DIRECTORY_LEVELS_MAX;
-use crate::store::offset_of;
+use crate::store::{offset_of, only_device};
 
 /// A disk that is written for the first time has zeros there, too. Other file systems and partition tables do not.
 const BLANK_BLOCKS: u64 = 32;
@@ -21,6 +21,19 @@ pub struct Anchors {
     pub slot: usize,
     /// What was found in place of each copy.
     pub copies: [Result<Superblock, NotOne>; COPIES],
+}
+
+impl Anchors {
+    /// Makes the newest superblock last, in both its copies.
+    pub fn complete(&self, disk: &mut Disk) -> Result<()> {
+        for copy in [self.slot, self.slot + COPIES / 2] {
+            if self.copies[copy] != Ok(self.newest) {
+                let place = offset_of(copy_address(copy, self.newest.blocks));
+                only_device(disk.write_at(place, &self.newest.encode(copy)))?;
+            }
+        }
+        Ok(disk.flush()?)
+    }
 }
 
 /// How many blocks fit on a disk.

@@ -124,7 +124,7 @@ pub fn insert(store: &mut Store, directory: &mut Inode, name: &str, inode: Inode
             directory.levels += 1;
         }
     }
-    directory.size += 1;
+    directory.size = directory.size.saturating_add(1);
     Ok(())
 }
 
@@ -188,7 +188,7 @@ pub fn remove(store: &mut Store, directory: &mut Inode, name: &str) -> Result<Op
     let shape = directory.shape();
     let removed = remove_below(store, &mut directory.root, shape, name)?;
     if removed.is_some() {
-        directory.size -= 1;
+        directory.size = directory.size.saturating_sub(1);
     }
     lower(store, directory);
     Ok(removed)

@@ -105,9 +105,9 @@ impl FileSystem {
             damage: walk.problems,
         };
         if is_writable {
-            // If only the process ended before, the newest superblock may have been read from the disk's own memory. It
-            // has to last before the other slot is overwritten.
-            file_system.store.disk().flush()?;
+            // If only the process ended before, the newest superblock may have been read from the disk's own memory, and
+            // a crash may have left one copy of it. Both have to last before the other slot is overwritten.
+            anchors.complete(file_system.store.disk())?;
             file_system.commit()?;
         }
         Ok(file_system)
@@ -128,9 +128,9 @@ impl FileSystem {
     /// How much room there is.
     pub fn room(&self) -> Room {
         let space = &self.store.space;
-        let free = (space.free() + space.pending()).saturating_sub(self.store.dirty + self.reserve());
+        let free = (space.blocks() - space.used_soon()).saturating_sub(self.store.dirty + self.reserve());
         let bytes = |blocks: u64| blocks * BLOCK_BYTES as u64;
-        Room { total_bytes: bytes(space.blocks()), used_bytes: bytes(space.used() - space.pending()), free_bytes: bytes(free) }
+        Room { total_bytes: bytes(space.blocks()), used_bytes: bytes(space.used_soon()), free_bytes: bytes(free) }
     }
 
     /// Stands for everything that was changed until now.
@@ -435,7 +435,7 @@ impl FileSystem {
             generation: self.store.transaction,
             lives: self.life,
             changes: self.changes,
-            used: self.store.space.used() - self.store.space.pending(),
+            used: self.store.space.used_soon(),
             root_levels: self.root.levels,
             root_entries: self.root.size,
             root: match self.root.root {

@@ -75,7 +75,10 @@
 //! 1. Everything changed is written to blocks that nothing on the disk refers to, from the leaves up.
 //! 2. Flush.
 //! 3. Both copies of the older superblock's slot are overwritten.
-//! 4. Flush. Now the blocks that only the state before referred to are free.
+//! 4. Flush, and look whether the copies are there; if not, again. Now the blocks that only the state before referred to are free.
+//!
+//! A mount begins with a commit, after it has made both copies of the newest superblock last: so whenever one slot is
+//! overwritten, the other is whole, whatever happened before.
 //!
 //! What was written but not flushed stays in memory, so that a flush whose outcome is not known is simply done again with
 //! all that went before it. If step 3 or 4 fails, the next commit writes the same slot again, and overwrites nothing that

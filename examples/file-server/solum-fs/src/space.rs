@@ -32,6 +32,11 @@ impl Space {
         self.used
     }
 
+    /// How many there will be after the next commit.
+    pub fn used_soon(&self) -> u64 {
+        self.used.saturating_sub(self.pending())
+    }
+
     pub fn free(&self) -> u64 {
         self.blocks - self.used
     }
@@ -64,7 +69,8 @@ impl Space {
 
     /// Gives back a block that no commit ever referred to.
     pub fn give_back(&mut self, address: u64) {
-        if self.is_used(address) {
+        // What a damaged tree refers to may be anywhere, and may have been given back already.
+        if self.is_possible(address) && self.is_used(address) {
             self.words[(address / 64) as usize] &= !(1 << (address % 64));
             self.used -= 1;
         }
@@ -72,7 +78,9 @@ impl Space {
 
     /// Gives back a block once the next commit is done.
     pub fn give_back_later(&mut self, address: u64) {
-        self.pending.push(address);
+        if self.is_possible(address) {
+            self.pending.push(address);
+        }
     }
 
     /// A commit is done: nothing can return to the state before it.
@@ -136,6 +144,8 @@ mod tests {
         let address = space.allocate().unwrap();
         space.give_back(address);
         space.give_back(address);
+        space.give_back(0);
+        space.give_back(u64::MAX);
         assert_eq!(space.used(), 4);
         assert!(space.mark(9) && !space.mark(9), "marked twice is noticed");
         assert!(!space.is_possible(0) && !space.is_possible(62) && !space.is_possible(64) && space.is_possible(61));

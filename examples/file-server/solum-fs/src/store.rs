@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use solum::Disk;
 
-use crate::error::{Defect, Fault, Result};
+use crate::error::{Defect, Error, Fault, Result};
 use crate::layout::{BLOCK_BYTES, COPIES, Reference, Superblock, copy_address};
 use crate::node::{Child, Node, Shape};
 use crate::space::Space;
@@ -133,7 +133,8 @@ impl Store {
         let mut wanted = wanted;
         while let Some((number, first)) = wanted.first() {
             let follows = |(index, (other, reference)): (usize, &(usize, Reference))| {
-                index < RUN_BLOCKS && *other == number + index && reference.address == first.address + index as u64
+                let distance = reference.address.checked_sub(first.address);
+                index < RUN_BLOCKS && *other == number + index && distance == Some(index as u64)
             };
             let length = wanted.iter().enumerate().take_while(|pair| follows(*pair)).count();
             let after_gap = rest.split_at_mut((number - next_number) * BLOCK_BYTES).1;
@@ -266,20 +267,45 @@ impl Store {
         Ok(())
     }
 
-    /// Writes both copies of a superblock, and makes them last.
+    /// Writes both copies of a superblock, makes them last, and looks whether they are there. One is enough in the end: a
+    /// disk may have a place that cannot be written any more.
     pub fn write_superblock(&mut self, superblock: &Superblock, slot: usize) -> Result<()> {
-        self.insist(|store| {
-            let copies = [superblock.encode(slot), superblock.encode(slot + COPIES / 2)];
-            let place = |copy| offset_of(copy_address(copy, superblock.blocks));
-            let batch = store.disk.batch().write_at(place(slot), &copies[0]);
-            let outcomes = batch.write_at(place(slot + COPIES / 2), &copies[1]).run();
-            outcomes.into_iter().collect::<solum::Result<()>>()?;
-            store.disk.flush()
-        })
+        let mut attempt = 1;
+        loop {
+            let written = self.insist(|store| store.write_copies(superblock, slot));
+            match (written, attempt < ATTEMPTS) {
+                (Ok(2), _) | (Ok(1), false) => return Ok(()),
+                (Ok(_), false) => {
+                    let reason = "the superblock was written, but is not there".to_owned();
+                    return Err(Error::Disk(solum::Error::Device(reason)));
+                }
+                (Err(error), _) => return Err(error),
+                (Ok(_), true) => attempt += 1,
+            }
+        }
+    }
+
+    /// How many copies are there.
+    fn write_copies(&mut self, superblock: &Superblock, slot: usize) -> solum::Result<usize> {
+        let copies = [superblock.encode(slot), superblock.encode(slot + COPIES / 2)];
+        let places = [slot, slot + COPIES / 2].map(|copy| offset_of(copy_address(copy, superblock.blocks)));
+        let batch = self.disk.batch().write_at(places[0], &copies[0]);
+        let outcomes = batch.write_at(places[1], &copies[1]).run();
+        // That a copy could not be written is seen when it is looked for.
+        outcomes.into_iter().try_for_each(only_device)?;
+        self.disk.flush()?;
+        let mut there = 0;
+        let mut bytes = vec![0; BLOCK_BYTES];
+        for (place, copy) in places.iter().zip(&copies) {
+            bytes.fill(0);
+            only_device(self.disk.read_at(*place, &mut bytes))?;
+            there += usize::from(bytes == *copy);
+        }
+        Ok(there)
     }
 
     /// Does it again, from the beginning, if who serves the disk died in between: what was not flushed may be lost.
-    fn insist(&mut self, mut write: impl FnMut(&mut Self) -> solum::Result<()>) -> Result<()> {
+    fn insist<T>(&mut self, mut write: impl FnMut(&mut Self) -> solum::Result<T>) -> Result<T> {
         let mut attempt = 1;
         loop {
             match write(self) {
@@ -299,6 +325,14 @@ impl Store {
             batch.run().into_iter().collect::<solum::Result<()>>()?;
         }
         Ok(())
+    }
+}
+
+/// Takes it that a single request failed; not that the whole disk is away.
+pub fn only_device(outcome: solum::Result<()>) -> solum::Result<()> {
+    match outcome {
+        Err(solum::Error::Device(_)) => Ok(()),
+        outcome => outcome,
     }
 }
 
