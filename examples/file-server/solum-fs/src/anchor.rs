@@ -13,6 +13,9 @@ const BLANK_BLOCKS: u64 = 32;
 /// A disk may write these many bytes of a block and then lose power.
 const SECTOR_BYTES: usize = 512;
 
+/// No file system lives long enough to count so far.
+const COUNT_MAX: u64 = u64::MAX / 2;
+
 /// What the disk has for superblocks.
 pub struct Anchors {
     /// The newest.
@@ -40,15 +43,28 @@ impl Anchors {
 pub fn blocks_of(disk: &Disk) -> Result<u64> {
     let block_size = disk.block_size();
     if !block_size.is_power_of_two() || block_size > BLOCK_BYTES as u32 {
-        let reason = format!("the disk has blocks of {block_size} bytes, and the file system needs 4096 or a part of it");
+        let reason = format!(
+            "the disk has blocks of {block_size} bytes, and the file system needs 4096 or a part of it"
+        );
         return Err(Error::Unusable(reason));
     }
     let blocks = disk.capacity() / BLOCK_BYTES as u64;
     if blocks < BLOCKS_MIN {
         let (has, needs) = (disk.capacity(), BLOCKS_MIN * BLOCK_BYTES as u64);
-        return Err(Error::Unusable(format!("the disk has {has} bytes, and a file system needs at least {needs}")));
+        return Err(Error::Unusable(format!(
+            "the disk has {has} bytes, and a file system needs at least {needs}"
+        )));
     }
     Ok(blocks)
+}
+
+/// Looks whether there is a file system that can be mounted, without mounting it.
+///
+/// # Errors
+///
+/// [`Error::NotFormatted`], [`Error::Unusable`], [`Error::Disk`].
+pub fn probe(disk: &mut Disk) -> Result<()> {
+    find(disk).map(drop)
 }
 
 /// Finds the newest superblock.
@@ -69,8 +85,11 @@ pub fn find(disk: &mut Disk) -> Result<Anchors> {
         let reason = format!("the disk has {has} bytes, but the file system on it was made for {needs}");
         return Err(Error::Unusable(reason));
     }
-    if newest.root_levels > DIRECTORY_LEVELS_MAX {
-        return Err(Error::Unusable("the superblock makes no sense, though its checksum is right".to_owned()));
+    let counts = [newest.generation, newest.lives, newest.changes];
+    if newest.root_levels > DIRECTORY_LEVELS_MAX || counts.iter().any(|count| *count > COUNT_MAX) {
+        return Err(Error::Unusable(
+            "the superblock makes no sense, though its checksum is right".to_owned(),
+        ));
     }
     Ok(Anchors { newest: *newest, slot, copies })
 }

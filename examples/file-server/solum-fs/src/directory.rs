@@ -89,7 +89,11 @@ fn way(children: &[(Box<str>, Child)], name: &str) -> usize {
 }
 
 /// What a name stands for, to be changed. The way to it is in memory afterwards.
-pub fn find<'a>(store: &mut Store, directory: &'a mut Inode, name: &str) -> Result<Option<&'a mut Inode>, Fault> {
+pub fn find<'a>(
+    store: &mut Store,
+    directory: &'a mut Inode,
+    name: &str,
+) -> Result<Option<&'a mut Inode>, Fault> {
     let mut shape = directory.shape();
     let mut child = &mut directory.root;
     loop {
@@ -194,7 +198,12 @@ pub fn remove(store: &mut Store, directory: &mut Inode, name: &str) -> Result<Op
     Ok(removed)
 }
 
-fn remove_below(store: &mut Store, child: &mut Child, shape: Shape, name: &str) -> Result<Option<Inode>, Fault> {
+fn remove_below(
+    store: &mut Store,
+    child: &mut Child,
+    shape: Shape,
+    name: &str,
+) -> Result<Option<Inode>, Fault> {
     match store.open(child, shape)? {
         Node::Leaf(entries) => Ok(position(entries, name).ok().map(|at| entries.remove(at).inode)),
         Node::Branch(children) => {

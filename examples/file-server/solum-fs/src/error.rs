@@ -126,7 +126,9 @@ impl fmt::Display for Error {
             Self::NoSpace => f.write_str("the disk is full"),
             Self::ReadOnly => f.write_str("the disk cannot be written"),
             Self::Damaged(damage) => damage.fmt(f),
-            Self::NotFormatted { blank: true } => f.write_str("the disk is blank: there is no file system on it"),
+            Self::NotFormatted { blank: true } => {
+                f.write_str("the disk is blank: there is no file system on it")
+            }
             Self::NotFormatted { blank: false } => {
                 f.write_str("there is no file system on the disk, but the disk is not blank either")
             }

@@ -10,6 +10,7 @@ use crate::file;
 use crate::layout::{BLOCK_BYTES, Superblock};
 use crate::node::{Child, FANOUT, FILE_BYTES_MAX, Inode, Kind, capacity};
 use crate::path::{DEPTH_MAX, join, parse};
+use crate::space::Space;
 use crate::store::Store;
 use crate::walk::{root_of, walk};
 use crate::{Room, Stat, anchor};
@@ -88,11 +89,10 @@ impl FileSystem {
     pub fn mount_with(mut disk: Disk, options: Options) -> Result<Self> {
         let anchors = anchor::find(&mut disk)?;
         let newest = anchors.newest;
-        let (disk, walk) = walk(disk, &newest, false);
-        let walk = walk?;
         let is_writable = disk.is_writable();
+        let space = Space::new(newest.blocks);
         let mut file_system = Self {
-            store: Store::new(disk, walk.space, newest.generation + 1, options.cached_blocks),
+            store: Store::new(disk, space, newest.generation + 1, options.cached_blocks),
             root: root_of(&newest),
             options,
             is_writable,
@@ -102,8 +102,9 @@ impl FileSystem {
             mounted_changes: newest.changes,
             is_changed: is_writable,
             slot: 1 - anchors.slot,
-            damage: walk.problems,
+            damage: Vec::new(),
         };
+        file_system.look()?;
         if is_writable {
             // If only the process ended before, the newest superblock may have been read from the disk's own memory, and
             // a crash may have left one copy of it. Both have to last before the other slot is overwritten.
@@ -113,14 +114,22 @@ impl FileSystem {
         Ok(file_system)
     }
 
+    /// Finds out which blocks are in use. Nothing was changed since the last commit.
+    fn look(&mut self) -> Result<()> {
+        let (blocks, generation) = (self.store.space.blocks(), self.store.transaction - 1);
+        let walk = walk(&mut self.store, &self.root, blocks, generation, false)?;
+        (self.store.space, self.damage) = (walk.space, walk.problems);
+        Ok(())
+    }
+
     /// Gives the disk back. What was not synced is lost.
     pub fn into_disk(self) -> Disk {
         self.store.into_disk()
     }
 
-    /// What was found damaged when it was mounted. If there is any, nothing but removing is possible until it is mounted
-    /// again without: blocks that the damaged parts refer to are not known to be in use, and are overwritten sooner or
-    /// later. So copy what can be read to somewhere else before anything is removed.
+    /// What was found damaged when it was mounted. Until all of it is removed nothing else can be changed: blocks that the
+    /// damaged parts refer to are not known to be in use, and may be overwritten. Removing overwrites, too, so copy what can
+    /// be read to somewhere else before.
     pub fn damage(&self) -> &[Damage] {
         &self.damage
     }
@@ -130,7 +139,11 @@ impl FileSystem {
         let space = &self.store.space;
         let free = (space.blocks() - space.used_soon()).saturating_sub(self.store.dirty + self.reserve());
         let bytes = |blocks: u64| blocks * BLOCK_BYTES as u64;
-        Room { total_bytes: bytes(space.blocks()), used_bytes: bytes(space.used_soon()), free_bytes: bytes(free) }
+        Room {
+            total_bytes: bytes(space.blocks()),
+            used_bytes: bytes(space.used_soon()),
+            free_bytes: bytes(free),
+        }
     }
 
     /// Stands for everything that was changed until now.
@@ -143,7 +156,9 @@ impl FileSystem {
         match mark.life {
             life if life == self.life && mark.change <= self.durable_changes => Standing::Durable,
             life if life == self.life => Standing::Pending,
-            life if life + 1 == self.life && mark.change <= self.mounted_changes => Standing::Durable,
+            life if self.life.checked_sub(1) == Some(life) && mark.change <= self.mounted_changes => {
+                Standing::Durable
+            }
             _ => Standing::Lost,
         }
     }
@@ -378,6 +393,10 @@ impl FileSystem {
         if let Some(inode) = removed {
             let shape = inode.shape();
             self.store.release(inode.root, shape);
+        }
+        if !self.damage.is_empty() {
+            self.commit()?;
+            self.look()?;
         }
         Ok(())
     }

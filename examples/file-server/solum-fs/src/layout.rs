@@ -126,8 +126,15 @@ impl Superblock {
         bytes[..8].copy_from_slice(&MAGIC);
         bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
         bytes[12..16].copy_from_slice(&(BLOCK_BYTES as u32).to_le_bytes());
-        let numbers =
-            [self.blocks, self.generation, self.lives, self.changes, self.used, copy as u64, self.root_entries];
+        let numbers = [
+            self.blocks,
+            self.generation,
+            self.lives,
+            self.changes,
+            self.used,
+            copy as u64,
+            self.root_entries,
+        ];
         for (number, place) in numbers.iter().zip(bytes[16..].chunks_exact_mut(8)) {
             place.copy_from_slice(&number.to_le_bytes());
         }
@@ -174,7 +181,16 @@ mod tests {
     fn sample() -> Superblock {
         let root = Some(Reference { address: 77, generation: 8, checksum: 1 << 127 | 3 });
         let (root_levels, root_entries) = (2, 1 << 40);
-        Superblock { blocks: 256, generation: 9, lives: 3, changes: 12, used: 7, root_levels, root_entries, root }
+        Superblock {
+            blocks: 256,
+            generation: 9,
+            lives: 3,
+            changes: 12,
+            used: 7,
+            root_levels,
+            root_entries,
+            root,
+        }
     }
 
     #[test]

@@ -105,7 +105,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-pub use anchor::format;
+pub use anchor::{format, probe};
 pub use directory::Listed;
 pub use error::{Damage, Defect, Error, Piece, Result};
 pub use filesystem::{FileSystem, Mark, Options, Standing};

@@ -230,9 +230,9 @@ impl Node {
             Shape::Page => Some(Self::Page(bytes.clone())),
             Shape::Index(_) => Some(Self::Index(references(bytes).map(Child::of).collect())),
             Shape::Leaf => Some(Self::Leaf(leaf(bytes)?.map(RawEntry::entry).collect())),
-            Shape::Branch(_) => {
-                Some(Self::Branch(branch(bytes)?.map(|(name, child)| (name.into(), Child::Stored(child))).collect()))
-            }
+            Shape::Branch(_) => Some(Self::Branch(
+                branch(bytes)?.map(|(name, child)| (name.into(), Child::Stored(child))).collect(),
+            )),
         }
     }
 }
@@ -354,7 +354,8 @@ mod tests {
     fn nodes_are_read_as_they_were_written() {
         let file = Inode { kind: Kind::File, levels: 2, size: 9_999_999, root: stored(8) };
         let directory = Inode::empty(Kind::Directory);
-        let entries = vec![Entry { name: "a".into(), inode: file }, Entry { name: "ä".into(), inode: directory }];
+        let entries =
+            vec![Entry { name: "a".into(), inode: file }, Entry { name: "ä".into(), inode: directory }];
         let children = vec![("".into(), stored(5)), ("m".into(), stored(6))];
         let mut index: Vec<Child> = (0..FANOUT).map(|_| Child::Hole).collect();
         index[127] = stored(3);

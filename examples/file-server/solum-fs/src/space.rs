@@ -148,6 +148,11 @@ mod tests {
         space.give_back(u64::MAX);
         assert_eq!(space.used(), 4);
         assert!(space.mark(9) && !space.mark(9), "marked twice is noticed");
-        assert!(!space.is_possible(0) && !space.is_possible(62) && !space.is_possible(64) && space.is_possible(61));
+        assert!(
+            !space.is_possible(0)
+                && !space.is_possible(62)
+                && !space.is_possible(64)
+                && space.is_possible(61)
+        );
     }
 }

@@ -121,7 +121,8 @@ impl Store {
     }
 
     fn known(&mut self, reference: &Reference) -> Option<Rc<[u8]>> {
-        let held = self.unflushed.get(&reference.address).filter(|_| reference.generation == self.transaction);
+        let held =
+            self.unflushed.get(&reference.address).filter(|_| reference.generation == self.transaction);
         held.cloned().or_else(|| self.cache.get(reference))
     }
 
@@ -316,7 +317,8 @@ impl Store {
     }
 
     fn write_unflushed(&mut self) -> solum::Result<()> {
-        let blocks: Vec<(u64, &Rc<[u8]>)> = self.unflushed.iter().map(|(address, bytes)| (*address, bytes)).collect();
+        let blocks: Vec<(u64, &Rc<[u8]>)> =
+            self.unflushed.iter().map(|(address, bytes)| (*address, bytes)).collect();
         for group in blocks.chunks(BATCH_BLOCKS) {
             let runs: Vec<(u64, Cow<'_, [u8]>)> = runs(group);
             let batch = runs.iter().fold(self.disk.batch(), |batch, (address, bytes)| {

@@ -87,24 +87,28 @@ pub fn root_of(superblock: &Superblock) -> Inode {
     }
 }
 
-/// Goes through it all.
-pub fn walk(disk: Disk, superblock: &Superblock, with_content: bool) -> (Disk, Result<Walk>) {
+/// Goes through all that a root directory refers to, in a file system of so many blocks, as a commit left it.
+pub fn walk(
+    store: &mut Store,
+    root: &Inode,
+    blocks: u64,
+    generation: u64,
+    with_content: bool,
+) -> Result<Walk> {
     let mut walk = Walk {
-        space: Space::new(superblock.blocks),
+        space: Space::new(blocks),
         problems: Vec::new(),
         files: 0,
         directories: 0,
         with_content,
-        generation: superblock.generation,
+        generation,
         tasks: Vec::new(),
         counted: Vec::new(),
     };
-    let root = root_of(superblock);
-    let mut store = Store::new(disk, Space::new(superblock.blocks), u64::MAX, 1);
-    walk.meet(&root, "".into(), None);
-    let outcome = walk.run(&mut store);
+    walk.meet(root, "".into(), None);
+    walk.run(store)?;
     walk.count();
-    (store.into_disk(), outcome.map(|()| walk))
+    Ok(walk)
 }
 
 impl Walk {
@@ -115,7 +119,9 @@ impl Walk {
             for (task, bytes) in some.iter().zip(store.survey(&wanted)) {
                 match bytes {
                     Ok(bytes) => self.look(task, &bytes),
-                    Err(Fault::Damaged { block, defect, .. }) => self.problem(&task.place, task.shape, block, defect),
+                    Err(Fault::Damaged { block, defect, .. }) => {
+                        self.problem(&task.place, task.shape, block, defect)
+                    }
                     Err(fault) => return Err(fault).at(&task.place.path()),
                 }
             }
@@ -183,7 +189,8 @@ impl Walk {
         };
         match node {
             Node::Page(bytes) => {
-                let end = place.size.saturating_sub(task.first_page * BLOCK_BYTES as u64).min(BLOCK_BYTES as u64);
+                let end =
+                    place.size.saturating_sub(task.first_page * BLOCK_BYTES as u64).min(BLOCK_BYTES as u64);
                 if bytes[end as usize..].iter().any(|byte| *byte != 0) {
                     self.problem(place, *shape, task.reference.address, Defect::BeyondTheEnd);
                 }
@@ -218,7 +225,9 @@ impl Walk {
             let begin = if index == 0 { from.clone() } else { Some(name.clone()) };
             let end = children.get(index + 1).map(|(next, _)| next.clone()).or_else(|| to.clone());
             let is_in_order = end.as_ref().is_none_or(|end| begin.as_ref().is_none_or(|begin| begin < end));
-            if !is_in_order || from.as_ref().is_some_and(|from| begin.as_ref().is_some_and(|begin| begin < from)) {
+            if !is_in_order
+                || from.as_ref().is_some_and(|from| begin.as_ref().is_some_and(|begin| begin < from))
+            {
                 self.problem(&task.place, task.shape, task.reference.address, Defect::Malformed);
             }
             self.follow(child, task.shape.below(), &task.place, 0, (begin, end));
@@ -245,14 +254,15 @@ pub fn check(mut disk: Disk) -> (Disk, Result<Report>) {
         Ok(anchors) => anchors,
         Err(error) => return (disk, Err(error)),
     };
-    let (disk, walk) = walk(disk, &anchors.newest, true);
-    (disk, walk.map(|walk| report(&anchors, walk)))
+    let newest = &anchors.newest;
+    let mut store = Store::new(disk, Space::new(newest.blocks), newest.generation + 1, 1);
+    let walk = walk(&mut store, &root_of(newest), newest.blocks, newest.generation, true);
+    (store.into_disk(), walk.map(|walk| report(&anchors, walk)))
 }
 
 fn report(anchors: &Anchors, walk: Walk) -> Report {
     let newest = &anchors.newest;
-    let mut problems: Vec<Damage> =
-        (0..COPIES).filter_map(|copy| copy_problem(anchors, copy)).collect();
+    let mut problems: Vec<Damage> = (0..COPIES).filter_map(|copy| copy_problem(anchors, copy)).collect();
     problems.extend(walk.problems);
     if problems.is_empty() && walk.space.used() != newest.used {
         problems.push(superblock_problem(copy_address(anchors.slot, newest.blocks), Defect::Count));

@@ -66,8 +66,9 @@ fn a_full_disk_says_so_keeps_its_content_and_can_be_emptied() {
         let mut count = 0;
         let full = loop {
             let path = format!("f{count}");
-            let written =
-                file_system.create(&path).and_then(|()| file_system.write(&path, 0, &vec![count as u8; 9000]));
+            let written = file_system
+                .create(&path)
+                .and_then(|()| file_system.write(&path, 0, &vec![count as u8; 9000]));
             assert_counts(&mut file_system);
             match written {
                 Ok(()) => count += 1,

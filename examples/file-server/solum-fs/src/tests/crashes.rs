@@ -47,13 +47,15 @@ impl Run {
     fn allowed(&self, length: usize) -> &[Moment] {
         let acknowledged = |moment: &Moment| moment.is_synced && moment.end <= length;
         let first = self.moments.iter().rposition(acknowledged).unwrap_or(0);
-        let after = self.moments.iter().position(|moment| moment.begin > length).unwrap_or(self.moments.len());
+        let after =
+            self.moments.iter().position(|moment| moment.begin > length).unwrap_or(self.moments.len());
         &self.moments[first..after]
     }
 
     /// What a disk has for certain, and the writes that it may have.
     fn crash(&self, length: usize) -> (Image, Vec<(u64, &[u8])>) {
-        let flushed = self.log[..length].iter().rposition(|done| matches!(done, Done::Flush)).map_or(0, |at| at + 1);
+        let flushed =
+            self.log[..length].iter().rposition(|done| matches!(done, Done::Flush)).map_or(0, |at| at + 1);
         let mut image = self.start.clone();
         let writes = |log: &'_ [Done]| -> Vec<(u64, Vec<u8>)> {
             log.iter()
@@ -112,7 +114,10 @@ fn fates(writes: usize, seed: u64, random: usize) -> Vec<Fate<'static>> {
         fates.push((format!("write {one} lost"), Box::new(move |write, _| write != one)));
         fates.push((format!("only write {one} kept"), Box::new(move |write, _| write == one)));
         fates.push((format!("write {one} torn"), Box::new(move |write, sector| write != one || sector < 4)));
-        fates.push((format!("write {one} torn, its end kept"), Box::new(move |write, sector| write != one || sector >= 4)));
+        fates.push((
+            format!("write {one} torn, its end kept"),
+            Box::new(move |write, sector| write != one || sector >= 4),
+        ));
     }
     for round in 0..random {
         let mut numbers = Numbers(seed ^ (round as u64) << 40);
@@ -205,7 +210,11 @@ fn a_formatting_that_was_cut_short_is_a_blank_disk_or_an_empty_file_system() {
             match FileSystem::mount(image.disk()) {
                 Ok(mut file_system) => assert_eq!(dump(&mut file_system), Ok(Tree::empty())),
                 Err(error) => {
-                    assert_eq!(error, Error::NotFormatted { blank: true }, "after {length} operations, {what}");
+                    assert_eq!(
+                        error,
+                        Error::NotFormatted { blank: true },
+                        "after {length} operations, {what}"
+                    );
                     let media = Media::new(image);
                     format(&mut media.disk()).unwrap();
                     assert_eq!(check(media.disk()).1.unwrap().problems, []);
@@ -258,8 +267,7 @@ fn lives(seed: u64) {
 
 #[test]
 fn many_lives_that_end_badly_one_after_the_other() {
-    let seeds = std::env::var("SOLUM_FS_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(150);
-    for seed in 0..seeds {
+    for seed in 0..150 * super::thoroughness() {
         lives(seed);
     }
 }
@@ -279,13 +287,27 @@ fn a_process_that_ended_without_a_loss_of_power_leaves_a_disk_that_is_still_safe
         let second = record(seen, found, &more, OPTIONS);
         let log: Vec<Done> = first.log[..length].iter().chain(&second.log).cloned().collect();
         let mut moments: Vec<Moment> = Vec::new();
-        moments.extend(first.allowed(length).iter().map(|moment| Moment { begin: 0, end: 0, tree: moment.tree.clone(), is_synced: false }));
-        moments.extend(second.moments.into_iter().map(|moment| Moment { begin: 0, end: 0, is_synced: false, ..moment }));
+        moments.extend(first.allowed(length).iter().map(|moment| Moment {
+            begin: 0,
+            end: 0,
+            tree: moment.tree.clone(),
+            is_synced: false,
+        }));
+        moments.extend(second.moments.into_iter().map(|moment| Moment {
+            begin: 0,
+            end: 0,
+            is_synced: false,
+            ..moment
+        }));
         let both = Run { start: first.start.clone(), log, moments };
         for crashed in length..=both.log.len() {
             let (image, unsure) = both.crash(crashed);
             for (what, mut fate) in fates(unsure.len(), crashed as u64, 2) {
-                both.verify(crashed, &apply(&image, &unsure, &mut fate), &format!("ended after {length}, {what}"));
+                both.verify(
+                    crashed,
+                    &apply(&image, &unsure, &mut fate),
+                    &format!("ended after {length}, {what}"),
+                );
             }
         }
     }
@@ -297,5 +319,8 @@ fn a_block_is_torn_at_sectors() {
     image.write_sectors(4096, &[7; 4096], |sector| sector < 2);
     let mut bytes = [1; 4096];
     image.read(4096, &mut bytes);
-    assert!(bytes[..2 * SECTOR].iter().all(|byte| *byte == 7) && bytes[2 * SECTOR..].iter().all(|byte| *byte == 0));
+    assert!(
+        bytes[..2 * SECTOR].iter().all(|byte| *byte == 7)
+            && bytes[2 * SECTOR..].iter().all(|byte| *byte == 0)
+    );
 }

@@ -249,7 +249,9 @@ fn block_of(image: &Image, piece: Piece, path: &str) -> u64 {
         let mut rotten = image.clone();
         Rc::make_mut(rotten.blocks.get_mut(block).unwrap())[9] ^= 1;
         let problems = check(rotten.disk()).1.unwrap().problems;
-        problems.iter().any(|problem| problem.piece == piece && problem.block == **block && problem.path == path)
+        problems
+            .iter()
+            .any(|problem| problem.piece == piece && problem.block == **block && problem.path == path)
     };
     *image.blocks.keys().find(is_one).unwrap()
 }
@@ -284,8 +286,6 @@ fn a_file_system_with_a_damaged_directory_can_be_read_and_emptied_of_it() {
     assert!(matches!(file_system.create("new"), Err(Error::Damaged(_))));
     assert!(matches!(file_system.rename("small", "big"), Err(Error::Damaged(_))));
     file_system.remove_all("d").unwrap();
-    file_system.sync().unwrap();
-    let mut file_system = FileSystem::mount(file_system.into_disk()).unwrap();
     assert_eq!(file_system.damage(), []);
     file_system.create("new").unwrap();
     file_system.sync().unwrap();

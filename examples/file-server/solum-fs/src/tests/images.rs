@@ -49,7 +49,7 @@ fn sample(tamper: Option<Box<dyn FnMut(&mut Vec<u8>)>>) -> Image {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(super::cases(64))]
 
     #[test]
     fn random_bytes_are_no_file_system(seed: u64, blocks in 0u64..300) {
@@ -110,7 +110,16 @@ fn disks_that_cannot_hold_a_file_system_are_refused_with_the_reason() {
     let media = Media::new(sample(None));
     media.0.borrow_mut().image.bytes = 1 << 19;
     let error = FileSystem::mount(media.disk()).map(drop).unwrap_err();
-    assert_eq!(error.to_string(), "the disk has 524288 bytes, but the file system on it was made for 1048576");
+    assert_eq!(
+        error.to_string(),
+        "the disk has 524288 bytes, but the file system on it was made for 1048576"
+    );
+    let mut superblock = crate::anchor::find(&mut sample(None).disk()).unwrap().newest;
+    superblock.generation = u64::MAX;
+    let mut image = sample(None);
+    image.write(0, &superblock.encode(0));
+    let error = FileSystem::mount(image.disk()).map(drop).unwrap_err();
+    assert_eq!(error.to_string(), "the superblock makes no sense, though its checksum is right");
     let blank = FileSystem::mount(Image::new(1 << 20).disk()).map(drop).unwrap_err();
     assert_eq!(blank, Error::NotFormatted { blank: true });
     let mut other = Image::new(1 << 20);

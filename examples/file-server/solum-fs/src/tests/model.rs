@@ -222,7 +222,7 @@ fn behaves_as_the_model(seed: u64, acts: usize, options: Options) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(super::cases(48))]
 
     #[test]
     fn a_file_system_behaves_as_its_model(seed: u64, small: bool) {
