@@ -77,6 +77,17 @@ impl Member {
         }
     }
 
+    /// Whether both its heads can be read, and the newer one is of this generation.
+    pub fn heads_are_whole(&mut self, generation: u64) -> bool {
+        let mut both = vec![0; 2 * HEAD_BYTES as usize];
+        let is_read = self.disk.read_at(0, &mut both).is_ok();
+        let (first, second) = both.split_at(HEAD_BYTES as usize);
+        match (Head::decode(first), Head::decode(second)) {
+            (Some(first), Some(second)) => is_read && first.generation.max(second.generation) == generation,
+            _ => false,
+        }
+    }
+
     /// Makes it forget what it was.
     pub fn wipe(&mut self) -> Result<()> {
         self.disk.write_at(0, &vec![0; 2 * HEAD_BYTES as usize])?;

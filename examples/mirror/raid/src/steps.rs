@@ -121,7 +121,7 @@ impl Mirror {
             self.rounds.scrubbed = 0;
             self.rounds.scrub_at = Some(now.after(self.options.scrub_pause * PAUSES_BETWEEN_SCRUBS));
             self.notices.push(Notice::Scrubbed);
-            return Ok(());
+            return self.scrub_heads();
         }
         self.rounds.scrubbed = group + 1;
         self.rounds.scrub_at = Some(now.after(self.options.scrub_pause));
@@ -136,6 +136,25 @@ impl Mirror {
     pub fn scrub(&mut self) -> Result<()> {
         for group in self.formatted_groups() {
             self.scrub_group(group)?;
+        }
+        self.scrub_heads()
+    }
+
+    /// Writes heads anew if one is damaged.
+    fn scrub_heads(&mut self) -> Result<()> {
+        let mut is_damaged = false;
+        for port in self.attached() {
+            let member = &mut self.members[port];
+            if !member.heads_are_whole(self.head.generation) {
+                is_damaged = true;
+                member.repaired += 1;
+                self.counters.repaired += 1;
+            }
+        }
+        if is_damaged {
+            // One for each of the two places.
+            self.persist(Change::Bits)?;
+            self.persist(Change::Bits)?;
         }
         Ok(())
     }
