@@ -206,7 +206,8 @@ impl Walk {
                 place.entries.set(place.entries.get() + entries.len() as u64);
                 let (from, to) = &task.names;
                 let is_outside = |name: &str| {
-                    from.as_ref().is_some_and(|from| name < &**from) || to.as_ref().is_some_and(|to| name >= &**to)
+                    from.as_ref().is_some_and(|from| name < &**from)
+                        || to.as_ref().is_some_and(|to| name >= &**to)
                 };
                 if entries.iter().any(|entry| is_outside(&entry.name)) {
                     self.problem(place, *shape, task.reference.address, malformed);

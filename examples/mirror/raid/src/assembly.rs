@@ -186,7 +186,9 @@ fn choose(heads: &[(usize, &Head)], is_forced: bool) -> Result<Head, Refusal> {
 }
 
 fn supporters(candidate: &Head, heads: &[(usize, &Head)]) -> usize {
-    let supports = |(_, head): &&(usize, &Head)| matches!(judge(candidate, head), Judgement::Standing(Standing::InSync(_)));
+    let supports = |(_, head): &&(usize, &Head)| {
+        matches!(judge(candidate, head), Judgement::Standing(Standing::InSync(_)))
+    };
     heads.iter().filter(supports).count()
 }
 
@@ -210,7 +212,9 @@ pub fn judge(newest: &Head, head: &Head) -> Judgement {
     let standing = match own.state {
         State::InSync if is_current => Standing::InSync(slot),
         State::Rebuilding { .. } if is_current => Standing::Delta(slot),
-        State::Out { .. } if head.version == own.known || head.version == own.attempted => Standing::Delta(slot),
+        State::Out { .. } if head.version == own.known || head.version == own.attempted => {
+            Standing::Delta(slot)
+        }
         State::InSync | State::Rebuilding { .. } => return astray(newest, head, newest.version, slot),
         State::Out { .. } => return astray(newest, head, own.known, slot),
     };

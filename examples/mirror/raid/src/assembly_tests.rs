@@ -147,6 +147,8 @@ fn bits_that_only_some_members_got_count() {
     ahead.intent.insert(3);
     let mut behind = head(1, version(5, 5), version(4, 4), &[IN, IN, IN]);
     behind.intent.insert(2);
-    let Ok(Decision::Begin(merged, _)) = decide(&[found(ahead), found(behind), GONE()], false) else { panic!() };
+    let Ok(Decision::Begin(merged, _)) = decide(&[found(ahead), found(behind), GONE()], false) else {
+        panic!()
+    };
     assert_eq!((merged.intent.iter().collect::<Vec<_>>(), merged.generation), (vec![2, 3], 6));
 }

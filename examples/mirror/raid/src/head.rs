@@ -100,11 +100,7 @@ impl Head {
 
     /// The slots in sync.
     pub fn in_sync(&self) -> impl Iterator<Item = usize> + '_ {
-        self.slots
-            .iter()
-            .enumerate()
-            .filter(|(_, slot)| slot.state == State::InSync)
-            .map(|(index, _)| index)
+        self.slots.iter().enumerate().filter(|(_, slot)| slot.state == State::InSync).map(|(index, _)| index)
     }
 
     /// Whether all members are in sync.

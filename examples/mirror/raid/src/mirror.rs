@@ -253,8 +253,7 @@ impl Mirror {
     fn write_heads(&mut self, change: Change) -> Vec<(usize, Error)> {
         if change == Change::Membership {
             self.head.parent = self.head.version;
-            self.head.version =
-                Version { event: self.head.version.event + 1, stamp: self.random.next() };
+            self.head.version = Version { event: self.head.version.event + 1, stamp: self.random.next() };
         }
         self.head.generation += 1;
         let version = self.head.version;

@@ -46,7 +46,12 @@ impl Mirror {
     }
 
     /// Compares units that were read from a member with their checksums, and fetches those that do not match.
-    fn check_units(&mut self, units: std::ops::Range<u64>, buffer: &mut [u8], from: Option<usize>) -> Result<()> {
+    fn check_units(
+        &mut self,
+        units: std::ops::Range<u64>,
+        buffer: &mut [u8],
+        from: Option<usize>,
+    ) -> Result<()> {
         let unit_bytes = self.layout.unit_bytes as usize;
         for (unit, bytes) in units.zip(buffer.chunks_mut(unit_bytes)) {
             let Some(expected) = self.expected(unit)? else {
@@ -145,7 +150,9 @@ impl Mirror {
             let offset = self.group_offset(group);
             self.counters.damaged += 1;
             self.notices.push(Notice::Damaged { offset });
-            return Err(Error::Device(format!("no member has the checksums of the blocks from byte {offset}")));
+            return Err(Error::Device(format!(
+                "no member has the checksums of the blocks from byte {offset}"
+            )));
         };
         let mut failures = Vec::new();
         for (port, table) in found {

@@ -45,9 +45,11 @@ impl Mirror {
 
     fn is_free(&self, port: usize, slot: usize) -> bool {
         matches!(self.head.slots[slot].state, State::Out { .. })
-            && !self.members.iter().enumerate().any(|(other, member)| {
-                other != port && member.is_attached && member.slot == Some(slot)
-            })
+            && !self
+                .members
+                .iter()
+                .enumerate()
+                .any(|(other, member)| other != port && member.is_attached && member.slot == Some(slot))
     }
 
     fn refuse(&mut self, port: usize, reason: String, now: Moment) -> Result<()> {

@@ -164,7 +164,8 @@ fn choose(unit: u64, candidates: &[Table], copies: &[Copy]) -> Winner {
         }
     }
     // It was being written, more than once, or torn everywhere: what most members have, and of equals the first.
-    let sums = || copies.iter().enumerate().filter_map(|(index, copy)| Some((index, copy.sums[unit as usize]?)));
+    let sums =
+        || copies.iter().enumerate().filter_map(|(index, copy)| Some((index, copy.sums[unit as usize]?)));
     let votes = |sum: u64| sums().filter(|(_, other)| *other == sum).count();
     let most = sums().map(|(_, sum)| votes(sum)).max().unwrap_or(0);
     match sums().find(|(_, sum)| votes(*sum) == most) {

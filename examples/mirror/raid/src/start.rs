@@ -218,7 +218,10 @@ impl Layout {
     /// Whether a disk of this shape can be a member; else why not.
     pub(crate) fn suits(&self, disk: Geometry) -> Result<(), String> {
         if disk.block_bytes > self.unit_bytes {
-            return Err(format!("its blocks have {} bytes, and {} are the most", disk.block_bytes, self.unit_bytes));
+            return Err(format!(
+                "its blocks have {} bytes, and {} are the most",
+                disk.block_bytes, self.unit_bytes
+            ));
         }
         if disk.bytes < self.member_bytes() {
             return Err(format!("it has {} bytes, and {} are needed", disk.bytes, self.member_bytes()));

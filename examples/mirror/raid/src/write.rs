@@ -2,8 +2,8 @@
 
 use solum::{Error, Result};
 
-use crate::mirror::{Change, Mirror};
 use crate::layout::PLACES;
+use crate::mirror::{Change, Mirror};
 use crate::record::checksum;
 use crate::table::Table;
 
