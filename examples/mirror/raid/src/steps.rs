@@ -6,7 +6,7 @@ use solum::{Moment, Result};
 
 use crate::mirror::{Change, Mirror};
 use crate::notice::Notice;
-use crate::record::checksum;
+use crate::record::{UNWRITTEN, checksum};
 use crate::table::Table;
 
 /// After a scrub, so many pauses pass until the next one.
@@ -204,7 +204,7 @@ impl Mirror {
                     (is_whole || disk.read_at(at + unit * unit_bytes as u64, bytes).is_ok())
                         && checksum(array, first + unit, bytes) == expected
                 };
-                if !is_good() {
+                if expected != UNWRITTEN && !is_good() {
                     bad.push((port, Some(unit)));
                 }
             }

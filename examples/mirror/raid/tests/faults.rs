@@ -444,3 +444,20 @@ fn at_the_other_end_of_a_link_it_is_a_disk_like_any_other() {
     assert_eq!(bytes, [block(0), data(1, 2, 9), block(0)].concat());
     assert!(matches!(disk.write_at(100, &[0; 512]), Err(Error::Misaligned { .. })));
 }
+
+#[test]
+fn a_disk_that_missed_a_write_is_not_believed_after_the_next_one_was_cut_off() {
+    for sample in 0..200 {
+        let mut bench = Bench::new(3);
+        bench.plate(0).lose_next = true;
+        bench.write(2, 1, 2);
+        bench.mirror.flush().unwrap();
+        bench.model.flush();
+        bench.write(2, 1, 3);
+        for (index, plate) in bench.all.borrow_mut().plates.iter_mut().enumerate() {
+            plate.cut(if index == 0 { Cut::NoneArrive } else { Cut::Blocks }, &mut Dice(sample + index as u64));
+        }
+        bench.restart();
+        bench.model.pin(&mut bench.mirror, &format!("sample {sample}"));
+    }
+}
