@@ -34,12 +34,18 @@ impl StatusService for Reporter {
 }
 
 #[solum::program]
-fn mirror(mut ports: Ports) -> Result<(), String> {
-    let options = Options { force: std::env::args().any(|argument| argument == "--force"), ..Options::default() };
+fn mirror(ports: Ports) -> Result<(), String> {
+    unit(ports)
+}
+
+fn unit(mut ports: Ports) -> Result<(), String> {
+    let options =
+        Options { force: std::env::args().any(|argument| argument == "--force"), ..Options::default() };
     let seed = ports.entropy.number().map_err(|error| error.to_string())?;
     let disks = std::mem::take(&mut ports.members);
     let mirror = Mirror::start(disks, options, seed).map_err(|error| error.to_string())?;
-    Unit { ports, mirror, requests: 0, not_before: Moment::default() }.run().map_err(|error| error.to_string())
+    let mut unit = Unit { ports, mirror, requests: 0, not_before: Moment::default() };
+    unit.run().map_err(|error| error.to_string())
 }
 
 struct Unit {
@@ -98,3 +104,6 @@ fn ignore_none(outcome: solum::Result<()>) -> solum::Result<()> {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests;
