@@ -2,8 +2,8 @@
 
 use solum::Disk;
 
-use super::disk::{Image, Media};
-use crate::{Error, FILE_BYTES_MAX, FileSystem, Kind, Mark, Standing, Stat, format};
+use super::disk::{Image, Media, Numbers};
+use crate::{Error, FILE_BYTES_MAX, FileSystem, Kind, Mark, Standing, Stat, check, format};
 
 fn mounted() -> FileSystem {
     let mut disk = Disk::memory(4 << 20);
@@ -78,6 +78,31 @@ fn a_large_directory_is_listed_in_order_and_in_parts() {
     expected.sort();
     assert_eq!(names, expected);
     assert_eq!(fs.stat("/").unwrap(), Stat { kind: Kind::Directory, size: 3000 });
+}
+
+#[test]
+fn a_directory_of_many_levels_grows_and_shrinks_and_finds_its_names() {
+    let media = Media::new(Image::new(16 << 20));
+    format(&mut media.disk()).unwrap();
+    let mut fs = FileSystem::mount(media.disk()).unwrap();
+    let name = |index: u64| format!("{:0>250}", index * 7919 % 10_007);
+    let mut numbers = Numbers(1);
+    let mut there: Vec<u64> = (0..5000).collect();
+    for index in &there {
+        fs.create(&name(*index)).unwrap();
+    }
+    assert!(fs.parts().1.levels >= 3, "{}", fs.parts().1.levels);
+    for left in [4000, 1500, 300, 100, 20, 3, 0] {
+        while there.len() > left {
+            let gone = there.swap_remove(numbers.below(there.len() as u64) as usize);
+            fs.remove(&name(gone)).unwrap();
+            assert!(matches!(fs.stat(&name(gone)), Err(Error::NotFound { .. })));
+        }
+        fs.sync().unwrap();
+        assert_eq!(check(media.image().disk()).1.unwrap().problems, []);
+        assert!(there.iter().all(|index| fs.stat(&name(*index)).is_ok()), "with {left} left");
+    }
+    assert_eq!(fs.parts().1.levels, 0);
 }
 
 #[test]
