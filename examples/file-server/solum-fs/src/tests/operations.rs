@@ -5,6 +5,9 @@ use solum::Disk;
 use super::disk::{Image, Media, Numbers};
 use crate::{Error, FILE_BYTES_MAX, FileSystem, Kind, Mark, Standing, Stat, check, format};
 
+/// Enough without optimisation.
+const STACK_BYTES: usize = 64 << 10;
+
 fn mounted() -> FileSystem {
     let mut disk = Disk::memory(4 << 20);
     format(&mut disk).unwrap();
@@ -119,6 +122,35 @@ fn a_directory_moves_with_all_that_is_in_it_but_not_too_deep() {
     assert!(error.to_string().ends_with("what is in it would be more than 32 names deep"), "{error}");
     fs.rename("e", &format!("{}/e", deep(29))).unwrap();
     assert_eq!(fs.stat(&format!("{}/e/f/g", deep(29))).unwrap().kind, Kind::File);
+}
+
+#[test]
+fn the_deepest_tree_needs_little_stack() {
+    // A simulated unit has a stack of its own, and no large one.
+    let work = || {
+        let media = Media::new(Image::new(4 << 20));
+        format(&mut media.disk()).unwrap();
+        let mut fs = FileSystem::mount(media.disk()).unwrap();
+        let deep = |names: usize| vec!["d"; names].join("/");
+        for depth in 1..32 {
+            fs.make_directory(&deep(depth)).unwrap();
+        }
+        let file = deep(32);
+        fs.create(&file).unwrap();
+        fs.write(&file, 0, b"begin").unwrap();
+        fs.write(&file, FILE_BYTES_MAX - 3, b"end").unwrap();
+        fs.sync().unwrap();
+        fs.rename("d", "e").unwrap();
+        fs.sync().unwrap();
+        assert_eq!(check(media.disk()).1.unwrap().directories, 31);
+        let mut fs = FileSystem::mount(media.disk()).unwrap();
+        fs.write(&file.replacen('d', "e", 1), 5, b"more").unwrap();
+        fs.remove_all("e").unwrap();
+        fs.sync().unwrap();
+        assert_eq!(check(media.disk()).1.unwrap().used_blocks, 4);
+    };
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(work).unwrap();
+    thread.join().unwrap();
 }
 
 #[test]
