@@ -41,8 +41,7 @@ fn record_failing(start: Image, before: Tree, acts: &[Act], options: Options, vi
         let begin = media.logged();
         let outcome = act_on(&mut file_system, act);
         if let Err(Error::Disk(_)) = outcome {
-            // What was not done may be done, and what was not synced may be, but nothing else.
-            assert!(matches!(act, Act::Sync), "{act:?} is in memory alone");
+            // It did nothing, unless it was a sync, of which nobody knows.
             moments.push(Moment { begin, end: media.logged(), tree: tree.clone(), is_synced: false });
             continue;
         }
@@ -332,14 +331,15 @@ fn a_process_that_ended_without_a_loss_of_power_leaves_a_disk_that_is_still_safe
 
 #[test]
 fn a_sync_that_failed_destroys_nothing_that_a_crash_would_return_to() {
-    // Between the syncs more is given out than is free, unless what was given back counts.
+    // All is written ahead, so that what was given back too early is soon given out.
     let mut acts = vec![Act::Create("a".into()), Act::Create("b".into())];
-    for round in 0..6u8 {
-        let name = if round % 2 == 0 { "a" } else { "b" };
-        acts.push(Act::Write(name.into(), 0, vec![round + 1; 50_000]));
+    for round in 0..4u8 {
+        for name in ["a", "b", "a"] {
+            acts.push(Act::Write(name.into(), 0, vec![4 * round + acts.len() as u8; 40_000]));
+        }
         acts.push(Act::Sync);
     }
-    let options = Options { changed_blocks: 1000, ..OPTIONS };
+    let options = Options { changed_blocks: 4, ..OPTIONS };
     let whole = record(formatted(256 << 10), Tree::empty(), &acts, options);
     for victim in 1..whole.log.len() {
         let run = record_failing(formatted(256 << 10), Tree::empty(), &acts, options, victim);

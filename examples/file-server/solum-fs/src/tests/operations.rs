@@ -90,20 +90,28 @@ fn a_directory_of_many_levels_grows_and_shrinks_and_finds_its_names() {
     let mut fs = FileSystem::mount(media.disk()).unwrap();
     let name = |index: u64| format!("{:0>250}", index * 7919 % 10_007);
     let mut numbers = Numbers(1);
-    let mut there: Vec<u64> = (0..5000).collect();
+    let (mut there, mut gone): (Vec<u64>, Vec<u64>) = ((0..2000).collect(), Vec::new());
     for index in &there {
         fs.create(&name(*index)).unwrap();
     }
     assert!(fs.parts().1.levels >= 3, "{}", fs.parts().1.levels);
-    for left in [4000, 1500, 300, 100, 20, 3, 0] {
+    for left in [1500, 500, 100, 20, 3, 0] {
         while there.len() > left {
-            let gone = there.swap_remove(numbers.below(there.len() as u64) as usize);
-            fs.remove(&name(gone)).unwrap();
-            assert!(matches!(fs.stat(&name(gone)), Err(Error::NotFound { .. })));
+            let index = there.swap_remove(numbers.below(there.len() as u64) as usize);
+            fs.remove(&name(index)).unwrap();
+            gone.push(index);
+        }
+        // Some come back, where others are missing now.
+        for _ in 0..left / 4 {
+            let index = gone.swap_remove(numbers.below(gone.len() as u64) as usize);
+            fs.create(&name(index)).unwrap();
+            there.push(index);
         }
         fs.sync().unwrap();
         assert_eq!(check(media.image().disk()).1.unwrap().problems, []);
         assert!(there.iter().all(|index| fs.stat(&name(*index)).is_ok()), "with {left} left");
+        assert!(gone.iter().all(|index| fs.stat(&name(*index)).is_err()), "with {left} left");
+        assert!(left > 20 || fs.parts().1.levels <= 1, "{} levels for {left} names", fs.parts().1.levels);
     }
     assert_eq!(fs.parts().1.levels, 0);
 }
