@@ -38,7 +38,7 @@ impl Answerer for Port {
     fn next(&mut self, _: Option<Moment>) -> solum::Result<Incoming> {
         let mut clients = self.0.borrow_mut();
         let (method, payload, bulk) = clients.waiting.pop_front().ok_or(Error::Deadline)?;
-        let token = Token { client: 0, call: 1, session: 0, bulk: bulk.len() };
+        let token = Token { client: 0, call: 1, bulk: bulk.len() };
         clients.sending = bulk;
         Ok(Incoming::Request { token, method, payload })
     }
