@@ -106,6 +106,7 @@ fn a_directory_of_many_levels_grows_and_shrinks_and_finds_its_names() {
                 gone.push(index);
             }
         }
+        super::accounting::assert_counts(&mut fs);
         // Some come back, where others are missing now.
         for _ in 0..left / 4 {
             let index = gone.swap_remove(numbers.below(gone.len() as u64) as usize);
