@@ -1,5 +1,7 @@
 //! One fault after the other, and what the mirror makes of it.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 mod common;
 
 use std::cell::RefCell;
