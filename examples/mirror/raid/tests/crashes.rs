@@ -285,7 +285,7 @@ fn rebuild(mirror: &mut Mirror, script: &mut Script) -> Result<()> {
         if step % 3 == 0 {
             script.write(mirror, step % 20, 2)?;
         }
-        if step % 5 == 4 {
+        if step % 7 == 1 {
             script.flush(mirror)?;
         }
     }
