@@ -19,6 +19,7 @@ use crate::lines::Lines;
 use crate::running::Claim;
 use crate::system::{Described, Executables};
 use crate::terminal::{self, say};
+use crate::typing::Typing;
 
 /// Builds, wires and runs a system; gives back an exit status.
 pub fn run(arguments: &Run) -> Result<u8, Failure> {
@@ -46,16 +47,21 @@ fn on_host(
     let machines: Vec<_> = system.machines.iter().collect();
     let plan = system.plan(&machines, &paths);
     let published = published(arguments, &plan)?;
-    let place = HostPlace::prepare(claim.state(), &plan, &published)
+    let place = HostPlace::prepare(claim.state(), &plan, &published, arguments.frames.as_deref())
         .map_err(|why| Failure::new(ExitCode::HostRefuses, why))?;
     for listener in &plan.listeners {
         if let Some(address) = place.address(listener) {
             say(&format!("{} is at {address}", port_name(listener)));
         }
     }
+    for screen in &plan.screens {
+        say(&format!("screen {}.{} is at {}", screen.machine, screen.name, place.picture(screen).display()));
+    }
     let operator = Operator::new(claim.listen()?).map_err(|error| refused(&error))?;
     let (handle, requests) = solum_vm::requests().map_err(|error| refused(&error))?;
-    terminal::obey_signals(handle).map_err(|error| refused(&error))?;
+    terminal::obey_signals(handle.clone()).map_err(|error| refused(&error))?;
+    let is_alone = plan.keys.len() == 1;
+    let _typing = is_alone.then(|| Typing::begin(handle)).flatten();
     let mut screen = Screen::new(&plan, arguments)?;
     let outcome =
         host::run(place, plan, operator, requests, &mut |plan, notice| screen.notice(plan, &notice))
@@ -136,6 +142,7 @@ impl Screen {
                 say(&format!("{} {}: {why}", name(unit), super::operate::phase(*phase)));
             }
             Notice::News(News::RestartMachine(why)) => say(why),
+            Notice::Trouble(what) => say(what),
             _ => {}
         }
     }

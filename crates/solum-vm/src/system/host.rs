@@ -273,6 +273,8 @@ fn obey(runner: &mut Runner<HostPlace>, request: Request) {
             runner.stop_all();
             runner.kill_all();
         }
+        // A key that nobody feels is no reason to say anything.
+        Request::Key(key) => drop(runner.place().press(None, &[key])),
         // The terminal is whoever's who looks on, not a unit's.
         Request::Signal(_) | Request::Resize { .. } => {}
     }
