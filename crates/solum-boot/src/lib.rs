@@ -16,3 +16,4 @@ pub mod power;
 pub mod process;
 pub mod role;
 pub mod time;
+mod units;

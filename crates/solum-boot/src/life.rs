@@ -38,6 +38,8 @@ pub enum Event {
     Ended(Child, Status),
     /// A child could not be started; the text says why.
     NotStarted(Child, String),
+    /// The units that are this machine's program have all ended.
+    UnitsOver(Outcome),
     /// Host, power button or a signal to PID 1 ask for the end.
     StopRequested,
     /// The host wants the program to get this signal.
@@ -219,6 +221,7 @@ impl Life {
                 ))));
                 self.schedule_restart(now, role);
             }
+            Event::UnitsOver(outcome) => self.sweep(now, outcome, &mut effects),
             Event::StopRequested => self.stop(now, &mut effects),
             Event::SignalRequested(signal) => match self.phase {
                 Phase::Running | Phase::Stopping { .. } => effects.push(Effect::SignalProgram(signal)),

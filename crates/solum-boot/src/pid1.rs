@@ -14,7 +14,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 use solum_spec::control::{self, Decoder, FromMachine, Outcome, ToMachine};
-use solum_spec::description::Network;
+use solum_spec::description::{Network, Wait};
 use solum_spec::{Description, reason};
 
 use crate::control_channel::Channel;
@@ -22,7 +22,8 @@ use crate::devices::{self, Announcements};
 use crate::kernel_log;
 use crate::life::{Child, Effect, Event, Life, Status, Terms};
 use crate::process::{self, Processes};
-use crate::{command_line, identity, modules, mounts, net, power};
+use crate::units::Units;
+use crate::{command_line, identity, modules, mounts, net, power, units};
 
 /// Power failure or power button, by a daemon or the hypervisor (signal(7)).
 const SIGPWR: i32 = 30;
@@ -121,13 +122,15 @@ struct Pid1 {
     processes: Processes,
     reports: Vec<Reports>,
     buttons: Vec<File>,
+    /// The units of a system, once they may run.
+    units: Option<Units>,
 }
 
 impl Pid1 {
     fn new(description: Description, channel: Option<Channel>) -> Self {
         let life = Life::new(Terms {
             wait: description.unit.wait.clone(),
-            grace_ms: description.unit.grace_ms,
+            grace_ms: description.plan.as_ref().map_or(description.unit.grace_ms, units::grace_ms),
             network: description.network != Network::None,
             time_servers: description.time_servers.clone(),
         });
@@ -139,6 +142,7 @@ impl Pid1 {
             processes: Processes::default(),
             reports: Vec::new(),
             buttons: devices::power_buttons(),
+            units: None,
         }
     }
 
@@ -169,6 +173,7 @@ impl Pid1 {
             self.listen_to_host();
             self.listen_to_roles();
             self.listen_to_buttons();
+            self.listen_to_units();
             if self.life.deadline().is_some_and(|at| at <= self.now()) {
                 self.happen(Event::DeadlineReached);
             }
@@ -201,7 +206,8 @@ impl Pid1 {
 
     /// Sleeps until there is something to do.
     fn wait(&self, signals: BorrowedFd<'_>) {
-        let timeout = self.life.deadline().map(|at| Duration::from_millis(at.saturating_sub(self.now())));
+        let own = self.life.deadline().map(|at| Duration::from_millis(at.saturating_sub(self.now())));
+        let timeout = own.into_iter().chain(self.units.as_ref().and_then(Units::patience)).min();
         let timeout = timeout.and_then(|left| Timespec::try_from(left).ok());
         let control = self.channel.as_ref().and_then(Channel::readable);
         let mut descriptors: Vec<PollFd<'_>> = [signals]
@@ -211,6 +217,7 @@ impl Pid1 {
             .chain(self.buttons.iter().map(AsFd::as_fd))
             .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN))
             .collect();
+        descriptors.extend(self.units.iter().flat_map(Units::poll_descriptors));
         // Only EINTR and ENOMEM are possible. Either way the loop looks at everything and comes back.
         let _ = poll(&mut descriptors, timeout.as_ref());
     }
@@ -227,6 +234,9 @@ impl Pid1 {
         loop {
             match wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) => {
+                    if self.units.as_mut().is_some_and(|units| units.ended(pid, status)) {
+                        continue;
+                    }
                     let Some(child) = self.processes.ended(pid) else { continue };
                     let status = match (status.exit_status(), status.terminating_signal()) {
                         (Some(status), _) => Status::Exited(status as u8),
@@ -253,6 +263,13 @@ impl Pid1 {
         }
     }
 
+    fn listen_to_units(&mut self) {
+        let over = self.units.as_mut().and_then(Units::turn);
+        if let Some(outcome) = over {
+            self.happen(Event::UnitsOver(outcome));
+        }
+    }
+
     fn listen_to_buttons(&mut self) {
         let mut pressed = false;
         self.buttons.retain(|button| match devices::power_pressed(button) {
@@ -272,8 +289,14 @@ impl Pid1 {
         self.reports.retain_mut(|role| role.read(&mut messages));
         for message in messages {
             match message {
-                FromMachine::Network(report) => self.happen(Event::Network(report)),
-                FromMachine::Clock(report) => self.happen(Event::Clock(report)),
+                FromMachine::Network(report) => {
+                    self.condition(Wait::Network);
+                    self.happen(Event::Network(report));
+                }
+                FromMachine::Clock(report) => {
+                    self.condition(Wait::Clock);
+                    self.happen(Event::Clock(report));
+                }
                 FromMachine::Warning(text) => {
                     kernel_log::warning(&text);
                     self.tell(&FromMachine::Warning(text));
@@ -292,6 +315,7 @@ impl Pid1 {
 
     fn apply(&mut self, effect: Effect) {
         match effect {
+            Effect::StartProgram if self.description.plan.is_some() => self.start_units(),
             Effect::StartProgram => match self.processes.start_program(&self.description) {
                 Ok(()) => self.tell(&FromMachine::Started),
                 Err(error) => {
@@ -306,6 +330,9 @@ impl Pid1 {
             }
             Effect::StartTime(servers) => self.start_role(Child::Time, &control::encode(&servers)),
             Effect::StopTime => self.processes.signal(Child::Time, SIGTERM as u8),
+            Effect::SignalProgram(signal) if self.units.is_some() => {
+                self.units.iter_mut().for_each(|units| units.signal(signal));
+            }
             Effect::SignalProgram(signal) => self.processes.signal(Child::Program, signal),
             Effect::SignalAll(signal) => {
                 process::signal_all(signal);
@@ -318,6 +345,26 @@ impl Pid1 {
                 self.tell(&message);
             }
             Effect::End(outcome) => self.end(outcome),
+        }
+    }
+
+    fn start_units(&mut self) {
+        let Some(plan) = self.description.plan.take() else { return };
+        match Units::start(plan, self.description.network == Network::None) {
+            Ok(units) => {
+                self.units = Some(units);
+                self.tell(&FromMachine::Started);
+            }
+            Err(error) => {
+                let why = format!("the units could not be started: {}", reason(&error));
+                self.happen(Event::NotStarted(Child::Program, why));
+            }
+        }
+    }
+
+    fn condition(&mut self, condition: Wait) {
+        if let Some(units) = &mut self.units {
+            units.condition(condition);
         }
     }
 

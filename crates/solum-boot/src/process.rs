@@ -158,7 +158,16 @@ impl Processes {
 }
 
 fn environment(unit: &Unit, host_name: &str) -> Vec<(String, String)> {
-    let (home, user) = if unit.user_id == 0 { ("/root", "root") } else { (identity::HOME, identity::USER) };
+    // A later value of the same name wins.
+    system_environment(unit.user_id == 0, host_name)
+        .into_iter()
+        .chain(unit.environment.iter().cloned())
+        .collect()
+}
+
+/// What every program finds in its environment unless its description says otherwise.
+pub fn system_environment(is_root: bool, host_name: &str) -> Vec<(String, String)> {
+    let (home, user) = if is_root { ("/root", "root") } else { (identity::HOME, identity::USER) };
     let defaults = [
         ("PATH", PATH),
         ("HOME", home),
@@ -167,10 +176,5 @@ fn environment(unit: &Unit, host_name: &str) -> Vec<(String, String)> {
         ("TERM", "linux"),
         (MACHINE_VARIABLE, host_name),
     ];
-    // A later value of the same name wins.
-    defaults
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .chain(unit.environment.iter().cloned())
-        .collect()
+    defaults.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }

@@ -104,6 +104,7 @@ pub fn describe(machine: &Machine, inside: &Inside, program: &str, modules: &[Mo
             wait: machine.wait.clone(),
             grace_ms: machine.grace_ms,
         },
+        plan: None,
     }
 }
 
@@ -120,7 +121,10 @@ pub fn initramfs(machine: &Machine, inside: &Inside, inner: Inner) -> Result<Vec
     let bundled = bundle::read(&inside.files, &inside.directories)?;
     let described = describe(machine, inside, &inner.program.name, &inner.modules);
     let built = match inner.init {
-        Some(init) => initramfs::with_init(init, &described, inner.program.bytes, inner.modules, bundled),
+        Some(init) => {
+            let program = (described.unit.path.clone(), inner.program.bytes);
+            initramfs::with_init(init, &described, vec![program], inner.modules, bundled)
+        }
         None => single_file(machine, inside, &described, inner, bundled),
     };
     built.map_err(|error| Failure::new(ExitCode::UnusableInput, &error).hint(error.hint()))

@@ -65,6 +65,15 @@ pub fn devices(
     machine
 }
 
+/// The accelerator that the user wants.
+pub fn requested(around: &Around) -> Requested {
+    match around.accel {
+        arguments::Accelerator::Auto => Requested::Auto,
+        arguments::Accelerator::Kvm => Requested::Exactly(Accelerator::Kvm),
+        arguments::Accelerator::Tcg => Requested::Exactly(Accelerator::Tcg),
+    }
+}
+
 /// A name for messages, out of a file's.
 pub fn file_stem(path: &Path) -> String {
     path.file_stem().map_or_else(|| "machine".to_owned(), |stem| stem.to_string_lossy().into_owned())
@@ -100,12 +109,7 @@ impl Launch<'_> {
     }
 
     fn machine(&self) -> solum_vm::Machine {
-        let requested = match self.around.accel {
-            arguments::Accelerator::Auto => Requested::Auto,
-            arguments::Accelerator::Kvm => Requested::Exactly(Accelerator::Kvm),
-            arguments::Accelerator::Tcg => Requested::Exactly(Accelerator::Tcg),
-        };
-        let choice = accelerator::choose(requested, &accelerator::facts());
+        let choice = accelerator::choose(requested(self.around), &accelerator::facts());
         if self.around.verbose {
             say(&format!("accelerator: {}", choice.reason));
         }
@@ -195,6 +199,11 @@ fn tell(notice: Notice<'_>, verbose: bool) {
 pub fn conclude_system(outcome: Outcome) -> Result<u8, Failure> {
     let durations = solum_vm::Durations::default();
     conclude(Report { end: End::Program(outcome), kernel_log: Vec::new(), durations }, false)
+}
+
+/// Turns the end of a machine of a system into an exit status, or into what the user is told.
+pub fn conclude_machine(report: Result<Report, VmError>) -> Result<u8, Failure> {
+    conclude(report.map_err(failed_to_run)?, false)
 }
 
 /// Turns the end of a run into an exit status, or into what the user is told.

@@ -7,6 +7,7 @@ use std::thread;
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use solum_spec::keyboard::{KeyChange, chord, typed};
+use solum_spec::plan::Plan;
 use solum_vm::Handle;
 
 use crate::terminal;
@@ -17,9 +18,9 @@ pub struct Typing {
 }
 
 impl Typing {
-    /// Listens, if there is a person at the terminal. Ctrl-C and its like stay what they are.
-    pub fn begin(handle: Handle) -> Option<Self> {
-        if !terminal::is_interactive() || !terminal::is_in_foreground() {
+    /// Listens, if there is a person at the terminal, and a single keyboard. Ctrl-C and its like stay what they are.
+    pub fn begin(plan: &Plan, handle: Handle) -> Option<Self> {
+        if plan.keys.len() != 1 || !terminal::is_interactive() || !terminal::is_in_foreground() {
             return None;
         }
         let before = tcgetattr(rustix::stdio::stdin()).ok()?;

@@ -57,7 +57,8 @@ pub fn program_path(name: &str) -> String {
     format!("{PROGRAM_DIRECTORY}/{name}")
 }
 
-/// The initramfs of a machine whose PID 1 is Solum's own: init, description, modules, program, the user's files.
+/// The initramfs of a machine whose PID 1 is Solum's own: init, description, modules, programs with
+/// their paths, the user's files.
 ///
 /// # Errors
 ///
@@ -65,7 +66,7 @@ pub fn program_path(name: &str) -> String {
 pub fn with_init(
     init: Vec<u8>,
     description: &Description,
-    program: Vec<u8>,
+    programs: Vec<(String, Vec<u8>)>,
     modules: Vec<Module>,
     bundled: Vec<Bundled>,
 ) -> Result<Vec<u8>, ArchiveError> {
@@ -77,7 +78,9 @@ pub fn with_init(
     // An empty file does until PID 1 has mounted a devtmpfs over it.
     archive.file(NULL_PATH, 0o666, root, Vec::new())?;
     archive.file(description::PATH, 0o444, root, description.to_bytes())?;
-    archive.file(&description.unit.path, 0o755, root, program)?;
+    for (path, program) in programs {
+        archive.file(&path, 0o755, root, program)?;
+    }
     for module in modules {
         archive.file(&module_path(&module.name), 0o444, root, module.bytes)?;
     }
@@ -143,6 +146,7 @@ mod tests {
                 wait: vec![],
                 grace_ms: 1,
             },
+            plan: None,
         }
     }
 
@@ -159,8 +163,14 @@ mod tests {
             permissions: 0o600,
             content: BundledContent::File(b"x".to_vec()),
         };
-        let bytes =
-            with_init(b"i".to_vec(), &description(), b"p".to_vec(), vec![module], vec![file]).unwrap();
+        let bytes = with_init(
+            b"i".to_vec(),
+            &description(),
+            vec![(program_path("p"), b"p".to_vec())],
+            vec![module],
+            vec![file],
+        )
+        .unwrap();
         assert_eq!(
             names(&bytes),
             [

@@ -18,6 +18,12 @@ pub const NO_CONTROL_WORD: &str = "solum.control=none";
 /// byte streams with back-pressure and an end, which a console is not.
 pub const STREAM_PORTS: [&str; 3] = ["org.solum.stdin", "org.solum.stdout", "org.solum.stderr"];
 
+/// The serial number by which a machine finds the disk with this place in its plan: a virtio block device has at most 20
+/// bytes of it (Virtio 1.2, section 5.2.6.1).
+pub fn disk_serial(place: usize) -> String {
+    format!("solum-disk-{place}")
+}
+
 /// Version of the messages; both sides come from the same release, so they must be equal.
 pub const PROTOCOL: u16 = 1;
 

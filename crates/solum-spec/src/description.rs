@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::plan::Plan;
+
 /// Where the description lies in an image.
 pub const PATH: &str = "/etc/solum/description";
 
@@ -25,6 +27,8 @@ pub struct Description {
     pub time_servers: Vec<String>,
     /// The program and how it is run.
     pub unit: Unit,
+    /// What the machine runs instead of `unit`, if it belongs to a system.
+    pub plan: Option<Plan>,
 }
 
 /// A 9p share as the machine mounts it.
@@ -187,6 +191,7 @@ mod tests {
                 wait: vec![Wait::Network],
                 grace_ms: 10_000,
             },
+            plan: None,
         }
     }
 

@@ -68,8 +68,10 @@ pub fn words() -> impl Iterator<Item = &'static str> {
 ///
 /// The part that is no key.
 pub fn chord(words: &str) -> Result<Vec<KeyChange>, String> {
-    let codes =
-        words.split('+').map(|word| code_of(word).ok_or_else(|| word.to_owned())).collect::<Result<Vec<_>, _>>()?;
+    let codes = words
+        .split('+')
+        .map(|word| code_of(word).ok_or_else(|| word.to_owned()))
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(together(&codes))
 }
 

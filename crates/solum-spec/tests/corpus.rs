@@ -4,9 +4,8 @@
 //! in comments: `# program NAME: uses PORT INTERFACE [one|optional|many], serves PORT INTERFACE, …`, where an interface
 //! may have a version and a fingerprint, `Files@2#7`. A program without such a comment is plain.
 //!
-//! `SOLUM_BLESS=1 cargo test -p solum-spec --features system --test corpus` writes the messages anew.
+//! `SOLUM_BLESS=1 cargo test -p solum-spec --test corpus` writes the messages anew.
 
-#![cfg(feature = "system")]
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod declared;

@@ -1,6 +1,5 @@
 //! The JSON Schema that is committed is the one that the types make.
 
-#![cfg(feature = "system")]
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use std::fs;

@@ -1,6 +1,5 @@
 //! Descriptions that are right, and what becomes of them.
 
-#![cfg(feature = "system")]
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod declared;

@@ -117,8 +117,6 @@ const LISTENER: &[i64] = &[
     libc::SYS_shutdown,
 ];
 
-/// `FIONBIO`, as a request of ioctl(2): not blocking.
-const FIONBIO: u64 = 0x5421;
 /// Reading the process's own auxiliary vector (linux/prctl.h).
 const PR_GET_AUXV: u64 = 0x4155_5856;
 /// `FIONREAD`: how much can be read.
@@ -173,14 +171,14 @@ fn limited() -> Result<Vec<(i64, Vec<SeccompRule>)>, seccompiler::BackendError> 
         libc::F_GETFD,
         libc::F_SETFD,
         libc::F_GETFL,
-        libc::F_SETFL,
         libc::F_DUPFD_CLOEXEC,
         // Whether the memory of a link can be taken away.
         libc::F_GET_SEALS,
     ];
     Ok(vec![
         (libc::SYS_fcntl, one_of(1, &control.map(|command| command as u64))?),
-        (libc::SYS_ioctl, one_of(1, &[FIONBIO, FIONREAD])?),
+        // Not FIONBIO, and above not F_SETFL: what does not block is shared with a peer, and would then block it.
+        (libc::SYS_ioctl, one_of(1, &[FIONREAD])?),
         // Asking for a limit, not setting one.
         (libc::SYS_prlimit64, vec![SeccompRule::new(vec![argument(2, SeccompCmpArgLen::Qword, 0)?])?]),
         // Streams that are there: the supervisor's, and those of listeners. Nobody is named.

@@ -69,7 +69,12 @@ impl Keyboards {
         Ok(())
     }
 
-    fn choose<'a>(&'a self, machine: Option<&'a str>) -> Result<&'a str, String> {
+    /// The machine of this name, or the only one, if it has a keyboard.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says which machines have one.
+    pub fn choose<'a>(&'a self, machine: Option<&'a str>) -> Result<&'a str, String> {
         let names = || self.plugged.keys().cloned().collect::<Vec<_>>().join(", ");
         match machine {
             Some(machine) if self.plugged.contains_key(machine) => Ok(machine),

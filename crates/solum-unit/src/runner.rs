@@ -337,7 +337,7 @@ impl<P: Place> Runner<P> {
                 continue;
             };
             if kept.is_none() {
-                let socket = self.place.listener(planned);
+                let socket = self.place.listener(planned).and_then(not_blocking);
                 *kept =
                     Some(socket.map_err(|error| format!("TCP port {}: {}", planned.number, reason(&error)))?);
             }
@@ -361,6 +361,10 @@ impl<P: Place> Runner<P> {
         let grants = wiring::grants(planned, &self.plan, &opened, &self.links, theirs.as_ref());
         let mut confinement = self.place.confinement(unit, planned);
         confinement.ported = program.ported.then(|| wiring::devices(planned, &self.plan));
+        if !program.ported {
+            // It lives on files.
+            confinement.empty_root = None;
+        }
         let own_environment = planned.environment.iter().cloned();
         let environment: Vec<_> =
             self.place.environment(planned).into_iter().chain(own_environment).collect();
@@ -474,6 +478,12 @@ impl Running {
         let controller = self.controller.as_ref().and_then(Controller::descriptor);
         open.chain([self.process.ended.as_fd()]).chain(controller)
     }
+}
+
+/// A unit cannot set this itself.
+pub(crate) fn not_blocking(descriptor: OwnedFd) -> io::Result<OwnedFd> {
+    rustix::io::ioctl_fionbio(&descriptor, true)?;
+    Ok(descriptor)
 }
 
 /// The status of a process that was waited for.

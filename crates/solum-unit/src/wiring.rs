@@ -8,7 +8,7 @@ use solum_spec::plan::{self, Plan};
 use solum_spec::reason;
 
 use crate::confinement::Devices;
-use crate::runner::Place;
+use crate::runner::{Place, not_blocking};
 use crate::{Device, Grant};
 
 /// A device of which the descriptors have to be kept open until the unit runs.
@@ -53,7 +53,7 @@ fn open_one<P: Place>(
         }
         plan::Device::Keys(index) => {
             let keys = plan.keys.get(index).ok_or_else(missing)?;
-            Opened::One(place.keys(keys).map_err(failed("keyboard".to_owned()))?)
+            Opened::One(place.keys(keys).and_then(not_blocking).map_err(failed("keyboard".to_owned()))?)
         }
         plan::Device::Listener(index) => {
             let socket = listeners.get(index).and_then(Option::as_ref).ok_or_else(missing)?;

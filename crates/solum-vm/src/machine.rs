@@ -34,6 +34,8 @@ pub struct Machine {
     pub publish: Vec<Publish>,
     /// Host directories the machine can mount, each under its 9p tag.
     pub shares: Vec<(String, Share)>,
+    /// Files that the machine has as disks, in order; the one at place N has the serial number of [`disk_serial`].
+    pub disks: Vec<PathBuf>,
     /// What executes the machine's instructions.
     pub accelerator: Accelerator,
     /// Which computer is emulated.
@@ -68,7 +70,7 @@ impl MachineType {
         let finds_devices = has("CONFIG_VIRTIO_MMIO") && has("CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES");
         // Without ACPI the Intel MP tables are where other processors are found.
         let finds_cpus = machine.cpus == 1 || has("CONFIG_X86_MPPARSE");
-        let devices = 2 + usize::from(machine.network) + machine.shares.len();
+        let devices = 2 + usize::from(machine.network) + machine.shares.len() + machine.disks.len();
         let room = devices <= qemu::MICROVM_SLOTS.len();
         // Virtio over MMIO has queues of 1024 buffers where PCI has 128 (hw/virtio/virtio-mmio.c, `QUEUE_NUM_MAX`):
         // 4 MiB for each port of the console device.
@@ -107,6 +109,7 @@ impl Machine {
             fixed: None,
             publish: Vec::new(),
             shares: Vec::new(),
+            disks: Vec::new(),
             accelerator: Accelerator::Tcg,
             machine_type: MachineType::default(),
             console: Console::default(),
@@ -124,6 +127,9 @@ impl Machine {
         names.extend(["virtio_console", "virtio_rng"]);
         if self.network {
             names.push("virtio_net");
+        }
+        if !self.disks.is_empty() {
+            names.push("virtio_blk");
         }
         if !self.shares.is_empty() {
             names.extend(["9pnet_virtio", "9p"]);

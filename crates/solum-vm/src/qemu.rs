@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::os::fd::RawFd;
 
-use solum_spec::control::{PORT_NAME, STREAM_PORTS};
+use solum_spec::control::{PORT_NAME, STREAM_PORTS, disk_serial};
 
 use crate::accelerator::Accelerator;
 use crate::error::VmError;
@@ -66,6 +66,7 @@ pub fn command(machine: &Machine, channels: &Channels) -> Result<Vec<OsString>, 
     command.virtio("rng", "");
     command.network(machine)?;
     command.shares(machine);
+    command.disks(machine);
     Ok(command.words)
 }
 
@@ -186,6 +187,18 @@ impl Command {
         let rom = if self.bus == MachineType::Q35 { ",romfile=" } else { "" };
         self.virtio("net", format_args!(",netdev=net0{rom}"));
         Ok(())
+    }
+
+    fn disks(&mut self, machine: &Machine) {
+        for (index, file) in machine.disks.iter().enumerate() {
+            // A flush of the guest is one of the host, and what the guest discards takes no place (qemu-block-drivers(7)).
+            let mut backend = OsString::from(format!(
+                "if=none,id=disk{index},format=raw,cache=writeback,discard=unmap,file="
+            ));
+            backend.push(escape_path(file.as_os_str()));
+            self.option("-drive", backend);
+            self.virtio("blk", format_args!(",drive=disk{index},serial={}", disk_serial(index)));
+        }
     }
 
     fn shares(&mut self, machine: &Machine) {

@@ -52,24 +52,40 @@ pub trait Source {
     fn disarm(&mut self) {}
 }
 
+/// What makes a descriptor end a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    /// It can be read, and so its source is ready.
+    Readable,
+    /// It can be written, and so its source is ready.
+    Writable,
+    /// It can be read, and so its source is to be asked again.
+    Bell,
+}
+
 /// What a wait looks at.
 #[derive(Default)]
 pub struct Waker<'a> {
-    /// Descriptors, and whether they are waited for to be written, else to be read.
-    pub(crate) descriptors: Vec<(BorrowedFd<'a>, bool)>,
+    /// Descriptors, and what is waited for.
+    pub(crate) descriptors: Vec<(BorrowedFd<'a>, Awaited)>,
     /// Devices of a simulated world, by its own numbers.
     pub(crate) devices: Vec<u64>,
 }
 
 impl<'a> Waker<'a> {
-    /// Wakes when the descriptor can be read.
+    /// The source is ready when the descriptor can be read.
     pub fn readable(&mut self, descriptor: BorrowedFd<'a>) {
-        self.descriptors.push((descriptor, false));
+        self.descriptors.push((descriptor, Awaited::Readable));
     }
 
-    /// Wakes when the descriptor can be written.
+    /// The source is ready when the descriptor can be written.
     pub fn writable(&mut self, descriptor: BorrowedFd<'a>) {
-        self.descriptors.push((descriptor, true));
+        self.descriptors.push((descriptor, Awaited::Writable));
+    }
+
+    /// The source is asked again when the descriptor can be read: it may be ready then.
+    pub fn bell(&mut self, descriptor: BorrowedFd<'a>) {
+        self.descriptors.push((descriptor, Awaited::Bell));
     }
 
     /// Wakes when a simulated device has something.

@@ -165,9 +165,7 @@ impl World for Native {
         let resource = self.resource(port, index)?;
         let Resource::Listener { descriptor } = &resource else { return Err(unfit(port, &resource)) };
         let socket = self.descriptor(port, *descriptor)?;
-        socket::Listener::new(socket)
-            .map(|listener| Box::new(listener) as Box<dyn tcp::Listen>)
-            .map_err(|error| PlugError::new(port, error.to_string()))
+        Ok(Box::new(socket::Listener::new(socket)))
     }
 
     fn screen(&mut self, port: &str, index: usize) -> Result<Box<dyn screen::Driver>, PlugError> {

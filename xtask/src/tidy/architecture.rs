@@ -10,7 +10,7 @@ const MAP: &str = "ARCHITECTURE.md";
 /// Programs: nothing is built upon them.
 const LEAVES: &[&str] = &["solum-cli", "solum-init"];
 
-/// All that an example may see of the workspace: what a user's program sees.
+/// All that an example may see of the workspace, beside other examples: what a user's program sees.
 const SDK: &str = "solum";
 
 /// A member of the workspace, as its manifest has it.
@@ -73,11 +73,11 @@ pub fn check(texts: &[Text], crates: &[Crate]) -> Vec<Finding> {
     let stale = rows.iter().filter(|row| !crates.iter().any(|member| member.name == row.name));
     let mut findings: Vec<Finding> =
         stale.map(|row| Finding::at(MAP, row.line, format!("there is no crate `{}`", row.name))).collect();
-    findings.extend(crates.iter().flat_map(|member| check_crate(member, &rows)));
+    findings.extend(crates.iter().flat_map(|member| check_crate(member, crates, &rows)));
     findings
 }
 
-fn check_crate(member: &Crate, rows: &[Row]) -> Vec<Finding> {
+fn check_crate(member: &Crate, crates: &[Crate], rows: &[Row]) -> Vec<Finding> {
     let manifest = format!("{}/Cargo.toml", member.directory);
     let mut findings = Vec::new();
     if member.directory.rsplit('/').next() != Some(&*member.name) {
@@ -88,7 +88,10 @@ fn check_crate(member: &Crate, rows: &[Row]) -> Vec<Finding> {
         findings.push(Finding::at(&manifest, 1, format!("nothing may depend on `{leaf}`")));
     }
     if member.is_example() {
-        let others = member.uses.union(&member.tests_use).filter(|name| *name != SDK);
+        // A system of several programs has crates of its own that they share.
+        let is_example = |name: &str| crates.iter().any(|other| other.name == name && other.is_example());
+        let uses = member.uses.union(&member.tests_use);
+        let others = uses.filter(|name| *name != SDK && !is_example(name));
         findings
             .extend(others.map(|name| Finding::at(&manifest, 1, format!("an example may not use `{name}`"))));
     } else {
@@ -225,6 +228,26 @@ mod tests {
             member("examples/c", "", &["a"]),
         ];
         assert_eq!(findings(&crates), ["examples/c/Cargo.toml:1: an example may not use `a`"]);
+    }
+
+    #[test]
+    fn the_crates_of_a_system_among_the_examples_see_each_other() {
+        let crates = [
+            member("crates/a", "Does a.", &[]),
+            member("crates/b", "Does b.", &[]),
+            member("examples/system/api", "", &[SDK]),
+            member("examples/system/server", "", &[SDK, "api"]),
+        ];
+        assert_eq!(findings(&crates), [""; 0]);
+        let crates = [
+            member("crates/a", "Does a.", &[]),
+            member("crates/b", "Does b.", &["c"]),
+            member("examples/s/c", "", &[]),
+        ];
+        assert_eq!(
+            findings(&crates),
+            ["crates/b/Cargo.toml:1: `b` may not use `c`: ARCHITECTURE.md does not allow it"]
+        );
     }
 
     #[test]

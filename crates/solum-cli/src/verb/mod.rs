@@ -10,4 +10,5 @@ pub mod man;
 pub mod operate;
 pub mod run;
 pub mod system;
+mod system_vm;
 pub mod take;

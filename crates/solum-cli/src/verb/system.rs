@@ -6,10 +6,11 @@ use solum_spec::handover::UnitPhase;
 use solum_spec::operation::LogLine;
 use solum_spec::plan::{self, Plan};
 use solum_spec::system::System;
+use solum_supervisor::LogRing;
 use solum_supervisor::log::{Entry, Position, Stream};
-use solum_unit::{News, Operator};
-use solum_vm::system::host::{self, Notice};
-use solum_vm::system::{HostPlace, Published};
+use solum_unit::Operator;
+use solum_vm::system::{HostPlace, Notice, Published, host};
+use solum_vm::{Handle, Requests};
 
 use crate::arguments::{Place, Run};
 use crate::exit_code::ExitCode;
@@ -29,8 +30,7 @@ pub fn run(arguments: &Run) -> Result<u8, Failure> {
     let claim = Claim::new(&described.directory)?;
     match arguments.place {
         Place::Host => on_host(arguments, &system, &executables, &claim),
-        Place::Vm => Err(Failure::new(ExitCode::UnusableInput, "systems do not run as virtual machines yet")
-            .hint("run it as processes of this host: --place host".to_owned())),
+        Place::Vm => super::system_vm::run(arguments, &system, executables, &claim),
     }
 }
 
@@ -57,27 +57,34 @@ fn on_host(
     for screen in &plan.screens {
         say(&format!("screen {}.{} is at {}", screen.machine, screen.name, place.picture(screen).display()));
     }
-    let operator = Operator::new(claim.listen()?).map_err(|error| refused(&error))?;
-    let (handle, requests) = solum_vm::requests().map_err(|error| refused(&error))?;
-    terminal::obey_signals(handle.clone()).map_err(|error| refused(&error))?;
-    let is_alone = plan.keys.len() == 1;
-    let _typing = is_alone.then(|| Typing::begin(handle)).flatten();
+    let (operator, requests, handle) = attended(claim)?;
+    let _typing = Typing::begin(&plan, handle);
     let mut screen = Screen::new(&plan, arguments)?;
-    let outcome =
-        host::run(place, plan, operator, requests, &mut |plan, notice| screen.notice(plan, &notice))
-            .map_err(|error| refused(&error))?;
+    let outcome = host::run(place, plan, operator, requests, &mut |notice| screen.notice(&notice))
+        .map_err(|error| refused(&error))?;
     launch::conclude_system(outcome)
 }
 
-fn refused(error: &std::io::Error) -> Failure {
+/// Those who may ask something of the system while it runs: operators, the terminal's signals, and whoever has the handle.
+pub fn attended(claim: &Claim) -> Result<(Operator, Requests, Handle), Failure> {
+    let operator = Operator::new(claim.listen()?).map_err(|error| refused(&error))?;
+    let (handle, requests) = solum_vm::requests().map_err(|error| refused(&error))?;
+    terminal::obey_signals(handle.clone()).map_err(|error| refused(&error))?;
+    Ok((operator, requests, handle))
+}
+
+/// What a user is told when this host does not let a system run.
+pub fn refused(error: &std::io::Error) -> Failure {
     Failure::new(ExitCode::HostRefuses, format_args!("the system cannot be run: {}", reason(error)))
 }
 
-fn port_name(listener: &plan::Listener) -> String {
+/// The name of a port at which a unit listens.
+pub fn port_name(listener: &plan::Listener) -> String {
     format!("{}.{}.{}", listener.machine, listener.unit, listener.port)
 }
 
-fn published(arguments: &Run, plan: &Plan) -> Result<Vec<Published>, Failure> {
+/// Where units are to be reachable, as the user wants it.
+pub fn published(arguments: &Run, plan: &Plan) -> Result<Vec<Published>, Failure> {
     let find = |wanted: &crate::arguments::PublishUnit| {
         let listener = plan.listeners.iter().position(|listener| port_name(listener) == wanted.port);
         listener.map(|listener| Published { listener, address: wanted.address }).ok_or_else(|| {
@@ -93,7 +100,8 @@ fn published(arguments: &Run, plan: &Plan) -> Result<Vec<Published>, Failure> {
 }
 
 /// What the user sees while a system runs.
-struct Screen {
+pub struct Screen {
+    names: Vec<String>,
     lines: Lines,
     read: Vec<Position>,
     is_shown: Vec<bool>,
@@ -101,7 +109,8 @@ struct Screen {
 }
 
 impl Screen {
-    fn new(plan: &Plan, arguments: &Run) -> Result<Self, Failure> {
+    /// Shows what the arguments say.
+    pub fn new(plan: &Plan, arguments: &Run) -> Result<Self, Failure> {
         let mut is_shown = vec![arguments.only.is_empty(); plan.units.len()];
         for name in &arguments.only {
             let unit = plan.find(name).ok_or_else(|| {
@@ -111,39 +120,42 @@ impl Screen {
             })?;
             is_shown[unit] = true;
         }
-        let names = plan.units.iter().map(plan::Unit::full_name).collect();
-        let read = vec![solum_supervisor::LogRing::new(0).newest(); plan.units.len()];
-        Ok(Self { lines: Lines::new(names), read, is_shown, verbose: arguments.around.verbose })
+        let names: Vec<String> = plan.units.iter().map(plan::Unit::full_name).collect();
+        let read = vec![LogRing::new(0).newest(); plan.units.len()];
+        Ok(Self {
+            lines: Lines::new(names.clone()),
+            names,
+            read,
+            is_shown,
+            verbose: arguments.around.verbose,
+        })
     }
 
-    fn notice(&mut self, plan: &Plan, notice: &Notice<'_>) {
-        let name = |unit: &usize| plan.units.get(*unit).map(plan::Unit::full_name).unwrap_or_default();
+    /// Shows what has happened.
+    pub fn notice(&mut self, notice: &Notice<'_>) {
         match notice {
-            Notice::Printed(unit, log) if self.is_shown[*unit] => {
-                while let Some(entry) = log.read(&mut self.read[*unit]) {
-                    match entry {
-                        Entry::Line(line) => self.lines.show(&LogLine {
-                            unit: name(unit),
-                            is_error: line.source.stream == Stream::Error,
-                            at_ms: line.at_ms,
-                            bytes: line.bytes.to_vec(),
-                        }),
-                        Entry::Lost { lines, bytes } => self.lines.lost(&name(unit), lines, bytes),
-                    }
-                }
+            Notice::Printed(unit, log) if self.is_shown[*unit] => self.show(*unit, log),
+            Notice::Printed(..) => {}
+            Notice::Changed(unit, phase, why) if self.verbose || is_worth_telling(*phase) => {
+                say(&format!("{} {}: {why}", self.names[*unit], super::operate::phase(*phase)));
             }
-            Notice::News(News::GaveUp(unit)) => {
-                say(&format!(
-                    "{} failed too often and is given up; start it again with `solum start {0}`",
-                    name(unit)
-                ));
+            Notice::Changed(..) => {}
+            Notice::Said(text) => say(text),
+        }
+    }
+
+    fn show(&mut self, unit: usize, log: &LogRing) {
+        while let Some(entry) = log.read(&mut self.read[unit]) {
+            let name = &self.names[unit];
+            match entry {
+                Entry::Line(line) => self.lines.show(&LogLine {
+                    unit: name.clone(),
+                    is_error: line.source.stream == Stream::Error,
+                    at_ms: line.at_ms,
+                    bytes: line.bytes.to_vec(),
+                }),
+                Entry::Lost { lines, bytes } => self.lines.lost(name, lines, bytes),
             }
-            Notice::News(News::Changed(unit, phase, why)) if self.verbose || is_worth_telling(*phase) => {
-                say(&format!("{} {}: {why}", name(unit), super::operate::phase(*phase)));
-            }
-            Notice::News(News::RestartMachine(why)) => say(why),
-            Notice::Trouble(what) => say(what),
-            _ => {}
         }
     }
 }

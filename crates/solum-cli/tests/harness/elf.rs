@@ -37,3 +37,23 @@ pub fn header(class: u8, machine: u16, kind: u16, entry: u64) -> Vec<u8> {
 pub fn program() -> Vec<u8> {
     header(CLASS_64, OWN, EXECUTABLE, 1)
 }
+
+/// The same with a note of Solum's: what a program says of its ports.
+pub fn ported(description: &[u8]) -> Vec<u8> {
+    let mut note = Vec::new();
+    for word in [6, description.len() as u32, solum_spec::ports::NOTE_TYPE] {
+        note.extend(word.to_le_bytes());
+    }
+    note.extend(b"Solum\0\0\0");
+    note.extend(description);
+    note.resize(note.len().next_multiple_of(4), 0);
+    let mut bytes = program();
+    bytes[56..58].copy_from_slice(&1u16.to_le_bytes()); // e_phnum
+    bytes.extend(4u32.to_le_bytes()); // PT_NOTE
+    bytes.extend(4u32.to_le_bytes());
+    for word in [120, 0, 0, note.len() as u64, note.len() as u64, 4] {
+        bytes.extend(word.to_le_bytes());
+    }
+    bytes.extend(note);
+    bytes
+}

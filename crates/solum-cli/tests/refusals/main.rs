@@ -13,6 +13,7 @@ mod machine;
 mod packages;
 mod paper;
 mod programs;
+mod systems;
 
 use harness::{Finished, Scratch};
 

@@ -124,7 +124,7 @@ impl Reader<'_> {
             programs: programs::read(self, file.program),
             groups: machines::read(self, file.machine),
         };
-        if draft.groups.is_empty() && !self.damage.is_within(&["machine"]) && !self.damage.is_at(&[]) {
+        if draft.groups.is_empty() && !self.damage.is_within(&["machine"]) {
             self.wrong(
                 Diagnostic::new(0..0, "the system has no machine")
                     .hint("describe one below `[machine.NAME]`".to_owned()),

@@ -17,7 +17,7 @@ pub(super) fn read(reader: &mut Reader<'_>, machines: Named<raw::Machine>) -> Ve
 
 fn group(reader: &mut Reader<'_>, name: Located<String>, raw: raw::Machine) -> Group {
     names::check(reader, "machine", &name);
-    if raw.unit.is_empty() && !reader.damage.is_within(&["machine", &name.value]) {
+    if raw.unit.is_empty() && !reader.damage.is_within(&["machine", &name.value, "unit"]) {
         reader.wrong(
             Diagnostic::new(name.span.clone(), format!("machine `{}` has no unit", name.value))
                 .hint(format!("describe one below `[machine.{}.unit.NAME]`", name.value)),

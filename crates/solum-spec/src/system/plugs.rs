@@ -30,7 +30,7 @@ fn check_program(reader: &mut Reader<'_>, draft: &Draft, unit: &DraftUnit) {
     let known = || draft.programs.iter().map(|program| program.name.value.as_str());
     // An empty name stands for one that is missing, which has been said.
     let is_known = name.is_empty() || known().any(|known| known == name);
-    if is_known || reader.damage.is_at(&["program"]) || reader.damage.is_at(&[]) {
+    if is_known || reader.damage.is_at(&["program"]) || reader.damage.is_at(&["program", name]) {
         return;
     }
     let hint = hint(name, known(), "the programs are")
@@ -45,7 +45,7 @@ fn check_needs(reader: &mut Reader<'_>, group: &Group, unit: &DraftUnit) {
         let wrong = if needed.value == unit.name.value {
             Diagnostic::new(needed.span.clone(), format!("unit `{}` needs itself", needed.value))
                 .hint("leave it out".to_owned())
-        } else if find(group, &needed.value).is_none() && !is_damaged(reader, group, "unit") {
+        } else if find(group, &needed.value).is_none() && !is_damaged(reader, group, "unit", &needed.value) {
             no_unit(group, &needed.value, needed.span.clone())
         } else {
             continue;
@@ -58,10 +58,10 @@ fn find<'a>(group: &'a Group, unit: &str) -> Option<&'a DraftUnit> {
     group.units.iter().find(|candidate| candidate.name.value == unit)
 }
 
-/// Whether something of this kind may be missing because it was taken out.
-fn is_damaged(reader: &Reader<'_>, group: &Group, kind: &str) -> bool {
-    let machine = ["machine", group.name.value.as_str()];
-    reader.damage.is_at(&machine) || reader.damage.is_at(&[&machine[..], &[kind]].concat())
+/// Whether this may be missing because it was taken out.
+fn is_damaged(reader: &Reader<'_>, group: &Group, kind: &str, name: &str) -> bool {
+    let path = ["machine", group.name.value.as_str(), kind, name];
+    reader.damage.is_at(&path[..3]) || reader.damage.is_at(&path)
 }
 
 fn no_unit(group: &Group, unit: &str, span: Range<usize>) -> Diagnostic {
@@ -87,7 +87,7 @@ fn check_target(
             check_device(reader, group, "screen", name, &known, &target.span);
         }
         Target::Keys => {
-            if !group.machine.keys && !is_damaged(reader, group, "keys") {
+            if !group.machine.keys && !reader.damage.is_at(&["machine", &group.name.value, "keys"]) {
                 let message = format!("machine `{}` has no keyboard", group.name.value);
                 let hint = format!("add `keys = true` below `[machine.{}]`", group.name.value);
                 reader.wrong(Diagnostic::new(target.span.clone(), message).hint(hint));
@@ -101,7 +101,7 @@ fn check_target(
             };
             let Some(server_group) = found else { return };
             if find(server_group, server).is_none() {
-                if !is_damaged(reader, server_group, "unit") {
+                if !is_damaged(reader, server_group, "unit", server) {
                     reader.wrong(no_unit(server_group, server, target.span.clone()));
                 }
             } else if server_group.name.value == group.name.value && *server == unit.name.value {
@@ -126,7 +126,7 @@ fn check_device(
     known: &[&str],
     span: &Range<usize>,
 ) {
-    if known.contains(&name) || is_damaged(reader, group, kind) {
+    if known.contains(&name) || is_damaged(reader, group, kind, name) {
         return;
     }
     let machine = &group.name.value;
@@ -148,7 +148,7 @@ fn server_group<'a>(
 ) -> Option<&'a Group> {
     let name = &machine.name;
     let Some(group) = draft.groups.iter().find(|group| group.name.value == *name) else {
-        if !reader.damage.is_at(&["machine"]) && !reader.damage.is_at(&[]) {
+        if !reader.damage.is_at(&["machine"]) && !reader.damage.is_at(&["machine", name]) {
             let known = draft.groups.iter().map(|group| group.name.value.as_str());
             reader.wrong(Diagnostic::new(span.clone(), format!("there is no machine `{name}`")).hint(hint(
                 name,

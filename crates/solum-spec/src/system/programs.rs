@@ -1,5 +1,7 @@
 //! Programs: where each comes from.
 
+use std::ops::Range;
+
 use super::Source;
 use super::diagnostic::Diagnostic;
 use super::draft::{DraftProgram, Reader, in_text_order};
@@ -19,59 +21,14 @@ pub(super) fn read(reader: &mut Reader<'_>, programs: Named<raw::Program>) -> Ve
 
 fn source(reader: &mut Reader<'_>, name: &Located<String>, program: raw::Program) -> Source {
     check_words(reader, &program);
+    let is_taken = |key| reader.damage.is_within(&["program", &name.value, key]);
+    let is_damaged = ["package", "file", "build", "output"].into_iter().any(is_taken);
+    check_origin(reader, name, &program, is_damaged);
+    if program.package.is_none() && !is_damaged {
+        check_choices(reader, name, &program);
+    }
+    check_output(reader, name, &program, is_damaged);
     let raw::Program { package, file, build, output, bin, example, features, profile } = program;
-    let mut given: Vec<(&str, std::ops::Range<usize>)> = [
-        package.as_ref().map(|at| ("package", at.span.clone())),
-        file.as_ref().map(|at| ("file", at.span.clone())),
-        build.as_ref().map(|at| ("build", at.span.clone())),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    given.sort_by_key(|(_, span)| span.start);
-    let is_damaged = reader.damage.is_within(&["program", &name.value]);
-    match given.as_slice() {
-        [] if !is_damaged => reader.wrong(
-            Diagnostic::new(name.span.clone(), format!("program `{}` comes from nowhere", name.value))
-                .hint("add `package = \"DIR\"`, `file = \"PATH\"`, or `build = [\"COMMAND\"]` with `output = \"PATH\"`".to_owned()),
-        ),
-        [(first, at), (second, other), ..] => reader.wrong(
-            Diagnostic::new(other.clone(), format!("program `{}` comes from `{first}` and from `{second}`", name.value))
-                .related(at.clone(), "the other one")
-                .hint("leave one of them out".to_owned()),
-        ),
-        _ => {}
-    }
-    if package.is_none() && !is_damaged {
-        let of_packages = [
-            ("bin", bin.as_ref().map(|at| at.span.clone())),
-            ("example", example.as_ref().map(|at| at.span.clone())),
-            ("features", features.as_ref().map(|at| at.span.clone())),
-            ("profile", profile.as_ref().map(|at| at.span.clone())),
-        ];
-        for (key, at) in of_packages {
-            if let Some(at) = at {
-                let message =
-                    format!("`{key}` chooses within a Cargo package, and program `{}` is none", name.value);
-                reader.wrong(
-                    Diagnostic::new(at, message).hint(format!("leave `{key}` out, or give a `package`")),
-                );
-            }
-        }
-    }
-    if let (Some(bin), Some(example)) = (&bin, &example) {
-        let (first, second) =
-            if bin.span.start < example.span.start { (bin, example) } else { (example, bin) };
-        reader.wrong(
-            Diagnostic::new(
-                second.span.clone(),
-                format!("program `{}` is a `bin` and an `example`", name.value),
-            )
-            .related(first.span.clone(), "the other one")
-            .hint("leave one of them out".to_owned()),
-        );
-    }
-    check_output(reader, name, build.as_ref(), output.as_ref(), is_damaged);
     let text = |value: Option<Located<String>>| value.map(|value| value.value);
     let list = |value: Option<Located<Vec<Located<String>>>>| -> Vec<String> {
         value.into_iter().flat_map(|value| value.value).map(|word| word.value).collect()
@@ -91,14 +48,65 @@ fn source(reader: &mut Reader<'_>, name: &Located<String>, program: raw::Program
     }
 }
 
-fn check_output(
-    reader: &mut Reader<'_>,
-    name: &Located<String>,
-    build: Option<&Located<Vec<Located<String>>>>,
-    output: Option<&Located<String>>,
-    is_damaged: bool,
-) {
-    match (build, output) {
+/// A program comes from one place.
+fn check_origin(reader: &mut Reader<'_>, name: &Located<String>, program: &raw::Program, is_damaged: bool) {
+    let mut given: Vec<(&str, Range<usize>)> = [
+        program.package.as_ref().map(|at| ("package", at.span.clone())),
+        program.file.as_ref().map(|at| ("file", at.span.clone())),
+        program.build.as_ref().map(|at| ("build", at.span.clone())),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    given.sort_by_key(|(_, span)| span.start);
+    let name_text = &name.value;
+    match given.as_slice() {
+        [] if !is_damaged => {
+            let forms =
+                "`package = \"DIR\"`, `file = \"PATH\"`, or `build = [\"COMMAND\"]` with `output = \"PATH\"`";
+            reader.wrong(
+                Diagnostic::new(name.span.clone(), format!("program `{name_text}` comes from nowhere"))
+                    .hint(format!("add {forms}")),
+            );
+        }
+        [(first, at), (second, other), ..] => reader.wrong(
+            Diagnostic::new(
+                other.clone(),
+                format!("program `{name_text}` comes from `{first}` and from `{second}`"),
+            )
+            .related(at.clone(), "the other one")
+            .hint("leave one of them out".to_owned()),
+        ),
+        _ => {}
+    }
+    if let (Some(bin), Some(example)) = (&program.bin, &program.example) {
+        let (first, second) =
+            if bin.span.start < example.span.start { (bin, example) } else { (example, bin) };
+        let message = format!("program `{name_text}` is a `bin` and an `example`");
+        reader.wrong(
+            Diagnostic::new(second.span.clone(), message)
+                .related(first.span.clone(), "the other one")
+                .hint("leave one of them out".to_owned()),
+        );
+    }
+}
+
+/// What chooses within a package has no meaning without one.
+fn check_choices(reader: &mut Reader<'_>, name: &Located<String>, program: &raw::Program) {
+    let given = [
+        ("bin", program.bin.as_ref().map(|at| at.span.clone())),
+        ("example", program.example.as_ref().map(|at| at.span.clone())),
+        ("features", program.features.as_ref().map(|at| at.span.clone())),
+        ("profile", program.profile.as_ref().map(|at| at.span.clone())),
+    ];
+    for (key, at) in given.into_iter().filter_map(|(key, at)| Some((key, at?))) {
+        let message = format!("`{key}` chooses within a Cargo package, and program `{}` is none", name.value);
+        reader.wrong(Diagnostic::new(at, message).hint(format!("leave `{key}` out, or give a `package`")));
+    }
+}
+
+fn check_output(reader: &mut Reader<'_>, name: &Located<String>, program: &raw::Program, is_damaged: bool) {
+    match (&program.build, &program.output) {
         (Some(build), _) if build.value.is_empty() => reader.wrong(
             Diagnostic::new(
                 build.span.clone(),

@@ -10,26 +10,26 @@ use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::diagnostic::Diagnostic;
-use super::suggest::{hint, quoted};
+use super::suggest::{hint, nearest, quoted};
 
 /// What was taken out of a tree.
 #[derive(Debug, Default)]
 pub struct Damage {
     /// What was wrong.
     pub diagnostics: Vec<Diagnostic>,
-    /// Where something is missing now: the keys that lead to the table.
+    /// What is missing now: the keys that lead to it. A misspelt key stands for the one that was meant.
     places: Vec<Vec<String>>,
 }
 
 impl Damage {
-    /// Whether something in the table with this path was taken out, or in a table within.
+    /// Whether what has this path was taken out, or something within it.
     pub fn is_within(&self, path: &[&str]) -> bool {
         self.places
             .iter()
             .any(|place| place.len() >= path.len() && place.iter().zip(path).all(|(a, b)| a == b))
     }
 
-    /// Whether something was taken out of the very table with this path.
+    /// Whether the very thing with this path was taken out.
     pub fn is_at(&self, path: &[&str]) -> bool {
         self.places.iter().any(|place| place == path)
     }
@@ -63,24 +63,16 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn wrong(&mut self, diagnostic: Diagnostic) -> bool {
+    /// The value of the key `name` has to go.
+    fn wrong(&mut self, name: &str, diagnostic: Diagnostic) -> bool {
         self.damage.diagnostics.push(diagnostic);
-        self.damage.places.push(self.path.clone());
+        self.damage.places.push([&self.path[..], &[name.to_owned()]].concat());
         false
     }
 
     fn table(&mut self, table: &mut DeTable<'_>, schema: &'a Value, at: &Range<usize>) {
         let empty = Map::new();
         let known = schema.get("properties").and_then(Value::as_object);
-        let required = schema.get("required").and_then(Value::as_array);
-        for name in required.into_iter().flatten().filter_map(Value::as_str) {
-            if !table.contains_key(name) {
-                let message = format!("{} has no `{name}`", describe(&self.path));
-                let example = known.and_then(|known| known.get(name)).map(|schema| self.resolved(schema));
-                let hint = format!("add {}", added(name, example));
-                self.damage.diagnostics.push(Diagnostic::new(at.clone(), message).hint(hint));
-            }
-        }
         let others = schema.get("additionalProperties").filter(|others| others.is_object());
         let mut wrong = Vec::new();
         for (key, value) in table.iter_mut() {
@@ -88,12 +80,24 @@ impl<'a> Check<'a> {
             let stays = match known.and_then(|known| known.get(name)).or(others) {
                 Some(schema) => self.entry(name, &key.span(), value, schema),
                 None => {
-                    let unknown = unknown(&self.path, name, key.span(), known.unwrap_or(&empty));
-                    self.wrong(unknown)
+                    let known = known.unwrap_or(&empty);
+                    let unknown = unknown(&self.path, name, key.span(), known);
+                    let meant = nearest(name, known.keys().map(String::as_str)).unwrap_or(name);
+                    self.wrong(meant, unknown)
                 }
             };
             if !stays {
                 wrong.push(name.to_owned());
+            }
+        }
+        let required = schema.get("required").and_then(Value::as_array);
+        for name in required.into_iter().flatten().filter_map(Value::as_str) {
+            let is_misspelt = || self.damage.places.iter().any(|place| is_path(place, &self.path, name));
+            if !table.contains_key(name) && !is_misspelt() {
+                let message = format!("{} has no `{name}`", describe(&self.path));
+                let example = known.and_then(|known| known.get(name)).map(|schema| self.resolved(schema));
+                let hint = format!("add {}", added(name, example));
+                self.damage.diagnostics.push(Diagnostic::new(at.clone(), message).hint(hint));
             }
         }
         for name in wrong {
@@ -127,7 +131,7 @@ impl<'a> Check<'a> {
             let wrong = wrong_kind(&self.path, name, found, &wanted);
             // A table's place is its header; what is wrong about it is its name.
             let place = if value.get_ref().is_table() { at.clone() } else { place };
-            return self.wrong(Diagnostic { span: place, ..wrong });
+            return self.wrong(name, Diagnostic { span: place, ..wrong });
         };
         match value.get_mut() {
             DeValue::Table(table) => {
@@ -150,13 +154,13 @@ impl<'a> Check<'a> {
                 };
                 let message = format!("`{name}` cannot be `{text}`");
                 let hint = hint(text, words, "it can be");
-                self.wrong(Diagnostic::new(place, message).hint(hint))
+                self.wrong(name, Diagnostic::new(place, message).hint(hint))
             }
             DeValue::Integer(integer) => match outside(integer, schema) {
                 None => true,
                 Some((least, most)) => {
                     let message = format!("`{name}` is {integer}, which is not from {least} to {most}");
-                    self.wrong(Diagnostic::new(place, message))
+                    self.wrong(name, Diagnostic::new(place, message))
                 }
             },
             _ => true,
@@ -171,8 +175,13 @@ impl<'a> Check<'a> {
         }
         let wanted = kind(self.resolved(schema)).map_or("something else", plural);
         let found = written(item.get_ref().type_str());
-        self.wrong(Diagnostic::new(span, format!("the array `{name}` holds {wanted}, not {found}")))
+        self.wrong(name, Diagnostic::new(span, format!("the array `{name}` holds {wanted}, not {found}")))
     }
+}
+
+/// Whether `place` is `name` within `path`.
+fn is_path(place: &[String], path: &[String], name: &str) -> bool {
+    place.split_last().is_some_and(|(last, before)| last == name && before == path)
 }
 
 fn unknown(path: &[String], name: &str, span: Range<usize>, known: &Map<String, Value>) -> Diagnostic {

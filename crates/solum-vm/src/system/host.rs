@@ -19,9 +19,9 @@ use solum_spec::description::Wait;
 use solum_spec::keyboard::KeyChange;
 use solum_spec::plan::{self, Plan};
 use solum_supervisor::SIGTERM;
-use solum_supervisor::log::LogRing;
 use solum_unit::{Confinement, News, Operator, Place, Runner};
 
+use super::Notice;
 use super::desk::{self, Desk};
 use crate::requests::{Request, Requests};
 
@@ -79,7 +79,8 @@ impl HostPlace {
         let desk = Desk::new(plan, &pictures, frames).map_err(failed(&pictures))?;
         let addresses = plan.listeners.iter().enumerate().map(|(index, listener)| {
             let chosen = published.iter().find(|published| published.listener == index);
-            let address = chosen.map_or_else(|| own_address(plan, listener), |published| published.address);
+            let address =
+                chosen.map_or_else(|| Self::own_address(plan, listener), |published| published.address);
             ((listener.machine.clone(), listener.number), address)
         });
         Ok(Self {
@@ -97,23 +98,29 @@ impl HostPlace {
         self.pictures.join(format!("{}.png", desk::full_name(screen)))
     }
 
+    /// Where a listener can be reached unless somebody wants it elsewhere. Each machine of `plan` has a loopback address of
+    /// its own, so that two of them can have the same ports.
+    pub fn own_address(plan: &Plan, listener: &plan::Listener) -> SocketAddr {
+        let mut machines: Vec<&str> = Vec::new();
+        for unit in &plan.units {
+            if !machines.contains(&unit.machine.as_str()) {
+                machines.push(&unit.machine);
+            }
+        }
+        let place = machines.iter().position(|machine| *machine == listener.machine).unwrap_or_default();
+        let [_, second, third, fourth] = (u32::from(Ipv4Addr::LOCALHOST) + place as u32).to_be_bytes();
+        SocketAddr::from(([127, second, third, fourth], listener.number))
+    }
+
+    /// The file that a disk is.
+    pub fn disk_path(&self, disk: &plan::Disk) -> PathBuf {
+        disk_path(&self.disks, disk)
+    }
+
     /// Where a listener can be reached.
     pub fn address(&self, listener: &plan::Listener) -> Option<SocketAddr> {
         self.addresses.get(&(listener.machine.clone(), listener.number)).copied()
     }
-}
-
-/// Each machine has a loopback address of its own, so that two of them can have the same ports.
-fn own_address(plan: &Plan, listener: &plan::Listener) -> SocketAddr {
-    let mut machines: Vec<&str> = Vec::new();
-    for unit in &plan.units {
-        if !machines.contains(&unit.machine.as_str()) {
-            machines.push(&unit.machine);
-        }
-    }
-    let place = machines.iter().position(|machine| *machine == listener.machine).unwrap_or_default();
-    let [_, second, third, fourth] = (u32::from(Ipv4Addr::LOCALHOST) + place as u32).to_be_bytes();
-    SocketAddr::from(([127, second, third, fourth], listener.number))
 }
 
 fn disk_path(disks: &Path, disk: &plan::Disk) -> PathBuf {
@@ -188,17 +195,6 @@ impl Place for HostPlace {
     }
 }
 
-/// What happens while a system runs, for people.
-#[derive(Clone, Debug)]
-pub enum Notice<'a> {
-    /// A unit printed this; the log has it.
-    Printed(usize, &'a LogRing),
-    /// Something about units, and what they run on.
-    News(&'a News),
-    /// A sentence about something that does not work.
-    Trouble(&'a str),
-}
-
 /// Runs a system to its end: that of all its units.
 ///
 /// # Errors
@@ -209,7 +205,7 @@ pub fn run(
     plan: Plan,
     mut operator: Operator,
     mut requests: Requests,
-    observer: &mut dyn FnMut(&Plan, Notice<'_>),
+    observer: &mut dyn FnMut(Notice<'_>),
 ) -> io::Result<Outcome> {
     let desk = Rc::clone(&place.desk);
     let frames = desk.borrow().screens.waker()?;
@@ -221,21 +217,23 @@ pub fn run(
     loop {
         runner.reap();
         for news in runner.turn() {
-            match &news {
+            match news {
                 News::Printed(unit) => {
-                    if let Some(log) = runner.log(*unit) {
-                        observer(runner.plan(), Notice::Printed(*unit, log));
+                    if let Some(log) = runner.log(unit) {
+                        observer(Notice::Printed(unit, log));
                     }
                 }
-                news => observer(runner.plan(), Notice::News(news)),
-            }
-            if let News::Over(outcome) = news {
-                operator.finish(&mut runner);
-                return Ok(outcome);
+                News::Changed(unit, phase, why) => observer(Notice::Changed(unit, phase, &why)),
+                News::GaveUp(_) => {}
+                News::RestartMachine(why) => observer(Notice::Said(&why)),
+                News::Over(outcome) => {
+                    operator.finish(&mut runner);
+                    return Ok(outcome);
+                }
             }
         }
         for trouble in desk.borrow_mut().screens.turn() {
-            observer(runner.plan(), Notice::Trouble(&trouble));
+            observer(Notice::Said(&trouble));
         }
         operator.turn(&mut runner);
         let screens = (frames.as_fd(), desk.borrow().screens.patience());

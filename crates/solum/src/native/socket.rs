@@ -4,6 +4,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::net::{SocketFlags, accept_with};
+
 use crate::clock::{Source, Waker};
 use crate::error::Result;
 use crate::tcp::{Converse, Listen};
@@ -11,22 +13,23 @@ use crate::tcp::{Converse, Listen};
 pub struct Listener(TcpListener);
 
 impl Listener {
-    pub fn new(socket: OwnedFd) -> io::Result<Self> {
-        let listener = TcpListener::from(socket);
-        listener.set_nonblocking(true)?;
-        Ok(Self(listener))
+    /// The socket does not block already: its flags are the supervisor's business.
+    pub fn new(socket: OwnedFd) -> Self {
+        Self(TcpListener::from(socket))
     }
 }
 
 impl Listen for Listener {
     fn accept(&mut self) -> Result<Option<Box<dyn Converse>>> {
         loop {
-            match self.0.accept() {
-                Ok((stream, address)) => {
-                    stream.set_nonblocking(true)?;
+            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+            match accept_with(&self.0, flags).map_err(io::Error::from) {
+                Ok(stream) => {
+                    let stream = TcpStream::from(stream);
                     // Answers are written whole; to wait for more would only delay them. A stream works without it too.
                     let _ = stream.set_nodelay(true);
-                    return Ok(Some(Box::new(Connection { stream, peer: address.to_string() })));
+                    let peer = stream.peer_addr().map(|address| address.to_string()).unwrap_or_default();
+                    return Ok(Some(Box::new(Connection { stream, peer })));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
                 // The client went away before it was its turn (accept(2)).

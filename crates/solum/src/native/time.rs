@@ -6,7 +6,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::clock::{Driver, Moment, Source, Waker};
+use crate::clock::{Awaited, Driver, Moment, Source, Waker};
 use crate::error::{Error, Result};
 
 /// `CLOCK_MONOTONIC` and `CLOCK_REALTIME` (clock_gettime(2)).
@@ -45,14 +45,17 @@ fn arm_and_wait(
 ) -> Result<Option<usize>> {
     let mut waker = Waker::default();
     let mut ready = None;
+    // Which source each descriptor belongs to.
+    let mut owners = Vec::new();
     for (index, source) in sources.iter_mut().enumerate() {
         if source.arm(&mut waker) {
             ready = Some(index);
             break;
         }
+        owners.resize(waker.descriptors.len(), index);
     }
     let waited = match ready {
-        Some(_) => Ok(0),
+        Some(_) => Ok(None),
         None => wait(clock, &waker, deadline),
     };
     drop(waker);
@@ -60,21 +63,31 @@ fn arm_and_wait(
         source.disarm();
     }
     match waited {
-        Ok(_) | Err(Errno::INTR) => Ok(ready),
+        Ok(woken) => Ok(ready.or(woken.and_then(|woken| owners.get(woken).copied()))),
+        Err(Errno::INTR) => Ok(ready),
         Err(error) => Err(Error::Device(std::io::Error::from(error).to_string())),
     }
 }
 
-fn wait(clock: &SystemClock, waker: &Waker<'_>, deadline: Option<Moment>) -> rustix::io::Result<usize> {
+/// The first descriptor that says that its source is ready.
+fn wait(
+    clock: &SystemClock,
+    waker: &Waker<'_>,
+    deadline: Option<Moment>,
+) -> rustix::io::Result<Option<usize>> {
     let left = deadline.map(|deadline| deadline.since(clock.now()));
     let timeout = left.and_then(|left| Timespec::try_from(left).ok());
     let mut descriptors: Vec<PollFd<'_>> = waker
         .descriptors
         .iter()
-        .map(|(descriptor, writes)| {
-            let flags = if *writes { PollFlags::OUT } else { PollFlags::IN };
+        .map(|(descriptor, awaited)| {
+            let flags = if *awaited == Awaited::Writable { PollFlags::OUT } else { PollFlags::IN };
             PollFd::from_borrowed_fd(*descriptor, flags)
         })
         .collect();
-    poll(&mut descriptors, timeout.as_ref())
+    poll(&mut descriptors, timeout.as_ref())?;
+    let is_ready = |(polled, (_, awaited)): (&PollFd<'_>, &(_, Awaited))| {
+        *awaited != Awaited::Bell && !polled.revents().is_empty()
+    };
+    Ok(descriptors.iter().zip(&waker.descriptors).position(is_ready))
 }

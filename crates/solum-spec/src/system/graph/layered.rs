@@ -422,6 +422,89 @@ mod tests {
         assert!(layout.wires[2].is_empty());
     }
 
+    /// Numbers that look random and are the same each time (Knuth's MMIX constants).
+    struct Numbers(u64);
+
+    impl Numbers {
+        fn below(&mut self, limit: u64) -> u64 {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) % limit
+        }
+    }
+
+    fn random(seed: u64) -> (Vec<Item>, Vec<Wire>) {
+        let mut numbers = Numbers(seed);
+        let count = 2 + numbers.below(12) as usize;
+        let mut items: Vec<Item> = Vec::new();
+        for _ in 0..count {
+            let pins = 1 + numbers.below(4);
+            let heights: Vec<f64> = (0..pins).map(|pin| 20.0 + 22.0 * pin as f64).collect();
+            items.push(Item {
+                width: 40.0 + numbers.below(120) as f64,
+                height: 20.0 + 22.0 * pins as f64,
+                left: heights.clone(),
+                right: heights,
+                place: Place::Free,
+                least: 0,
+            });
+        }
+        let mut wires = Vec::new();
+        for _ in 0..numbers.below(3 * count as u64) {
+            let (from, to) = (numbers.below(count as u64) as usize, numbers.below(count as u64) as usize);
+            if from != to {
+                let pin = |item: usize, numbers: &mut Numbers| {
+                    (item, numbers.below(items[item].left.len() as u64) as usize)
+                };
+                let (from, to) = (pin(from, &mut numbers), pin(to, &mut numbers));
+                wires.push(Wire { from, to, label_width: numbers.below(60) as f64 });
+            }
+        }
+        (items, wires)
+    }
+
+    /// The points at which a wire is drawn between two of its corners.
+    fn between(from: (f64, f64), to: (f64, f64)) -> impl Iterator<Item = (f64, f64)> {
+        (1..20).map(move |step| {
+            let t = f64::from(step) / 20.0;
+            let middle = (from.0 + to.0) / 2.0;
+            let bezier = |a: f64, b: f64, c: f64, d: f64| {
+                let u = 1.0 - t;
+                a * u * u * u + 3.0 * b * u * u * t + 3.0 * c * u * t * t + d * t * t * t
+            };
+            (bezier(from.0, middle, middle, to.0), bezier(from.1, from.1, to.1, to.1))
+        })
+    }
+
+    #[test]
+    fn no_box_overlaps_another_and_no_wire_runs_through_a_box() {
+        for seed in 0..2000 {
+            let (items, wires) = random(seed);
+            let layout = draw(&items, &wires);
+            let boxes: Vec<_> = items
+                .iter()
+                .zip(&layout.items)
+                .map(|(item, (x, y))| (*x, *y, item.width, item.height))
+                .collect();
+            for (index, a) in boxes.iter().enumerate() {
+                let overlaps = |b: &&(f64, f64, f64, f64)| {
+                    a.0 < b.0 + b.2 && b.0 < a.0 + a.2 && a.1 < b.1 + b.3 && b.1 < a.1 + a.3
+                };
+                assert_eq!(boxes[..index].iter().find(overlaps), None, "seed {seed}: {a:?}");
+            }
+            for (points, wire) in layout.wires.iter().zip(&wires) {
+                let drawn = points.windows(2).flat_map(|pair| between(pair[0], pair[1]));
+                for (x, y) in drawn {
+                    let hit = boxes.iter().position(|(left, top, width, height)| {
+                        *left < x && x < left + width && *top < y && y < top + height
+                    });
+                    assert_eq!(hit, None, "seed {seed}: {wire:?} at {x}, {y}");
+                }
+            }
+            let again = draw(&items, &wires);
+            assert!(again.items == layout.items && again.wires == layout.wires, "seed {seed}");
+        }
+    }
+
     #[test]
     fn neighbours_are_moved_as_little_as_can_be() {
         assert_eq!(separated(&[0.0, 100.0], &[10.0, 10.0]), [0.0, 100.0]);

@@ -513,7 +513,8 @@ fn rounded(corners: &[(f64, f64)], end: (f64, f64)) -> String {
         let before = from.unwrap_or((corner.0 - 2.0 * RADIUS, corner.1));
         let near = |other: (f64, f64)| {
             let (dx, dy) = (other.0 - corner.0, other.1 - corner.1);
-            let length = dx.hypot(dy).max(0.001);
+            // One of them is 0.
+            let length = (dx.abs() + dy.abs()).max(0.001);
             let step = RADIUS.min(length / 2.0) / length;
             (corner.0 + dx * step, corner.1 + dy * step)
         };

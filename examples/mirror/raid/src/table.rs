@@ -1,0 +1,205 @@
+//! The checksums of groups, as they are kept in memory.
+
+use std::collections::BTreeMap;
+
+use crate::layout::{Layout, PLACES};
+use crate::record::{self, HEADER_BYTES, Header, Kind};
+
+/// The checksum record of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// The record as it was written last, but for the seal.
+    record: Vec<u8>,
+    header: Header,
+    /// In which of its places it lies.
+    pub place: u64,
+    /// In which epoch it was written. Epochs are counted by flushes.
+    pub epoch: u64,
+}
+
+impl Table {
+    /// The first record of a group, which is full of zeros.
+    pub fn zeros(layout: &Layout, array: u128, group: u64) -> Self {
+        let mut record = vec![0; layout.record_bytes()];
+        let header = Header { array, index: group, generation: 1, base: 0 };
+        record::write_header(&mut record, Kind::Table, &header);
+        let mut table = Self { record, header, place: 0, epoch: 0 };
+        let zeros = vec![0; layout.unit_bytes as usize];
+        let units = u64::from(layout.group_units);
+        for unit in 0..units {
+            table.set_checksum(unit, record::checksum(array, group * units + unit, &zeros));
+        }
+        table
+    }
+
+    /// Reads a record from a place of the member with this salt.
+    pub fn read(record: &[u8], array: u128, group: u64, salt: u64, place: u64) -> Option<Self> {
+        let header = record::open(record, Kind::Table, salt)?;
+        let is_its_own = header.array == array && header.index == group;
+        is_its_own.then(|| Self { record: record.to_vec(), header, place, epoch: 0 })
+    }
+
+    /// The greater, the newer.
+    pub fn generation(&self) -> u64 {
+        self.header.generation
+    }
+
+    /// The generation that was newest at the flush before it.
+    pub fn base(&self) -> u64 {
+        self.header.base
+    }
+
+    /// The checksum of a unit of the group.
+    pub fn checksum(&self, unit: u64) -> u64 {
+        record::word64(&self.record, HEADER_BYTES + 8 * unit as usize)
+    }
+
+    /// Sets the checksum of a unit.
+    pub fn set_checksum(&mut self, unit: u64, checksum: u64) {
+        let at = HEADER_BYTES + 8 * unit as usize;
+        self.record[at..at + 8].copy_from_slice(&checksum.to_le_bytes());
+    }
+
+    /// Makes it the next generation, in a place that is not the base's.
+    pub fn advance(&mut self, epoch: u64) {
+        if self.epoch < epoch {
+            self.header.base = self.header.generation;
+            self.place = (self.place + 1) % PLACES;
+            self.epoch = epoch;
+        }
+        self.header.generation += 1;
+        record::write_header(&mut self.record, Kind::Table, &self.header);
+    }
+
+    /// Makes it newer than `generation`, in this place, and based on `base`.
+    pub fn supersede(&mut self, generation: u64, base: u64, place: u64, epoch: u64) {
+        self.header = Header { generation: generation + 1, base, ..self.header };
+        self.place = place;
+        self.epoch = epoch;
+        record::write_header(&mut self.record, Kind::Table, &self.header);
+    }
+
+    /// The hash that its seals are made of.
+    pub fn hash(&self) -> u64 {
+        record::hash(&self.record)
+    }
+
+    /// The record for the member with this salt.
+    pub fn sealed(&mut self, hash: u64, salt: u64) -> &[u8] {
+        record::seal(&mut self.record, hash, salt);
+        &self.record
+    }
+
+    /// Whether they say the same, wherever they lie.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        self.header == other.header && self.record[HEADER_BYTES..] == other.record[HEADER_BYTES..]
+    }
+}
+
+/// The tables in memory, of which there are only so many.
+pub struct Tables {
+    kept: BTreeMap<u64, (u64, Table)>,
+    most: usize,
+    uses: u64,
+}
+
+impl Tables {
+    pub fn new(most: usize) -> Self {
+        Self { kept: BTreeMap::new(), most, uses: 0 }
+    }
+
+    pub fn contains(&self, group: u64) -> bool {
+        self.kept.contains_key(&group)
+    }
+
+    /// The table of a group.
+    pub fn get(&mut self, group: u64) -> Option<&mut Table> {
+        self.uses += 1;
+        let (used, table) = self.kept.get_mut(&group)?;
+        *used = self.uses;
+        Some(table)
+    }
+
+    pub fn insert(&mut self, group: u64, table: Table) {
+        self.uses += 1;
+        self.kept.insert(group, (self.uses, table));
+    }
+
+    pub fn remove(&mut self, group: u64) -> Option<Table> {
+        self.kept.remove(&group).map(|(_, table)| table)
+    }
+
+    /// Forgets what was not used for long, if there are too many. Tables of the current epoch stay: memory alone knows
+    /// which place is their base. Gives whether there are still too many.
+    pub fn shrink(&mut self, epoch: u64) -> bool {
+        if self.kept.len() <= self.most {
+            return false;
+        }
+        let mut old: Vec<(u64, u64)> = self
+            .kept
+            .iter()
+            .filter(|(_, (_, table))| table.epoch < epoch)
+            .map(|(group, (used, _))| (*used, *group))
+            .collect();
+        old.sort_unstable();
+        // More than needed, so that it is not done every time.
+        let surplus = self.kept.len() - self.most * 3 / 4;
+        for (_, group) in old.into_iter().take(surplus) {
+            self.kept.remove(&group);
+        }
+        self.kept.len() > self.most
+    }
+
+    /// The groups that were written in this epoch.
+    pub fn written_in(&self, epoch: u64) -> Vec<u64> {
+        self.kept.iter().filter(|(_, (_, table))| table.epoch >= epoch).map(|(group, _)| *group).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        Table::zeros(&Layout::fit(1 << 20, 512, 4).unwrap(), 3, 7)
+    }
+
+    #[test]
+    fn between_two_flushes_only_one_place_is_written_and_it_is_not_the_base() {
+        let mut table = table();
+        table.advance(1);
+        assert_eq!((table.place, table.generation(), table.base()), (1, 2, 1));
+        table.advance(1);
+        assert_eq!((table.place, table.generation(), table.base()), (1, 3, 1));
+        table.advance(2);
+        assert_eq!((table.place, table.generation(), table.base()), (2, 4, 3));
+        table.advance(5);
+        assert_eq!((table.place, table.generation(), table.base()), (0, 5, 4));
+    }
+
+    #[test]
+    fn a_record_is_read_by_its_own_group_and_member_alone() {
+        let mut table = table();
+        table.set_checksum(2, 99);
+        let hash = table.hash();
+        let record = table.sealed(hash, 5).to_vec();
+        assert!(Table::read(&record, 3, 7, 5, 0).unwrap().says_the_same(&table));
+        assert_eq!(Table::read(&record, 3, 8, 5, 0), None);
+        assert_eq!(Table::read(&record, 4, 7, 5, 0), None);
+        assert_eq!(Table::read(&record, 3, 7, 6, 0), None);
+        assert_eq!(table.checksum(2), 99);
+    }
+
+    #[test]
+    fn tables_of_the_current_epoch_are_never_forgotten() {
+        let mut tables = Tables::new(4);
+        for group in 0..6 {
+            let mut table = table();
+            table.epoch = if group < 3 { 2 } else { 1 };
+            tables.insert(group, table);
+        }
+        assert!(!tables.shrink(2));
+        assert!((0..3).all(|group| tables.contains(group)) && !tables.contains(3));
+        assert_eq!(tables.written_in(2), [0, 1, 2]);
+    }
+}

@@ -1,0 +1,273 @@
+//! A crash after every operation on any disk, with whatever the disks lose or tear.
+
+mod common;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use common::{Cut, Dice, Model, Plates, at, data, settle, start};
+use raid::Mirror;
+use solum::Result;
+use solum::disk::Driver;
+
+const PLATE_BYTES: usize = 48 * 1024;
+
+/// Writes, flushes and steps as a client would.
+struct Script {
+    model: Model,
+    number: u64,
+    /// The blocks whose write was not answered yet.
+    under_way: std::ops::Range<u64>,
+}
+
+impl Script {
+    fn write(&mut self, mirror: &mut Mirror, first: u64, count: u64) -> Result<()> {
+        self.number += 1;
+        self.model.write(first, count, self.number);
+        self.under_way = first..first + count;
+        mirror.write_at(first * 512, &data(first, count, self.number))?;
+        self.under_way = 0..0;
+        Ok(())
+    }
+
+    fn flush(&mut self, mirror: &mut Mirror) -> Result<()> {
+        mirror.flush()?;
+        self.model.flush();
+        Ok(())
+    }
+
+    fn run(&mut self, mirror: &mut Mirror) -> Result<()> {
+        self.write(mirror, 0, 2)?;
+        self.flush(mirror)?;
+        self.write(mirror, 1, 6)?;
+        self.write(mirror, 1, 2)?;
+        self.flush(mirror)?;
+        self.write(mirror, 0, 8)?;
+        self.write(mirror, 3, 1)?;
+        self.write(mirror, 3, 2)?;
+        mirror.step(at(1))?;
+        self.flush(mirror)?;
+        self.write(mirror, 16, 3)?;
+        // Two rounds of settling clear the intent bits; then they are set anew.
+        for seconds in [2, 10, 20, 30] {
+            settle(mirror, at(seconds))?;
+        }
+        self.write(mirror, 2, 4)?;
+        self.flush(mirror)?;
+        self.write(mirror, 5, 1)?;
+        self.write(mirror, 16, 4)
+    }
+}
+
+fn blocks(all: &Rc<RefCell<Plates>>) -> u64 {
+    start(&Rc::new(RefCell::new(all.borrow().clone())), 1).shape().bytes / 512
+}
+
+/// Runs the script with a crash before the end of this operation; none if there are not so many.
+fn crash_at(fresh: &Plates, blocks: u64, operation: u64) -> (Rc<RefCell<Plates>>, Script, bool) {
+    let all = Rc::new(RefCell::new(fresh.clone()));
+    let mut script = Script { model: Model::new(blocks), number: 0, under_way: 0..0 };
+    all.borrow_mut().left = Some(operation);
+    let outcome = match Mirror::start(common::disks(&all), common::options(), 7) {
+        Ok(mut mirror) => script.run(&mut mirror),
+        Err(_) => Ok(()),
+    };
+    let is_over = !all.borrow().has_crashed();
+    assert!(!is_over || outcome.is_ok(), "{outcome:?}");
+    all.borrow_mut().left = None;
+    (all, script, is_over)
+}
+
+fn formatted(members: usize) -> Plates {
+    let all = Plates::shared(members, PLATE_BYTES);
+    drop(start(&all, 1));
+    let plates = all.borrow().clone();
+    plates
+}
+
+/// Begins with what is left, checks everything, lets members become equal, and checks again.
+fn check(all: &Rc<RefCell<Plates>>, model: &Model, context: &str) {
+    let mut mirror = start(all, 99);
+    let mut model = model.clone();
+    model.pin(&mut mirror, context);
+    settle(&mut mirror, at(1)).unwrap_or_else(|error| panic!("{context}: {error}"));
+    assert_eq!(mirror.compare(), Ok(vec![]), "{context}: members are equal");
+    model.check(&mut mirror, context);
+    mirror.flush().unwrap();
+    drop(mirror);
+    model.check(&mut start(all, 100), context);
+}
+
+fn subsets(members: usize) -> Vec<Vec<usize>> {
+    let mut subsets = vec![(0..members).collect()];
+    if members == 3 {
+        subsets.extend((0..3).map(|left_out| (0..3).filter(|index| *index != left_out).collect()));
+    }
+    subsets
+}
+
+fn only(all: &Plates, kept: &[usize]) -> Rc<RefCell<Plates>> {
+    let mut all = all.clone();
+    for (index, plate) in all.plates.iter_mut().enumerate() {
+        plate.is_gone = !kept.contains(&index);
+    }
+    Rc::new(RefCell::new(all))
+}
+
+fn crash_everywhere(members: usize, cuts: &[Cut], samples: u64) -> u64 {
+    let fresh = formatted(members);
+    let blocks = blocks(&Rc::new(RefCell::new(fresh.clone())));
+    let mut dice = Dice(members as u64);
+    for operation in 1.. {
+        let (all, Script { model, .. }, is_over) = crash_at(&fresh, blocks, operation);
+        if is_over {
+            return operation;
+        }
+        for sample in 0..samples {
+            let mut left = all.borrow().clone();
+            for plate in &mut left.plates {
+                // Each disk loses and tears on its own.
+                plate.cut(cuts[dice.below(cuts.len() as u64) as usize], &mut dice);
+            }
+            for kept in subsets(members) {
+                let context = format!("crash at {operation}, sample {sample}, with {kept:?}");
+                check(&only(&left, &kept), &model, &context);
+            }
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn three_members_lose_nothing_that_was_flushed_wherever_the_power_is_cut() {
+    let operations = crash_everywhere(3, &[Cut::Blocks, Cut::NoneArrive, Cut::AllArrive], 6);
+    assert!(operations > 100, "{operations}");
+}
+
+#[test]
+fn two_members_lose_nothing_that_was_flushed_wherever_the_power_is_cut() {
+    let operations = crash_everywhere(2, &[Cut::Blocks, Cut::NoneArrive, Cut::AllArrive], 6);
+    assert!(operations > 70, "{operations}");
+}
+
+#[test]
+fn a_process_that_dies_loses_nothing_that_was_answered() {
+    let fresh = formatted(3);
+    let blocks = blocks(&Rc::new(RefCell::new(fresh.clone())));
+    for operation in 1.. {
+        let (all, script, is_over) = crash_at(&fresh, blocks, operation);
+        if is_over {
+            return;
+        }
+        // Of the disks nothing is lost; only the write that was under way may be there or not.
+        let mut model = script.model;
+        for (index, values) in (0..).zip(&mut model.blocks) {
+            let keep = if script.under_way.contains(&index) { values.len().min(2) } else { 1 };
+            values.drain(..values.len() - keep);
+        }
+        check(&all, &model, &format!("process dies at {operation}"));
+    }
+}
+
+#[test]
+fn a_crash_while_the_last_one_is_repaired_costs_nothing_either() {
+    let fresh = formatted(3);
+    let blocks = blocks(&Rc::new(RefCell::new(fresh.clone())));
+    let mut dice = Dice(5);
+    for operation in (1..).step_by(3) {
+        let (all, Script { model, .. }, is_over) = crash_at(&fresh, blocks, operation);
+        if is_over {
+            return;
+        }
+        for sample in 0..8 {
+            let left = Rc::new(RefCell::new(all.borrow().clone()));
+            for round in 0..3 {
+                for plate in &mut left.borrow_mut().plates {
+                    plate.cut(Cut::Blocks, &mut dice);
+                }
+                left.borrow_mut().left = Some(1 + dice.below(40));
+                if let Ok(mut mirror) = Mirror::start(common::disks(&left), common::options(), round) {
+                    let _ = settle(&mut mirror, at(1));
+                }
+                left.borrow_mut().left = None;
+            }
+            for plate in &mut left.borrow_mut().plates {
+                plate.cut(Cut::Blocks, &mut dice);
+            }
+            check(&left, &model, &format!("crashes from {operation} on, sample {sample}"));
+        }
+    }
+}
+
+#[test]
+fn what_was_read_after_a_crash_stays_after_the_next() {
+    let fresh = formatted(3);
+    let blocks = blocks(&Rc::new(RefCell::new(fresh.clone())));
+    let mut dice = Dice(6);
+    for operation in (1..).step_by(2) {
+        let (all, Script { mut model, .. }, is_over) = crash_at(&fresh, blocks, operation);
+        if is_over {
+            return;
+        }
+        for plate in &mut all.borrow_mut().plates {
+            plate.cut(Cut::Blocks, &mut dice);
+        }
+        let mut mirror = start(&all, 3);
+        model.pin(&mut mirror, "first");
+        drop(mirror);
+        for plate in &mut all.borrow_mut().plates {
+            plate.cut(Cut::Blocks, &mut dice);
+        }
+        check(&all, &model, &format!("crash at {operation}, and again"));
+    }
+}
+
+#[test]
+fn a_disk_that_tears_blocks_is_outvoted() {
+    let fresh = formatted(3);
+    let blocks = blocks(&Rc::new(RefCell::new(fresh.clone())));
+    let mut dice = Dice(8);
+    for operation in 1.. {
+        let (all, Script { model, .. }, is_over) = crash_at(&fresh, blocks, operation);
+        if is_over {
+            return;
+        }
+        for tearing in 0..3 {
+            let left = Rc::new(RefCell::new(all.borrow().clone()));
+            for (index, plate) in left.borrow_mut().plates.iter_mut().enumerate() {
+                plate.cut(if index == tearing { Cut::Tear } else { Cut::AllArrive }, &mut dice);
+            }
+            check(&left, &model, &format!("crash at {operation}, {tearing} tears"));
+        }
+    }
+}
+
+#[test]
+fn blocks_that_were_not_being_written_survive_tearing_on_all_members() {
+    let fresh = formatted(3);
+    let blocks = blocks(&Rc::new(RefCell::new(fresh.clone())));
+    let mut dice = Dice(9);
+    for operation in 1.. {
+        let (all, Script { model, .. }, is_over) = crash_at(&fresh, blocks, operation);
+        if is_over {
+            return;
+        }
+        for sample in 0..4 {
+            let left = Rc::new(RefCell::new(all.borrow().clone()));
+            for plate in &mut left.borrow_mut().plates {
+                plate.cut(Cut::Tear, &mut dice);
+            }
+            let context = format!("crash at {operation}, sample {sample}");
+            let mut mirror = start(&left, 99);
+            let mut bytes = vec![0; 512];
+            for (index, values) in model.blocks.iter().enumerate() {
+                mirror.read_at(index as u64 * 512, &mut bytes).unwrap();
+                if let [value] = values[..] {
+                    assert!(bytes == common::block(value), "{context}: block {index}");
+                }
+            }
+            settle(&mut mirror, at(1)).unwrap();
+            assert_eq!(mirror.compare(), Ok(vec![]), "{context}");
+        }
+    }
+}
