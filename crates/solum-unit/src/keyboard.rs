@@ -56,7 +56,7 @@ impl Keyboards {
             return Err(format!("no unit has the keyboard of {machine} yet"));
         };
         for key in keys {
-            for event in [event(EV_KEY, key.code, key.is_pressed.into()), event(EV_SYN, 0, 0)] {
+            for event in events(*key) {
                 send(socket, &event, SendFlags::NOSIGNAL).map_err(|error| match error {
                     Errno::AGAIN => format!("the unit at the keyboard of {machine} does not read its keys"),
                     Errno::PIPE | Errno::CONNRESET => {
@@ -83,6 +83,11 @@ impl Keyboards {
             None => self.only().ok_or_else(|| format!("there are several keyboards: those of {}", names())),
         }
     }
+}
+
+/// What Linux says when this happens to a key, each a `struct input_event`.
+pub fn events(key: KeyChange) -> [[u8; EVENT_BYTES]; 2] {
+    [event(EV_KEY, key.code, key.is_pressed.into()), event(EV_SYN, 0, 0)]
 }
 
 fn event(kind: u16, code: u16, value: i32) -> [u8; EVENT_BYTES] {

@@ -67,6 +67,7 @@ pub fn command(machine: &Machine, channels: &Channels) -> Result<Vec<OsString>, 
     command.network(machine)?;
     command.shares(machine);
     command.disks(machine);
+    command.seat(machine);
     Ok(command.words)
 }
 
@@ -122,7 +123,23 @@ impl Command {
         for flag in ["-nodefaults", "-no-user-config", "-no-reboot"] {
             self.flag(flag);
         }
-        self.option("-display", "none");
+        match &machine.screen {
+            Some(screen) => {
+                let mut display = OsString::from("vnc=unix:");
+                display.push(escape_path(screen.socket.as_os_str()));
+                self.option("-display", display);
+            }
+            None => self.option("-display", "none"),
+        }
+    }
+
+    fn seat(&mut self, machine: &Machine) {
+        if let Some(screen) = &machine.screen {
+            self.virtio("gpu", format_args!(",xres={},yres={}", screen.width, screen.height));
+        }
+        if machine.keys {
+            self.virtio("keyboard", "");
+        }
     }
 
     fn channels(&mut self, console: Console, channels: &Channels) {

@@ -153,7 +153,8 @@ impl Face {
         color: Color,
     ) {
         let thickness = (thickness * self.radius, thickness * self.radius * 0.6);
-        let (back, tip) = (from.polar(turns + 0.5, self.radius * 0.14), from.polar(turns, self.radius * length));
+        let (back, tip) =
+            (from.polar(turns + 0.5, self.radius * 0.14), from.polar(turns, self.radius * length));
         canvas.taper(back, tip, thickness, color);
     }
 }

@@ -74,7 +74,8 @@ pub fn write(canvas: &mut Canvas<'_>, text: &str, corner: Point, pen: Pen) {
         let left = corner.x + place as f32 * ADVANCE * pen.height;
         for stroke in strokes(character.to_ascii_uppercase()).split(',') {
             let points: Vec<Point> = stroke.split_whitespace().filter_map(grid).collect();
-            let placed = |at: &Point| point(left + at.x * pen.height / 6.0, corner.y + at.y * pen.height / 6.0);
+            let placed =
+                |at: &Point| point(left + at.x * pen.height / 6.0, corner.y + at.y * pen.height / 6.0);
             for pair in points.windows(2) {
                 canvas.line(placed(&pair[0]), placed(&pair[1]), pen.thickness, pen.color);
             }

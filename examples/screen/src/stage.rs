@@ -62,7 +62,9 @@ impl Stage {
         self.scores(&mut canvas, game.score(), best);
         match game.state() {
             State::Ready => self.message(&mut canvas, "SNAKE", "PRESS AN ARROW TO BEGIN"),
-            State::Over if game.apple().is_none() => self.message(&mut canvas, "YOU WIN!", "SPACE FOR ANOTHER GAME"),
+            State::Over if game.apple().is_none() => {
+                self.message(&mut canvas, "YOU WIN!", "SPACE FOR ANOTHER GAME")
+            }
             State::Over => self.message(&mut canvas, "GAME OVER", "SPACE FOR ANOTHER GAME"),
             State::Playing => {}
         }
@@ -89,7 +91,8 @@ impl Stage {
         // The head is on its way from the neck, the tail on its way from the cell that it left.
         let head = neck.towards(*head, share);
         let tail = cells.last().map(|tail| self.middle(game.left()).towards(*tail, share));
-        let path: Vec<Point> = std::iter::once(head).chain(cells.iter().skip(1).copied()).chain(tail).collect();
+        let path: Vec<Point> =
+            std::iter::once(head).chain(cells.iter().skip(1).copied()).chain(tail).collect();
         let last = (path.len() - 1).max(1) as f32;
         let thickness = |place: usize| self.cell * (0.78 - 0.3 * (place as f32 / last).powi(2));
         canvas.glow(head, self.cell * 2.2, HEAD, 0.22);

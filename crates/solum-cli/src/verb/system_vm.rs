@@ -131,6 +131,8 @@ impl<'a> Builder<'a> {
         virtual_machine.command_line.clone_from(&self.arguments.around.append);
         virtual_machine.console = Console::Streams;
         virtual_machine.disks = plan.disks.iter().map(|disk| place.disk_path(disk)).collect();
+        virtual_machine.screen = self.screen(&plan)?;
+        virtual_machine.keys = !plan.keys.is_empty();
         virtual_machine.publish = self.publish(&plan, whole, published);
         virtual_machine.network = needs_network(&plan);
         virtual_machine.machine_type = match self.arguments.around.machine {
@@ -146,6 +148,27 @@ impl<'a> Builder<'a> {
         let image = self.image(machine, plan, &virtual_machine)?;
         virtual_machine.initramfs = image.path();
         Ok((Booted { name: machine.name.clone(), machine: virtual_machine, limits }, image))
+    }
+
+    /// A machine's screen, and where it can be looked at.
+    fn screen(&self, plan: &Plan) -> Result<Option<solum_vm::Screen>, Failure> {
+        let screen = match plan.screens.as_slice() {
+            [] => return Ok(None),
+            [screen] => screen,
+            [first, ..] => {
+                let machine = &first.machine;
+                let message = format!("machine {machine} has several screens, and a virtual machine has one");
+                return Err(Failure::new(ExitCode::UnusableInput, message)
+                    .hint("run it as processes of this host: --place host".to_owned()));
+            }
+        };
+        let directory = self.claim.state().join("screens");
+        let name = format!("{}.{}", screen.machine, screen.name);
+        let socket = directory.join(format!("{name}.vnc"));
+        std::fs::create_dir_all(&directory)
+            .map_err(|error| Failure::file("cannot write", &directory, &error))?;
+        say(&format!("screen {name} is at {}, for a viewer of VNC", socket.display()));
+        Ok(Some(solum_vm::Screen { width: screen.width, height: screen.height, socket }))
     }
 
     fn image(
