@@ -324,6 +324,24 @@ qemu-system-x86_64
     }
 
     #[test]
+    fn a_screen_and_a_keyboard_are_devices_like_others() {
+        let mut machine = machine();
+        machine.screen = Some(crate::Screen { width: 1024, height: 768, socket: "a,b.vnc".into() });
+        machine.keys = true;
+        let shown = shown(&machine, &Channels::ByHand);
+        assert!(shown.contains("\n-display vnc=unix:a,,b.vnc\n"), "{shown}");
+        let devices = "\n-device virtio-gpu-pci,xres=1024,yres=768\n-device virtio-keyboard-pci";
+        assert!(shown.ends_with(devices), "{shown}");
+        assert!(machine.kernel_modules().ends_with(&[
+            "virtio-gpu",
+            "virtio_input",
+            "evdev",
+            "button",
+            "evdev"
+        ]));
+    }
+
+    #[test]
     fn published_ports_lead_to_the_machines_own_address() {
         let mut machine = machine();
         machine.network = true;

@@ -17,6 +17,8 @@ const HEAD: Color = 0x006d_f5c1;
 const TAIL: Color = 0x001f_7fb8;
 const APPLE: Color = 0x00ff_5d73;
 const LEAF: Color = 0x007d_d66b;
+/// Pieces of the snake from one cell to the next.
+const PIECES: usize = 6;
 
 /// The pictures of a game on a screen of a certain size.
 pub struct Stage {
@@ -94,11 +96,16 @@ impl Stage {
         let path: Vec<Point> =
             std::iter::once(head).chain(cells.iter().skip(1).copied()).chain(tail).collect();
         let last = (path.len() - 1).max(1) as f32;
-        let thickness = |place: usize| self.cell * (0.78 - 0.3 * (place as f32 / last).powi(2));
+        let thickness = |place: f32| self.cell * (0.78 - 0.3 * (place / last).powi(2));
         canvas.glow(head, self.cell * 2.2, HEAD, 0.22);
         for (place, pair) in path.windows(2).enumerate().rev() {
-            let color = mix(HEAD, TAIL, place as f32 / last);
-            canvas.taper(pair[0], pair[1], (thickness(place), thickness(place + 1)), color);
+            // Short pieces, so that the color changes as smoothly as the thickness.
+            for piece in (0..PIECES).rev() {
+                let [from, to] = [piece, piece + 1].map(|end| end as f32 / PIECES as f32);
+                let along = |share: f32| (pair[0].towards(pair[1], share), place as f32 + share);
+                let ((start, from), (end, to)) = (along(from), along(to));
+                canvas.taper(start, end, (thickness(from), thickness(to)), mix(HEAD, TAIL, from / last));
+            }
         }
         self.eyes(canvas, head, game);
     }

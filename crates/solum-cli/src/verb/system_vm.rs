@@ -152,6 +152,17 @@ impl<'a> Builder<'a> {
 
     /// A machine's screen, and where it can be looked at.
     fn screen(&self, plan: &Plan) -> Result<Option<solum_vm::Screen>, Failure> {
+        let missing = self.kernel.missing_drivers(!plan.screens.is_empty(), !plan.keys.is_empty());
+        if !missing.is_empty() {
+            let (kernel, missing) = (self.kernel.version(), missing.join(" and "));
+            let message = format!("{kernel} has no drivers for screens and keyboards: it lacks {missing}");
+            return Err(Failure::new(ExitCode::KernelUnavailable, message).hint(
+                "build one that has: `solum kernel build --config FRAGMENT vmlinuz`, with a fragment that says \
+                 CONFIG_DRM=y, CONFIG_DRM_VIRTIO_GPU=y, CONFIG_DRM_VIRTIO_GPU_KMS=y and CONFIG_VIRTIO_INPUT=y; then add \
+                 --kernel vmlinuz"
+                    .to_owned(),
+            ));
+        }
         let screen = match plan.screens.as_slice() {
             [] => return Ok(None),
             [screen] => screen,
