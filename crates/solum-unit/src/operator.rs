@@ -7,6 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 
 use rustix::event::{PollFd, PollFlags};
 use solum_spec::control::{self, Decoder};
+use solum_spec::keyboard::KeyChange;
 use solum_spec::operation::{Answer, LogLine, Order, UnitReport, VERSION, What};
 use solum_spec::plan;
 use solum_supervisor::Command;
@@ -33,6 +34,12 @@ pub trait Operated {
     fn log(&self, unit: usize) -> Option<&LogRing>;
     /// Does what is wanted of a unit, or of all.
     fn obey(&mut self, wish: Wish);
+    /// Lets this happen at the keyboard of a machine, or at the only one there is.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says why it cannot.
+    fn press(&mut self, machine: Option<&str>, keys: &[KeyChange]) -> Result<(), String>;
 }
 
 impl<P: Place> Operated for Runner<P> {
@@ -72,6 +79,10 @@ impl<P: Place> Operated for Runner<P> {
             Wish::Restart(unit) => self.command(unit, Command::Restart),
             Wish::Down => self.stop_all(),
         }
+    }
+
+    fn press(&mut self, machine: Option<&str>, keys: &[KeyChange]) -> Result<(), String> {
+        self.place().press(machine, keys)
     }
 }
 
@@ -286,6 +297,10 @@ impl Connection {
             What::Stop(unit) => Wish::Stop(system.find(unit)?),
             What::Restart(unit) => Wish::Restart(system.find(unit)?),
             What::Down => Wish::Down,
+            What::Press { machine, keys } => {
+                system.press(machine.as_deref(), keys)?;
+                return Ok(Some(Answer::Done));
+            }
         };
         system.obey(wish);
         Ok(Some(Answer::Done))

@@ -1,6 +1,9 @@
 //! Whole systems: their units as processes of this host, or in a virtual machine each; and how a running one is asked.
 
+mod desk;
 pub mod host;
+mod picture;
+mod png;
 mod ticket;
 pub mod vm;
 

@@ -9,8 +9,8 @@ use solum_spec::system::System;
 use solum_supervisor::LogRing;
 use solum_supervisor::log::{Entry, Position, Stream};
 use solum_unit::Operator;
-use solum_vm::Requests;
 use solum_vm::system::{HostPlace, Notice, Published, host};
+use solum_vm::{Handle, Requests};
 
 use crate::arguments::{Place, Run};
 use crate::exit_code::ExitCode;
@@ -20,6 +20,7 @@ use crate::lines::Lines;
 use crate::running::Claim;
 use crate::system::{Described, Executables};
 use crate::terminal::{self, say};
+use crate::typing::Typing;
 
 /// Builds, wires and runs a system; gives back an exit status.
 pub fn run(arguments: &Run) -> Result<u8, Failure> {
@@ -46,26 +47,30 @@ fn on_host(
     let machines: Vec<_> = system.machines.iter().collect();
     let plan = system.plan(&machines, &paths);
     let published = published(arguments, &plan)?;
-    let place = HostPlace::prepare(claim.state(), &plan, &published)
+    let place = HostPlace::prepare(claim.state(), &plan, &published, arguments.frames.as_deref())
         .map_err(|why| Failure::new(ExitCode::HostRefuses, why))?;
     for listener in &plan.listeners {
         if let Some(address) = place.address(listener) {
             say(&format!("{} is at {address}", port_name(listener)));
         }
     }
-    let (operator, requests) = attended(claim)?;
+    for screen in &plan.screens {
+        say(&format!("screen {}.{} is at {}", screen.machine, screen.name, place.picture(screen).display()));
+    }
+    let (operator, requests, handle) = attended(claim)?;
+    let _typing = Typing::begin(&plan, handle);
     let mut screen = Screen::new(&plan, arguments)?;
     let outcome = host::run(place, plan, operator, requests, &mut |notice| screen.notice(&notice))
         .map_err(|error| refused(&error))?;
     launch::conclude_system(outcome)
 }
 
-/// Those who may ask something of the system while it runs: operators, and the terminal's signals.
-pub fn attended(claim: &Claim) -> Result<(Operator, Requests), Failure> {
+/// Those who may ask something of the system while it runs: operators, the terminal's signals, and whoever has the handle.
+pub fn attended(claim: &Claim) -> Result<(Operator, Requests, Handle), Failure> {
     let operator = Operator::new(claim.listen()?).map_err(|error| refused(&error))?;
     let (handle, requests) = solum_vm::requests().map_err(|error| refused(&error))?;
-    terminal::obey_signals(handle).map_err(|error| refused(&error))?;
-    Ok((operator, requests))
+    terminal::obey_signals(handle.clone()).map_err(|error| refused(&error))?;
+    Ok((operator, requests, handle))
 }
 
 /// What a user is told when this host does not let a system run.

@@ -23,6 +23,7 @@ use crate::output::Nameless;
 use crate::running::Claim;
 use crate::system::Executables;
 use crate::terminal::say;
+use crate::typing::Typing;
 use crate::{assemble, init, launch};
 
 /// Beyond the units' own graces, for a machine to be off.
@@ -42,7 +43,8 @@ pub fn run(arguments: &Run, system: &System, executables: Executables, claim: &C
         machines.push(booted);
         images.push(image);
     }
-    let (operator, requests) = attended(claim)?;
+    let (operator, requests, handle) = attended(claim)?;
+    let _typing = Typing::begin(&whole, handle);
     let mut screen = Screen::new(&whole, arguments)?;
     let reports = vm::run(machines, whole, operator, requests, &mut |notice| screen.notice(&notice))
         .map_err(|error| refused(&error))?;
@@ -118,7 +120,7 @@ impl<'a> Builder<'a> {
         published: &[Published],
     ) -> Result<(Booted, Nameless), Failure> {
         let plan = self.system.plan(&[machine], &self.paths);
-        let place = HostPlace::prepare(self.claim.state(), &plan, &[])
+        let place = HostPlace::prepare(self.claim.state(), &plan, &[], None)
             .map_err(|why| Failure::new(ExitCode::HostRefuses, why))?;
         let config = self.kernel.config();
         let mut virtual_machine = solum_vm::Machine::new(machine.name.clone(), self.kernel.image(), "");
@@ -129,6 +131,8 @@ impl<'a> Builder<'a> {
         virtual_machine.command_line.clone_from(&self.arguments.around.append);
         virtual_machine.console = Console::Streams;
         virtual_machine.disks = plan.disks.iter().map(|disk| place.disk_path(disk)).collect();
+        virtual_machine.screen = self.screen(&plan)?;
+        virtual_machine.keys = !plan.keys.is_empty();
         virtual_machine.publish = self.publish(&plan, whole, published);
         virtual_machine.network = needs_network(&plan);
         virtual_machine.machine_type = match self.arguments.around.machine {
@@ -144,6 +148,38 @@ impl<'a> Builder<'a> {
         let image = self.image(machine, plan, &virtual_machine)?;
         virtual_machine.initramfs = image.path();
         Ok((Booted { name: machine.name.clone(), machine: virtual_machine, limits }, image))
+    }
+
+    /// A machine's screen, and where it can be looked at.
+    fn screen(&self, plan: &Plan) -> Result<Option<solum_vm::Screen>, Failure> {
+        let missing = self.kernel.missing_drivers(!plan.screens.is_empty(), !plan.keys.is_empty());
+        if !missing.is_empty() {
+            let (kernel, missing) = (self.kernel.version(), missing.join(" and "));
+            let message = format!("{kernel} has no drivers for screens and keyboards: it lacks {missing}");
+            return Err(Failure::new(ExitCode::KernelUnavailable, message).hint(
+                "build one that has: `solum kernel build --config FRAGMENT vmlinuz`, with a fragment that says \
+                 CONFIG_DRM=y, CONFIG_DRM_VIRTIO_GPU=y, CONFIG_DRM_VIRTIO_GPU_KMS=y and CONFIG_VIRTIO_INPUT=y; then add \
+                 --kernel vmlinuz"
+                    .to_owned(),
+            ));
+        }
+        let screen = match plan.screens.as_slice() {
+            [] => return Ok(None),
+            [screen] => screen,
+            [first, ..] => {
+                let machine = &first.machine;
+                let message = format!("machine {machine} has several screens, and a virtual machine has one");
+                return Err(Failure::new(ExitCode::UnusableInput, message)
+                    .hint("run it as processes of this host: --place host".to_owned()));
+            }
+        };
+        let directory = self.claim.state().join("screens");
+        let name = format!("{}.{}", screen.machine, screen.name);
+        let socket = directory.join(format!("{name}.vnc"));
+        std::fs::create_dir_all(&directory)
+            .map_err(|error| Failure::file("cannot write", &directory, &error))?;
+        say(&format!("screen {name} is at {}, for a viewer of VNC", socket.display()));
+        Ok(Some(solum_vm::Screen { width: screen.width, height: screen.height, socket }))
     }
 
     fn image(

@@ -16,6 +16,7 @@ mod live;
 mod network;
 mod pieces;
 mod probe;
+mod screens;
 mod status;
 mod stopping;
 mod streams;

@@ -1,24 +1,28 @@
 //! The place `host`: all units of a system as processes of this host, wired and shut in as in a machine.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use solum_spec::control::Outcome;
 use solum_spec::description::Wait;
+use solum_spec::keyboard::KeyChange;
 use solum_spec::plan::{self, Plan};
 use solum_supervisor::SIGTERM;
 use solum_unit::{Confinement, News, Operator, Place, Runner};
 
 use super::Notice;
+use super::desk::{self, Desk};
 use crate::requests::{Request, Requests};
 
 /// The first user of units, where Solum is root and may choose: above those of people and services, below those that
@@ -40,15 +44,23 @@ pub struct HostPlace {
     addresses: BTreeMap<(String, u16), SocketAddr>,
     empty_root: Option<CString>,
     is_root: bool,
+    pictures: PathBuf,
+    desk: Rc<RefCell<Desk>>,
 }
 
 impl HostPlace {
-    /// Makes the disks that are not there yet, in the directory `state`, which stays.
+    /// Makes the disks that are not there yet, in the directory `state`, which stays. What screens show is in it too, and
+    /// every frame of them in `frames`.
     ///
     /// # Errors
     ///
     /// A sentence: a disk that is shorter than its description says, or what the system says.
-    pub fn prepare(state: &Path, plan: &Plan, published: &[Published]) -> Result<Self, String> {
+    pub fn prepare(
+        state: &Path,
+        plan: &Plan,
+        published: &[Published],
+        frames: Option<&Path>,
+    ) -> Result<Self, String> {
         let disks = state.join("disks");
         let failed = |path: &Path| {
             let path = path.display().to_string();
@@ -63,6 +75,8 @@ impl HostPlace {
         fs::create_dir_all(&empty).map_err(failed(&empty))?;
         let empty = empty.canonicalize().map_err(failed(&empty))?;
         let is_root = rustix::process::geteuid().is_root();
+        let pictures = state.join("screens");
+        let desk = Desk::new(plan, &pictures, frames).map_err(failed(&pictures))?;
         let addresses = plan.listeners.iter().enumerate().map(|(index, listener)| {
             let chosen = published.iter().find(|published| published.listener == index);
             let address =
@@ -74,7 +88,14 @@ impl HostPlace {
             addresses: addresses.collect(),
             empty_root: is_root.then(|| CString::new(empty.as_os_str().as_bytes()).ok()).flatten(),
             is_root,
+            pictures,
+            desk: Rc::new(RefCell::new(desk)),
         })
+    }
+
+    /// The file with what a screen shows, once it shows something.
+    pub fn picture(&self, screen: &plan::Screen) -> PathBuf {
+        self.pictures.join(format!("{}.png", desk::full_name(screen)))
     }
 
     /// Where a listener can be reached unless somebody wants it elsewhere. Each machine of `plan` has a loopback address of
@@ -141,12 +162,16 @@ impl Place for HostPlace {
         TcpListener::bind(address).map(OwnedFd::from)
     }
 
-    fn screen(&self, _: &plan::Screen) -> io::Result<(OwnedFd, OwnedFd)> {
-        Err(io::Error::other("screens are not there yet at the place host"))
+    fn screen(&self, screen: &plan::Screen) -> io::Result<(OwnedFd, OwnedFd)> {
+        self.desk.borrow_mut().open(screen)
     }
 
-    fn keys(&self, _: &plan::Keys) -> io::Result<OwnedFd> {
-        Err(io::Error::other("keyboards are not there yet at the place host"))
+    fn keys(&self, keys: &plan::Keys) -> io::Result<OwnedFd> {
+        self.desk.borrow_mut().keyboards.open(&keys.machine)
+    }
+
+    fn press(&self, machine: Option<&str>, keys: &[KeyChange]) -> Result<(), String> {
+        self.desk.borrow().keyboards.press(machine, keys)
     }
 
     fn environment(&self, unit: &plan::Unit) -> Vec<(String, String)> {
@@ -182,6 +207,8 @@ pub fn run(
     mut requests: Requests,
     observer: &mut dyn FnMut(Notice<'_>),
 ) -> io::Result<Outcome> {
+    let desk = Rc::clone(&place.desk);
+    let frames = desk.borrow().screens.waker()?;
     let mut runner = Runner::new(place, plan)?;
     // A workstation has a network and a clock.
     runner.condition(Wait::Network);
@@ -205,8 +232,12 @@ pub fn run(
                 }
             }
         }
+        for trouble in desk.borrow_mut().screens.turn() {
+            observer(Notice::Said(&trouble));
+        }
         operator.turn(&mut runner);
-        wait(&runner, &operator, &requests)?;
+        let screens = (frames.as_fd(), desk.borrow().screens.patience());
+        wait(&runner, screens, &operator, &requests)?;
         requests.rest();
         while let Some(request) = requests.next() {
             obey(&mut runner, request);
@@ -214,11 +245,18 @@ pub fn run(
     }
 }
 
-fn wait(runner: &Runner<HostPlace>, operator: &Operator, requests: &Requests) -> io::Result<()> {
-    let patience = runner.patience().map(|patience| patience + Duration::from_millis(1));
+fn wait(
+    runner: &Runner<HostPlace>,
+    (frames, screens_patience): (BorrowedFd<'_>, Option<Duration>),
+    operator: &Operator,
+    requests: &Requests,
+) -> io::Result<()> {
+    let units_patience = runner.patience().map(|patience| patience + Duration::from_millis(1));
+    let patience = units_patience.into_iter().chain(screens_patience).min();
     let timeout = patience.and_then(|patience| Timespec::try_from(patience).ok());
     let mut descriptors = runner.poll_descriptors();
     descriptors.extend(operator.poll_descriptors());
+    descriptors.push(PollFd::from_borrowed_fd(frames, PollFlags::IN));
     descriptors.push(PollFd::from_borrowed_fd(requests.descriptor(), PollFlags::IN));
     match poll(&mut descriptors, timeout.as_ref()) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
@@ -233,6 +271,8 @@ fn obey(runner: &mut Runner<HostPlace>, request: Request) {
             runner.stop_all();
             runner.kill_all();
         }
+        // A key that nobody feels is no reason to say anything.
+        Request::Key(key) => drop(runner.place().press(None, &[key])),
         // The terminal is whoever's who looks on, not a unit's.
         Request::Signal(_) | Request::Resize { .. } => {}
     }

@@ -9,11 +9,12 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use solum_spec::control::{self, Decoder, FromMachine};
 use solum_spec::handover::UnitPhase;
+use solum_spec::keyboard::KeyChange;
 use solum_spec::operation::{Answer, LogLine, Order, UnitReport, VERSION, What};
 use solum_spec::plan::Plan;
 use solum_supervisor::log::{LogRing, Source, Stream};
-use solum_unit::Operator;
 use solum_unit::operator::{Operated, Wish};
+use solum_unit::{Keyboards, Operator};
 
 use super::Notice;
 use crate::error::VmError;
@@ -129,6 +130,8 @@ impl System {
         match request {
             Request::Stop => self.obey(Wish::Down),
             Request::Kill => self.members.iter().for_each(|member| member.handle.kill()),
+            // A key that nobody feels is no reason to say anything.
+            Request::Key(key) => drop(self.press(None, &[key])),
             // The terminal is whoever's who looks on, not a unit's.
             Request::Signal(_) | Request::Resize { .. } => {}
         }
@@ -241,6 +244,20 @@ impl Operated for System {
             Wish::Restart(unit) => self.order(unit, What::Restart),
             Wish::Down => self.members.iter().for_each(|member| member.handle.stop()),
         }
+    }
+
+    /// Whether it can be done is the machine's to say, and comes later.
+    fn press(&mut self, machine: Option<&str>, keys: &[KeyChange]) -> Result<(), String> {
+        let keyboards = Keyboards::new(self.plan.keys.iter().map(|keys| keys.machine.clone()));
+        let machine = keyboards.choose(machine)?.to_owned();
+        let Some(member) = self.members.iter_mut().find(|member| member.name == machine) else {
+            return Err(format!("there is no machine {machine}"));
+        };
+        let what = What::Press { machine: Some(machine), keys: keys.to_vec() };
+        member
+            .orders
+            .write_all(&control::encode(&Order { version: VERSION, what }))
+            .map_err(|_| format!("machine {} is off", member.name))
     }
 }
 
