@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -18,7 +18,8 @@ use solum_spec::plan::{self, Plan};
 use solum_supervisor::SIGTERM;
 use solum_unit::{Confinement, News, Operator, Place, Runner};
 
-use super::Notice;
+use super::{FAREWELL_PATIENCE, Notice};
+use crate::report::End;
 use crate::requests::{Request, Requests};
 
 /// The first user of units, where Solum is root and may choose: above those of people and services, below those that
@@ -170,7 +171,7 @@ impl Place for HostPlace {
     }
 }
 
-/// Runs a system to its end: that of all its units.
+/// Runs a system to its end: that of all its units, or the time limit.
 ///
 /// # Errors
 ///
@@ -180,42 +181,67 @@ pub fn run(
     plan: Plan,
     mut operator: Operator,
     mut requests: Requests,
+    timeout: Option<Duration>,
     observer: &mut dyn FnMut(Notice<'_>),
-) -> io::Result<Outcome> {
+) -> io::Result<End> {
+    let begun = Instant::now();
+    let mut forced = None;
     let mut runner = Runner::new(place, plan)?;
     // A workstation has a network and a clock.
     runner.condition(Wait::Network);
     runner.condition(Wait::Clock);
     runner.up();
     loop {
+        let mut over = None;
         runner.reap();
         for news in runner.turn() {
             match news {
-                News::Printed(unit) => {
-                    if let Some(log) = runner.log(unit) {
-                        observer(Notice::Printed(unit, log));
-                    }
-                }
+                // It is in its log, which whoever reads it is sent below.
+                News::Printed(_) | News::GaveUp(_) => {}
                 News::Changed(unit, phase, why) => observer(Notice::Changed(unit, phase, &why)),
-                News::GaveUp(_) => {}
-                News::RestartMachine(why) => observer(Notice::Said(&why)),
-                News::Over(outcome) => {
-                    operator.finish(&mut runner);
-                    return Ok(outcome);
-                }
+                News::RestartMachine(why) => over = Some(Outcome::MachineFailed(why)),
+                News::Over(outcome) => over = Some(outcome),
             }
         }
+        if let Some(outcome) = over {
+            operator.finish(&mut runner, FAREWELL_PATIENCE);
+            return Ok(forced.unwrap_or(End::Program(outcome)));
+        }
         operator.turn(&mut runner);
-        wait(&runner, &operator, &requests)?;
+        let left = timeout.filter(|_| forced.is_none()).map(|limit| limit.saturating_sub(begun.elapsed()));
+        wait(&runner, &operator, &requests, left)?;
+        if let Some(limit) = timeout.filter(|limit| forced.is_none() && begun.elapsed() >= *limit) {
+            forced = Some(End::TimedOut(limit));
+            kill(&mut runner);
+        }
         requests.rest();
         while let Some(request) = requests.next() {
-            obey(&mut runner, request);
+            match request {
+                Request::Stop | Request::Signal(SIGTERM) => runner.stop_all(),
+                Request::Kill => {
+                    forced = Some(End::Killed);
+                    kill(&mut runner);
+                }
+                // The terminal is whoever's who looks on, not a unit's.
+                Request::Signal(_) | Request::Resize { .. } => {}
+            }
         }
     }
 }
 
-fn wait(runner: &Runner<HostPlace>, operator: &Operator, requests: &Requests) -> io::Result<()> {
+fn kill(runner: &mut Runner<HostPlace>) {
+    runner.stop_all();
+    runner.kill_all();
+}
+
+fn wait(
+    runner: &Runner<HostPlace>,
+    operator: &Operator,
+    requests: &Requests,
+    left: Option<Duration>,
+) -> io::Result<()> {
     let patience = runner.patience().map(|patience| patience + Duration::from_millis(1));
+    let patience = [patience, left].into_iter().flatten().min();
     let timeout = patience.and_then(|patience| Timespec::try_from(patience).ok());
     let mut descriptors = runner.poll_descriptors();
     descriptors.extend(operator.poll_descriptors());
@@ -223,17 +249,5 @@ fn wait(runner: &Runner<HostPlace>, operator: &Operator, requests: &Requests) ->
     match poll(&mut descriptors, timeout.as_ref()) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),
-    }
-}
-
-fn obey(runner: &mut Runner<HostPlace>, request: Request) {
-    match request {
-        Request::Stop | Request::Signal(SIGTERM) => runner.stop_all(),
-        Request::Kill => {
-            runner.stop_all();
-            runner.kill_all();
-        }
-        // The terminal is whoever's who looks on, not a unit's.
-        Request::Signal(_) | Request::Resize { .. } => {}
     }
 }

@@ -7,10 +7,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 
+use rustix::event::PollFlags;
 use rustix::rand::{GetRandomFlags, getrandom};
 use solum_spec::control::{self, Decoder};
 use solum_spec::handover::{FromSupervisor, FromUnit, ToSupervisor};
 
+use super::time::is_ready;
 use crate::clock::{Source, Waker};
 use crate::error::{Error, Result};
 use crate::keys::{Action, Key};
@@ -188,6 +190,6 @@ impl keys::Driver for InputEvents {
 impl Source for InputEvents {
     fn arm<'a>(&'a mut self, waker: &mut Waker<'a>) -> bool {
         waker.readable(self.stream.as_fd());
-        false
+        is_ready(self.stream.as_fd(), PollFlags::IN)
     }
 }

@@ -1,5 +1,6 @@
 //! The system's clocks, and poll(2).
 
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -63,6 +64,13 @@ fn arm_and_wait(
         Ok(_) | Err(Errno::INTR) => Ok(ready),
         Err(error) => Err(Error::Device(std::io::Error::from(error).to_string())),
     }
+}
+
+/// Whether a descriptor can be read or written now: what woke a wait looks whether it was meant.
+pub fn is_ready(descriptor: BorrowedFd<'_>, flags: PollFlags) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    // A wait that was interrupted is repeated anyway.
+    poll(&mut [PollFd::from_borrowed_fd(descriptor, flags)], Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
 fn wait(clock: &SystemClock, waker: &Waker<'_>, deadline: Option<Moment>) -> rustix::io::Result<usize> {
