@@ -8,9 +8,9 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, WaitStatus};
 use solum_spec::control::{Outcome, disk_serial};
 use solum_spec::description::Wait;
@@ -103,7 +103,7 @@ impl Units {
             }
             News::Printed(_) | News::Changed(..) => None,
         })?;
-        self.say_farewell();
+        self.operator.finish(&mut self.runner, FAREWELL_PATIENCE);
         Some(over)
     }
 
@@ -118,18 +118,6 @@ impl Units {
             self.runner.stop_all();
         } else if signal == SIGKILL {
             self.runner.kill_all();
-        }
-    }
-
-    /// Gives the host the last lines, as long as it reads.
-    fn say_farewell(&mut self) {
-        let end = Instant::now() + FAREWELL_PATIENCE;
-        self.operator.finish(&mut self.runner);
-        while self.operator.has_unread() {
-            let Some(left) = end.checked_duration_since(Instant::now()) else { return };
-            let timeout = Timespec::try_from(left).ok();
-            let _ = poll(&mut self.operator.poll_descriptors(), timeout.as_ref());
-            self.operator.finish(&mut self.runner);
         }
     }
 }

@@ -201,6 +201,9 @@ impl<P: Place> Runner<P> {
 
     /// How long [`turn`](Self::turn) may be put off if nothing can be read.
     pub fn patience(&self) -> Option<Duration> {
+        if !self.news.is_empty() {
+            return Some(Duration::ZERO);
+        }
         let deadline = Duration::from_millis(self.supervisor.deadline()?);
         Some(deadline.saturating_sub(self.begun.elapsed()))
     }

@@ -139,11 +139,20 @@ fn answers(running: &Running, what: What, mut heard: impl FnMut(Answer)) -> Resu
         )
     };
     let stream = running::connect(&running.directory)?;
+    let mut is_answered = false;
     for answer in ask(stream, what).map_err(lost)? {
-        match answer.map_err(lost)? {
+        let answer = answer.map_err(lost)?;
+        is_answered |= matches!(answer, Answer::Done | Answer::Units(_));
+        match answer {
             Answer::Refused(why) => return Err(Failure::new(ExitCode::UnusableInput, why)),
             answer => heard(answer),
         }
     }
-    Ok(())
+    match is_answered {
+        true => Ok(()),
+        false => {
+            let why = "the running system ended before it had answered";
+            Err(Failure::new(ExitCode::HostRefuses, why))
+        }
+    }
 }

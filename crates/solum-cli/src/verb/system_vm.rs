@@ -1,13 +1,14 @@
 //! `solum run --place vm` on the directory of a system: a virtual machine for each of its machines.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::Duration;
 
 use solum_image::initramfs;
 use solum_spec::description::{Description, Network, Unit, Wait};
 use solum_spec::plan::{self, Plan};
-use solum_spec::system::{Machine, System};
-use solum_spec::{Protocol, Publish};
+use solum_spec::system::{Asset, Machine, System};
+use solum_spec::{Bundle, Protocol, Publish};
 use solum_vm::accelerator;
 use solum_vm::system::vm::{self, Booted};
 use solum_vm::system::{HostPlace, Published};
@@ -24,15 +25,21 @@ use crate::running::Claim;
 use crate::system::Executables;
 use crate::terminal::say;
 use crate::typing::Typing;
-use crate::{assemble, init, launch};
+use crate::{assemble, bundle, init, launch};
 
 /// Beyond the units' own graces, for a machine to be off.
 const POWER_OFF: Duration = Duration::from_secs(60);
 
 /// Boots every machine, and gives back an exit status.
-pub fn run(arguments: &Run, system: &System, executables: Executables, claim: &Claim) -> Result<u8, Failure> {
+pub fn run(
+    directory: &Path,
+    arguments: &Run,
+    system: &System,
+    executables: Executables,
+    claim: &Claim,
+) -> Result<u8, Failure> {
     refuse_distance(system)?;
-    let builder = Builder::new(arguments, system, executables, claim)?;
+    let builder = Builder::new(directory, arguments, system, executables, claim)?;
     let everything: Vec<&Machine> = system.machines.iter().collect();
     let whole = system.plan(&everything, &builder.paths);
     let published = published(arguments, &whole)?;
@@ -43,12 +50,13 @@ pub fn run(arguments: &Run, system: &System, executables: Executables, claim: &C
         machines.push(booted);
         images.push(image);
     }
-    let (operator, requests, handle) = attended(claim)?;
+    let (mut operator, requests, handle) = attended(claim)?;
     let _typing = Typing::begin(&whole, handle);
-    let mut screen = Screen::new(&whole, arguments)?;
+    let screen = Screen::new(&whole, arguments, &mut operator)?;
     let reports = vm::run(machines, whole, operator, requests, &mut |notice| screen.notice(&notice))
         .map_err(|error| refused(&error))?;
     drop(images);
+    screen.finish();
     conclude(reports)
 }
 
@@ -78,6 +86,7 @@ fn refuse_distance(system: &System) -> Result<(), Failure> {
 }
 
 struct Builder<'a> {
+    directory: &'a Path,
     arguments: &'a Run,
     system: &'a System,
     executables: Executables,
@@ -90,6 +99,7 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn new(
+        directory: &'a Path,
         arguments: &'a Run,
         system: &'a System,
         executables: Executables,
@@ -109,7 +119,7 @@ impl<'a> Builder<'a> {
         }
         let init = init::find(&cache)?;
         let accelerator = choice.accelerator;
-        Ok(Self { arguments, system, executables, paths, claim, kernel, init, accelerator })
+        Ok(Self { directory, arguments, system, executables, paths, claim, kernel, init, accelerator })
     }
 
     /// A machine that can be booted, and its image, which has to live as long.
@@ -204,13 +214,29 @@ impl<'a> Builder<'a> {
             unit: no_unit(),
             plan: Some(plan),
         };
-        let archive = initramfs::with_init(self.init.clone(), &description, programs, modules, Vec::new())
+        let assets = bundle::read_either(self.assets(machine))?;
+        let archive = initramfs::with_init(self.init.clone(), &description, programs, modules, assets)
             .map_err(|error| Failure::new(ExitCode::UnusableInput, &error).hint(error.hint()))?;
         let image = assemble::compress(archive, self.kernel.compression())?;
         Nameless::new(&image).map_err(|error| {
             let why = format!("the image of {} cannot be kept: {}", machine.name, reason(&error));
             Failure::new(ExitCode::HostRefuses, why)
         })
+    }
+
+    /// What the machine's units find there. Two of them may want the same.
+    fn assets(&self, machine: &Machine) -> Vec<Bundle> {
+        let mut assets: Vec<&Asset> = Vec::new();
+        for asset in machine.units.iter().flat_map(|unit| &unit.assets) {
+            if !assets.contains(&asset) {
+                assets.push(asset);
+            }
+        }
+        let from = |asset: &Asset| Bundle {
+            source: self.directory.join(&asset.source),
+            target: asset.target.clone(),
+        };
+        assets.into_iter().map(from).collect()
     }
 
     /// Each port at which a unit listens gets one of the host.

@@ -12,7 +12,6 @@ mod given;
 mod host;
 mod kernels;
 mod languages;
-mod live;
 mod network;
 mod pieces;
 mod probe;
@@ -20,6 +19,7 @@ mod screens;
 mod status;
 mod stopping;
 mod streams;
+mod systems;
 mod terminal;
 
 use harness::{Scratch, Solum};

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -21,8 +21,9 @@ use solum_spec::plan::{self, Plan};
 use solum_supervisor::SIGTERM;
 use solum_unit::{Confinement, News, Operator, Place, Runner};
 
-use super::Notice;
 use super::desk::{self, Desk};
+use super::{FAREWELL_PATIENCE, Notice};
+use crate::report::End;
 use crate::requests::{Request, Requests};
 
 /// The first user of units, where Solum is root and may choose: above those of people and services, below those that
@@ -195,7 +196,7 @@ impl Place for HostPlace {
     }
 }
 
-/// Runs a system to its end: that of all its units.
+/// Runs a system to its end: that of all its units, or the time limit.
 ///
 /// # Errors
 ///
@@ -205,54 +206,77 @@ pub fn run(
     plan: Plan,
     mut operator: Operator,
     mut requests: Requests,
+    timeout: Option<Duration>,
     observer: &mut dyn FnMut(Notice<'_>),
-) -> io::Result<Outcome> {
+) -> io::Result<End> {
     let desk = Rc::clone(&place.desk);
     let frames = desk.borrow().screens.waker()?;
+    let begun = Instant::now();
+    let mut forced = None;
     let mut runner = Runner::new(place, plan)?;
     // A workstation has a network and a clock.
     runner.condition(Wait::Network);
     runner.condition(Wait::Clock);
     runner.up();
     loop {
+        let mut over = None;
         runner.reap();
         for news in runner.turn() {
             match news {
-                News::Printed(unit) => {
-                    if let Some(log) = runner.log(unit) {
-                        observer(Notice::Printed(unit, log));
-                    }
-                }
+                // It is in its log, which whoever reads it is sent below.
+                News::Printed(_) | News::GaveUp(_) => {}
                 News::Changed(unit, phase, why) => observer(Notice::Changed(unit, phase, &why)),
-                News::GaveUp(_) => {}
-                News::RestartMachine(why) => observer(Notice::Said(&why)),
-                News::Over(outcome) => {
-                    operator.finish(&mut runner);
-                    return Ok(outcome);
-                }
+                News::RestartMachine(why) => over = Some(Outcome::MachineFailed(why)),
+                News::Over(outcome) => over = Some(outcome),
             }
         }
         for trouble in desk.borrow_mut().screens.turn() {
             observer(Notice::Said(&trouble));
         }
+        if let Some(outcome) = over {
+            operator.finish(&mut runner, FAREWELL_PATIENCE);
+            return Ok(forced.unwrap_or(End::Program(outcome)));
+        }
         operator.turn(&mut runner);
-        let screens = (frames.as_fd(), desk.borrow().screens.patience());
-        wait(&runner, screens, &operator, &requests)?;
+        let left = timeout.filter(|_| forced.is_none()).map(|limit| limit.saturating_sub(begun.elapsed()));
+        let screens_patience = desk.borrow().screens.patience();
+        let patience = left.into_iter().chain(screens_patience).min();
+        wait(&runner, frames.as_fd(), &operator, &requests, patience)?;
+        if let Some(limit) = timeout.filter(|limit| forced.is_none() && begun.elapsed() >= *limit) {
+            forced = Some(End::TimedOut(limit));
+            kill(&mut runner);
+        }
         requests.rest();
         while let Some(request) = requests.next() {
-            obey(&mut runner, request);
+            match request {
+                Request::Stop | Request::Signal(SIGTERM) => runner.stop_all(),
+                Request::Kill => {
+                    forced = Some(End::Killed);
+                    kill(&mut runner);
+                }
+                // A key that nobody feels is no reason to say anything.
+                Request::Key(key) => drop(runner.place().press(None, &[key])),
+                // The terminal is whoever's who looks on, not a unit's.
+                Request::Signal(_) | Request::Resize { .. } => {}
+            }
         }
     }
 }
 
+fn kill(runner: &mut Runner<HostPlace>) {
+    runner.stop_all();
+    runner.kill_all();
+}
+
 fn wait(
     runner: &Runner<HostPlace>,
-    (frames, screens_patience): (BorrowedFd<'_>, Option<Duration>),
+    frames: BorrowedFd<'_>,
     operator: &Operator,
     requests: &Requests,
+    left: Option<Duration>,
 ) -> io::Result<()> {
-    let units_patience = runner.patience().map(|patience| patience + Duration::from_millis(1));
-    let patience = units_patience.into_iter().chain(screens_patience).min();
+    let patience = runner.patience().map(|patience| patience + Duration::from_millis(1));
+    let patience = [patience, left].into_iter().flatten().min();
     let timeout = patience.and_then(|patience| Timespec::try_from(patience).ok());
     let mut descriptors = runner.poll_descriptors();
     descriptors.extend(operator.poll_descriptors());
@@ -261,19 +285,5 @@ fn wait(
     match poll(&mut descriptors, timeout.as_ref()) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),
-    }
-}
-
-fn obey(runner: &mut Runner<HostPlace>, request: Request) {
-    match request {
-        Request::Stop | Request::Signal(SIGTERM) => runner.stop_all(),
-        Request::Kill => {
-            runner.stop_all();
-            runner.kill_all();
-        }
-        // A key that nobody feels is no reason to say anything.
-        Request::Key(key) => drop(runner.place().press(None, &[key])),
-        // The terminal is whoever's who looks on, not a unit's.
-        Request::Signal(_) | Request::Resize { .. } => {}
     }
 }

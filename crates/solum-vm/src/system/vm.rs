@@ -16,7 +16,7 @@ use solum_supervisor::log::{LogRing, Source, Stream};
 use solum_unit::operator::{Operated, Wish};
 use solum_unit::{Keyboards, Operator};
 
-use super::Notice;
+use super::{FAREWELL_PATIENCE, Notice};
 use crate::error::VmError;
 use crate::machine::Machine;
 use crate::report::Report;
@@ -85,7 +85,7 @@ pub fn run(
         system.listen(&receiver, observer);
         operator.turn(&mut system);
     }
-    operator.finish(&mut system);
+    operator.finish(&mut system, FAREWELL_PATIENCE);
     Ok(system.finish())
 }
 
@@ -165,7 +165,6 @@ impl System {
                 let stream = if is_error { Stream::Error } else { Stream::Output };
                 bytes.push(b'\n');
                 self.logs[unit].write(at_ms, Source { unit, stream }, &bytes);
-                observer(Notice::Printed(unit, &self.logs[unit]));
             }
             Answer::Lost { unit, lines, bytes } => {
                 let text = format!("{unit}: {lines} lines ({bytes} bytes) came faster than they were taken");
