@@ -16,11 +16,11 @@ use crate::workspace::Workspace;
 use std::fmt;
 use std::fs;
 
-/// A file that git tracks, if it is text.
+/// A file that git tracks.
 pub struct Text {
     /// Relative to the workspace's root, with `/`.
     pub path: String,
-    /// All of it.
+    /// All of it, if it is text.
     pub content: String,
 }
 
@@ -74,9 +74,9 @@ fn read_texts(workspace: &Workspace) -> Outcome<Vec<Text>> {
     for path in workspace.files()? {
         let bytes = fs::read(workspace.root().join(&path))
             .map_err(|error| Failure::new(format!("{path} could not be read: {error}")))?;
-        if let Ok(content) = String::from_utf8(bytes) {
-            texts.push(Text { path, content });
-        }
+        // A picture has nothing to be looked at, but a link may lead to it.
+        let content = String::from_utf8(bytes).unwrap_or_default();
+        texts.push(Text { path, content });
     }
     Ok(texts)
 }
