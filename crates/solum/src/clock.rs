@@ -52,40 +52,37 @@ pub trait Source {
     fn disarm(&mut self) {}
 }
 
-/// What makes a descriptor end a wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Awaited {
-    /// It can be read, and so its source is ready.
-    Readable,
-    /// It can be written, and so its source is ready.
-    Writable,
-    /// It can be read, and so its source is to be asked again.
-    Bell,
-}
-
 /// What a wait looks at.
 #[derive(Default)]
 pub struct Waker<'a> {
-    /// Descriptors, and what is waited for.
-    pub(crate) descriptors: Vec<(BorrowedFd<'a>, Awaited)>,
+    pub(crate) descriptors: Vec<Interest<'a>>,
     /// Devices of a simulated world, by its own numbers.
     pub(crate) devices: Vec<u64>,
+}
+
+/// A descriptor that is waited for.
+pub(crate) struct Interest<'a> {
+    pub(crate) descriptor: BorrowedFd<'a>,
+    /// To be written, else to be read.
+    pub(crate) writes: bool,
+    /// It is but a bell: whether its source is ready has to be looked at again.
+    pub(crate) is_bell: bool,
 }
 
 impl<'a> Waker<'a> {
     /// The source is ready when the descriptor can be read.
     pub fn readable(&mut self, descriptor: BorrowedFd<'a>) {
-        self.descriptors.push((descriptor, Awaited::Readable));
+        self.descriptors.push(Interest { descriptor, writes: false, is_bell: false });
     }
 
     /// The source is ready when the descriptor can be written.
     pub fn writable(&mut self, descriptor: BorrowedFd<'a>) {
-        self.descriptors.push((descriptor, Awaited::Writable));
+        self.descriptors.push(Interest { descriptor, writes: true, is_bell: false });
     }
 
-    /// The source is asked again when the descriptor can be read: it may be ready then.
+    /// The source may be ready when the descriptor can be read.
     pub fn bell(&mut self, descriptor: BorrowedFd<'a>) {
-        self.descriptors.push((descriptor, Awaited::Bell));
+        self.descriptors.push(Interest { descriptor, writes: false, is_bell: true });
     }
 
     /// Wakes when a simulated device has something.

@@ -6,6 +6,8 @@
 //! power only once a later [`flush`](Disk::flush) was answered. A write that was cut off may leave any mixture of old and
 //! new blocks; a single block is never torn by a disk that keeps its promises, but do not rely on it: check.
 
+use std::os::fd::BorrowedFd;
+
 use crate::error::{Error, Result};
 
 /// What makes a disk real, or simulated. Offsets and lengths have been checked when it is called.
@@ -20,6 +22,11 @@ pub trait Driver {
     fn flush(&mut self) -> Result<()>;
     /// Says that these bytes are not needed any more; what they read as is undefined until they are written again.
     fn discard(&mut self, offset: u64, length: u64) -> Result<()>;
+    /// The file or block device behind it, if its bytes are the disk's, at the same offsets. Whoever serves the disk then lets
+    /// the kernel move them straight to and from the client's memory.
+    fn file(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
     /// Does all of these, in any order, at the same time where it can. Each outcome is stored with its request; one that
     /// has an error for its outcome already is left alone.
     fn batch(&mut self, requests: &mut [Request<'_>]) {
@@ -85,6 +92,22 @@ impl Disk {
     /// A disk in memory, filled with zeros, with blocks of 512 bytes: for tests, and for what need not last.
     pub fn memory(bytes: u64) -> Self {
         Self::new(Box::new(Memory::new(bytes, 512)))
+    }
+
+    /// A disk that is a file of at least one block, with blocks of 512 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the file's length cannot be told.
+    pub fn file(file: std::fs::File) -> Result<Self> {
+        let bytes = file.metadata()?.len() / 512 * 512;
+        let geometry = Geometry { bytes, block_bytes: 512, writable: true };
+        Ok(Self::new(Box::new(crate::native::FileDisk::new(file, geometry))))
+    }
+
+    /// What makes it real, for whoever serves it on.
+    pub fn into_driver(self) -> Box<dyn Driver> {
+        self.driver
     }
 
     /// How many bytes it has.

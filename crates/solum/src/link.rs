@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -71,8 +72,51 @@ pub trait Answerer: Source {
     fn receive(&mut self, call: &Token, buffer: &mut [u8]) -> Result<()>;
     /// Copies bytes to where the client wants them.
     fn send(&mut self, call: &Token, data: &[u8]) -> Result<()>;
+    /// Lets the kernel read what goes to the client from a file. If the client has gone since, nothing is read.
+    fn send_file(&mut self, call: &Token, file: BorrowedFd<'_>, offset: u64) -> Result<()> {
+        let mut buffer = vec![0; call.bulk];
+        read_file(file, offset, &mut buffer)?;
+        self.send(call, &buffer)
+    }
+    /// Lets the kernel write what comes from the client to a file. If the client has gone since, nothing is written.
+    fn receive_file(&mut self, call: &Token, file: BorrowedFd<'_>, offset: u64) -> Result<()> {
+        let mut buffer = vec![0; call.bulk];
+        self.receive(call, &mut buffer)?;
+        write_file(file, offset, &buffer)
+    }
     /// Answers. If the client has gone since, the answer is dropped.
     fn reply(&mut self, call: Token, outcome: std::result::Result<&[u8], &str>) -> Result<()>;
+}
+
+fn read_file(file: BorrowedFd<'_>, offset: u64, mut buffer: &mut [u8]) -> Result<()> {
+    let mut at = offset;
+    while !buffer.is_empty() {
+        match rustix::io::pread(file, &mut *buffer, at) {
+            Ok(0) => return Err(Error::Device("the file ends before the disk does".into())),
+            Ok(length) => {
+                at += length as u64;
+                buffer = &mut buffer[length..];
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(std::io::Error::from(error).into()),
+        }
+    }
+    Ok(())
+}
+
+fn write_file(file: BorrowedFd<'_>, offset: u64, mut data: &[u8]) -> Result<()> {
+    let mut at = offset;
+    while !data.is_empty() {
+        match rustix::io::pwrite(file, data, at) {
+            Ok(length) => {
+                at += length as u64;
+                data = &data[length..];
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(std::io::Error::from(error).into()),
+        }
+    }
+    Ok(())
 }
 
 /// What comes from a client.
@@ -152,6 +196,24 @@ impl Call<'_> {
     /// [`Error::Broken`] if the client announced others.
     pub fn receive(&mut self, buffer: &mut [u8]) -> Result<()> {
         self.answerer.receive(self.token, buffer)
+    }
+
+    /// As [`send`](Self::send), straight from a file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the file cannot be read, or ends before.
+    pub fn send_file(&mut self, file: BorrowedFd<'_>, offset: u64) -> Result<()> {
+        self.answerer.send_file(self.token, file, offset)
+    }
+
+    /// As [`receive`](Self::receive), straight into a file. The client may change the bytes meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the file cannot be written.
+    pub fn receive_file(&mut self, file: BorrowedFd<'_>, offset: u64) -> Result<()> {
+        self.answerer.receive_file(self.token, file, offset)
     }
 
     /// Copies bytes to where the client wants them.

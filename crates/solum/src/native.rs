@@ -17,6 +17,7 @@ mod linked;
 mod socket;
 mod time;
 
+pub(crate) use file_disk::FileDisk;
 pub use time::SystemClock;
 
 /// What a supervisor handed to this process.

@@ -98,17 +98,23 @@ impl Interface for Disk {
 
 fn read(service: &mut dyn Driver, call: &mut Call<'_>) -> Result<(), Fault> {
     let offset: u64 = call.arguments()?;
+    service.geometry().check(offset, call.bulk() as u64)?;
+    if let Some(file) = service.file() {
+        return Ok(call.send_file(file, offset)?);
+    }
     let mut buffer = vec![0; call.bulk()];
-    service.geometry().check(offset, buffer.len() as u64)?;
     service.read_at(offset, &mut buffer)?;
     Ok(call.send(&buffer)?)
 }
 
 fn write(service: &mut dyn Driver, call: &mut Call<'_>) -> Result<(), Fault> {
     let offset: u64 = call.arguments()?;
+    service.geometry().check_write(offset, call.bulk() as u64)?;
+    if let Some(file) = service.file() {
+        return Ok(call.receive_file(file, offset)?);
+    }
     // A copy of its own: the client could change the bytes between two uses, and a mirror would then differ.
     let mut data = vec![0; call.bulk()];
-    service.geometry().check_write(offset, data.len() as u64)?;
     call.receive(&mut data)?;
     Ok(service.write_at(offset, &data)?)
 }

@@ -1,11 +1,12 @@
 //! Links over whatever carries frames: shared memory, or a simulated world.
 
 use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::time::Instant;
 
 use solum_link::session::{self, CallId, Client, Event, Server, Ticket};
-use solum_link::{Armed, End, Range, Transport, Want};
+use solum_link::{Armed, End, Part, Range, Transport, Want};
 
 use super::{Answerer, Bulk, Caller, Incoming, Token};
 use crate::clock::{self, Moment, Source, Waker};
@@ -234,6 +235,18 @@ impl<T: Carrier> Answerer for OverAnswerer<T> {
         self.servers[call.client].pool().copy_in(range, data).map_err(|_| Error::Broken)
     }
 
+    fn send_file(&mut self, call: &Token, file: BorrowedFd<'_>, offset: u64) -> Result<()> {
+        let Some(range) = self.range(call, call.bulk)? else { return Ok(()) };
+        let part = self.servers[call.client].pool().part(range).map_err(|_| Error::Broken)?;
+        move_all(part, offset, |part, at| part.read_from(file, at))
+    }
+
+    fn receive_file(&mut self, call: &Token, file: BorrowedFd<'_>, offset: u64) -> Result<()> {
+        let Some(range) = self.range(call, call.bulk)? else { return Ok(()) };
+        let part = self.servers[call.client].pool().part(range).map_err(|_| Error::Broken)?;
+        move_all(part, offset, |part, at| part.write_to(file, at))
+    }
+
     fn reply(&mut self, call: Token, outcome: Result<&[u8], &str>) -> Result<()> {
         let Some((id, _)) = self.open.remove(&(call.client, call.call)) else { return Ok(()) };
         let (status, text) = match outcome {
@@ -253,6 +266,25 @@ impl<T: Carrier> Answerer for OverAnswerer<T> {
             }
         }
     }
+}
+
+/// Repeats a system call that may do less than it was asked for.
+fn move_all(
+    part: Part<'_>,
+    offset: u64,
+    mut step: impl FnMut(Part<'_>, u64) -> std::io::Result<usize>,
+) -> Result<()> {
+    let mut done = 0;
+    while done < part.len() {
+        let rest = part.part(done, part.len() - done).map_err(|_| Error::Broken)?;
+        match step(rest, offset + done as u64) {
+            Ok(0) => return Err(Error::Device("the file ends before the disk does".into())),
+            Ok(length) => done += length,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 impl<T: Carrier> Source for OverAnswerer<T> {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 
 use rustix::fs::{FallocateFlags, fallocate, fdatasync};
@@ -35,6 +36,10 @@ impl Driver for FileDisk {
 
     fn flush(&mut self) -> Result<()> {
         Ok(fdatasync(&self.file).map_err(io::Error::from)?)
+    }
+
+    fn file(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.file.as_fd())
     }
 
     fn discard(&mut self, offset: u64, length: u64) -> Result<()> {

@@ -1,5 +1,7 @@
 //! The service through its interface, and what clients notice when it is started again.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 use std::cell::RefCell;
 use std::rc::Rc;
 

@@ -23,19 +23,33 @@ const ATTEMPTS: usize = 3;
 /// A read of more blocks than these does not push others out of the cache.
 const CACHED_READ_BLOCKS: usize = 16;
 
+/// Nor does the content in a write of more blocks than these.
+const CACHED_WRITE_BLOCKS: usize = 256;
+
+/// Changes what is written, before its checksum is made.
+#[cfg(test)]
+pub type Tamper = Box<dyn FnMut(&mut Vec<u8>)>;
+
+/// A block that was given a place.
+struct Written {
+    reference: Reference,
+    bytes: Rc<[u8]>,
+    is_content: bool,
+}
+
 /// The disk, and what is known of it.
 pub struct Store {
     disk: Disk,
     pub space: Space,
     cache: Cache,
     /// Written to the disk perhaps, but not made to last: if the disk loses it, it is written again.
-    unflushed: BTreeMap<u64, Rc<[u8]>>,
+    unflushed: BTreeMap<u64, Written>,
     /// The generation of what is written now. No superblock refers to blocks of it.
     pub transaction: u64,
     /// How many nodes are in memory. Each will need a block.
     pub dirty: u64,
     #[cfg(test)]
-    pub tamper: Option<Box<dyn FnMut(&mut Vec<u8>)>>,
+    pub tamper: Option<Tamper>,
 }
 
 impl Store {
@@ -113,7 +127,7 @@ impl Store {
         found
             .into_iter()
             .map(|(((_, reference), index), bytes)| match self.unflushed.get(&reference.address) {
-                Some(held) if reference.fits(held) => Ok(held.clone()),
+                Some(held) if reference.fits(&held.bytes) => Ok(held.bytes.clone()),
                 _ if reference.fits(bytes) => Ok(bytes.into()),
                 _ => self.read_one(reference, wanted[index].1).map(Rc::from),
             })
@@ -123,7 +137,7 @@ impl Store {
     fn known(&mut self, reference: &Reference) -> Option<Rc<[u8]>> {
         let held =
             self.unflushed.get(&reference.address).filter(|_| reference.generation == self.transaction);
-        held.cloned().or_else(|| self.cache.get(reference))
+        held.map(|held| held.bytes.clone()).or_else(|| self.cache.get(reference))
     }
 
     /// Reads what it can; what could not be read does not fit its checksum.
@@ -231,9 +245,9 @@ impl Store {
             self.write_out(below)?;
         }
         let address = self.space.allocate().ok_or(Fault::NoSpace)?;
-        let bytes = self.encode(node);
+        let (bytes, is_content) = (self.encode(node), matches!(**node, Node::Page(_)));
         let reference = Reference::to(address, self.transaction, &bytes);
-        self.unflushed.insert(address, bytes);
+        self.unflushed.insert(address, Written { reference, bytes, is_content });
         self.dirty -= 1;
         *child = Child::Stored(reference);
         Ok(())
@@ -262,8 +276,13 @@ impl Store {
             store.write_unflushed()?;
             store.disk.flush()
         })?;
-        for (address, bytes) in std::mem::take(&mut self.unflushed) {
-            self.cache.put(Reference::to(address, self.transaction, &bytes), bytes);
+        let written = std::mem::take(&mut self.unflushed);
+        // A long file would push everything else out.
+        let is_little = written.len() <= CACHED_WRITE_BLOCKS;
+        for Written { reference, bytes, is_content } in written.into_values() {
+            if is_little || !is_content {
+                self.cache.put(reference, bytes);
+            }
         }
         Ok(())
     }
@@ -318,7 +337,7 @@ impl Store {
 
     fn write_unflushed(&mut self) -> solum::Result<()> {
         let blocks: Vec<(u64, &Rc<[u8]>)> =
-            self.unflushed.iter().map(|(address, bytes)| (*address, bytes)).collect();
+            self.unflushed.iter().map(|(address, written)| (*address, &written.bytes)).collect();
         for group in blocks.chunks(BATCH_BLOCKS) {
             let runs: Vec<(u64, Cow<'_, [u8]>)> = runs(group);
             let batch = runs.iter().fold(self.disk.batch(), |batch, (address, bytes)| {

@@ -1,5 +1,7 @@
 //! The tool `solum-fs`, as it is typed.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -23,8 +23,7 @@
 //!
 //! A **head** says whose member this is, the state of every member, the event counter, and three bitmaps: regions whose
 //! blocks may differ between members (*intent*), regions that members that are out have missed (*behind*), and regions that
-//! were ever written (*formatted*; the others read as zeros and are never copied; a region is filled with zeros before its
-//! first write). Heads are written alternately,
+//! were ever written (*formatted*; the others read as zeros and are never copied). Heads are written alternately,
 //! each time followed by a flush.
 //!
 //! A **checksum record** holds a hash of every unit of its group (which covers the unit's address), and the group's
@@ -45,6 +44,10 @@
 //! Units of which no copy matches were being written more than once since the last flush, or torn everywhere: then the
 //! most frequent copy wins. The winners are written to the others and flushed; if they are not all told by one record, a
 //! merged one goes to the third place, and is flushed before the next write.
+//!
+//! A record whose base is older than the last flush would be wrong about units that it changed: a disk that missed the
+//! change would match the base. So before such a unit is written again, in a later epoch, the record is written once more as
+//! its own base, and flushed. This costs a flush for blocks that are rewritten after every flush, and nothing for others.
 //!
 //! # Who may begin
 //!

@@ -6,11 +6,11 @@ use crate::layout::PLACES;
 use crate::member::is_about_one_block;
 use crate::mirror::Mirror;
 use crate::notice::Notice;
-use crate::record::checksum;
+use crate::record::{UNWRITTEN, checksum};
 use crate::table::Table;
 
 /// So many bytes that follow each other are read from the same member: it may read ahead.
-const STREAK_BYTES: u64 = 16 << 20;
+const STREAK_BYTES: u64 = 1 << 30;
 
 impl Mirror {
     pub(crate) fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
@@ -53,16 +53,40 @@ impl Mirror {
         from: Option<usize>,
     ) -> Result<()> {
         let unit_bytes = self.layout.unit_bytes as usize;
-        for (unit, bytes) in units.zip(buffer.chunks_mut(unit_bytes)) {
-            let Some(expected) = self.expected(unit)? else {
-                bytes.fill(0);
-                continue;
-            };
-            if from.is_none() || checksum(self.head.array, unit, bytes) != expected {
-                self.fetch(unit, expected, bytes, from)?;
+        for unit in self.doubtful(units.clone(), buffer, from.is_some()) {
+            let start = (unit - units.start) as usize * unit_bytes;
+            let bytes = &mut buffer[start..start + unit_bytes];
+            match self.expected(unit)? {
+                Some(expected) if expected != UNWRITTEN => self.fetch(unit, expected, bytes, from)?,
+                _ => bytes.fill(0),
             }
         }
         Ok(())
+    }
+
+    /// The units whose bytes do not match, or that have no checksum. All tables that there are, are in memory.
+    fn doubtful(&mut self, units: std::ops::Range<u64>, buffer: &[u8], is_read: bool) -> Vec<u64> {
+        let (unit_bytes, group_units) = (self.layout.unit_bytes as usize, u64::from(self.layout.group_units));
+        let array = self.head.array;
+        let mut doubtful = Vec::new();
+        let mut start = units.start;
+        while start < units.end {
+            let group = start / group_units;
+            let end = units.end.min((group + 1) * group_units);
+            let bytes = &buffer[(start - units.start) as usize * unit_bytes..];
+            let here = (start..end).zip(bytes.chunks(unit_bytes));
+            match self.tables.get(group) {
+                Some(table) if is_read => {
+                    let is_bad = |(unit, bytes): &(u64, &[u8])| {
+                        checksum(array, *unit, bytes) != table.checksum(unit % group_units)
+                    };
+                    doubtful.extend(here.filter(is_bad).map(|(unit, _)| unit));
+                }
+                _ => doubtful.extend(start..end),
+            }
+            start = end;
+        }
+        doubtful
     }
 
     /// The checksum of a unit; none, if nothing near it was ever written.
@@ -140,13 +164,13 @@ impl Mirror {
         if self.tables.contains(group) {
             return Ok(());
         }
-        let mut found = Vec::new();
+        let (mut found, mut all) = (Vec::new(), Vec::new());
         for port in self.in_sync() {
             let tables = self.read_tables(port, group);
+            all.extend(tables.iter().cloned());
             found.push((port, tables.into_iter().max_by_key(Table::generation)));
         }
-        let newest = found.iter().filter_map(|(_, table)| table.as_ref()).max_by_key(|t| t.generation());
-        let Some(mut newest) = newest.cloned() else {
+        let Some(mut newest) = all.iter().max_by_key(|table| table.generation()).cloned() else {
             let offset = self.group_offset(group);
             self.counters.damaged += 1;
             self.notices.push(Notice::Damaged { offset });
@@ -154,6 +178,7 @@ impl Mirror {
                 "no member has the checksums of the blocks from byte {offset}"
             )));
         };
+        newest.compare_with_base(&all, u64::from(self.layout.group_units));
         let mut failures = Vec::new();
         for (port, table) in found {
             if table.is_some_and(|table| table.says_the_same(&newest)) {
@@ -193,5 +218,15 @@ impl Mirror {
         let hash = table.hash();
         let at = self.layout.record_at(group, table.place);
         self.members[port].disk.write_at(at, table.sealed(hash, salt))
+    }
+
+    /// Writes a table to a member, and makes the group's other places invalid.
+    pub(crate) fn write_only_table(&mut self, port: usize, group: u64, table: &mut Table) -> Result<()> {
+        let length = self.layout.record_bytes();
+        let mut records = vec![0; length * PLACES as usize];
+        let hash = table.hash();
+        let start = table.place as usize * length;
+        records[start..start + length].copy_from_slice(table.sealed(hash, self.salt_of(port)));
+        self.members[port].disk.write_at(self.layout.record_at(group, 0), &records)
     }
 }

@@ -5,7 +5,6 @@ use solum::{Moment, Result};
 use crate::assembly::{FOREIGN, Found, Judgement, Standing, judge};
 use crate::bits::Bits;
 use crate::head::State;
-use crate::layout::PLACES;
 use crate::mirror::{Change, Mirror};
 use crate::notice::Notice;
 
@@ -133,25 +132,18 @@ impl Mirror {
             self.check_running()?;
             self.read_what_is_left(group, &mut data)?;
         }
-        let length = self.layout.record_bytes();
+        let data_at = self.layout.data_at + self.group_offset(group);
+        let mut table = self.table(group)?.clone();
         let mut failures = Vec::new();
         for port in self.attached() {
             if !self.members[port].pending.contains(group) {
                 continue;
             }
-            let (salt, data_at) = (self.salt_of(port), self.layout.data_at + self.group_offset(group));
-            let records_at = self.layout.record_at(group, 0);
-            let table = self.table(group)?;
             // The other places may have records of writes that the others have lost.
-            let mut records = vec![0; length * PLACES as usize];
-            let hash = table.hash();
-            let place = table.place as usize * length;
-            records[place..place + length].copy_from_slice(table.sealed(hash, salt));
-            let batch = self.members[port].disk.batch();
-            let batch = batch.write_at(records_at, &records).write_at(data_at, &data);
-            match batch.run().into_iter().find_map(Result::err) {
-                Some(error) => failures.push((port, error)),
-                None => self.members[port].pending.remove(group),
+            let outcome = self.write_only_table(port, group, &mut table);
+            match outcome.and_then(|()| self.members[port].disk.write_at(data_at, &data)) {
+                Ok(()) => self.members[port].pending.remove(group),
+                Err(error) => failures.push((port, error)),
             }
         }
         self.counters.copied_groups += 1;

@@ -5,7 +5,7 @@ use solum::{Error, Result};
 use crate::layout::PLACES;
 use crate::mirror::Mirror;
 use crate::notice::Notice;
-use crate::record::checksum;
+use crate::record::{UNWRITTEN, checksum};
 use crate::table::Table;
 
 /// What a member has of a group.
@@ -19,6 +19,8 @@ struct Copy {
 /// Which copy of a unit is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Winner {
+    /// The unit was not written yet.
+    Unwritten,
     /// This one, by its place in the list; its checksum; and whether a record knows it.
     Copy(usize, u64, bool),
     /// None can be read; this checksum would be the right one.
@@ -50,11 +52,11 @@ impl Mirror {
             winners.iter().filter(|winner| matches!(winner, Winner::Copy(_, _, false))).count() as u64;
         self.rewrite_losers(group, &winners, &copies)?;
         let receivers = if is_newest_right {
+            merged.compare_with_base(&candidates, u64::from(self.layout.group_units));
             lacking
         } else {
             let place = free_place(&candidates);
-            let base = candidates.last().map_or(0, Table::generation);
-            merged.supersede(newest.generation(), base, place, self.epoch);
+            merged.confirm(newest.generation(), place, self.epoch);
             self.in_sync()
         };
         self.write_table_to(group, &mut merged, &receivers)?;
@@ -133,7 +135,8 @@ impl Mirror {
         if rewritten > 0 { self.flush_members() } else { Ok(()) }
     }
 
-    fn write_table_to(&mut self, group: u64, table: &mut Table, ports: &[usize]) -> Result<()> {
+    /// Writes a table as it is to these members, and flushes.
+    pub(crate) fn write_table_to(&mut self, group: u64, table: &mut Table, ports: &[usize]) -> Result<()> {
         let mut failures: Vec<(usize, Error)> = Vec::new();
         for port in ports {
             if !self.members[*port].is_attached {
@@ -151,6 +154,7 @@ impl Mirror {
 impl Winner {
     fn checksum(self) -> u64 {
         match self {
+            Self::Unwritten => UNWRITTEN,
             Self::Copy(_, sum, _) | Self::None(sum) => sum,
         }
     }
@@ -159,6 +163,9 @@ impl Winner {
 fn choose(unit: u64, candidates: &[Table], copies: &[Copy]) -> Winner {
     for table in candidates {
         let expected = table.checksum(unit);
+        if expected == UNWRITTEN {
+            return Winner::Unwritten;
+        }
         if let Some(index) = copies.iter().position(|copy| copy.sums[unit as usize] == Some(expected)) {
             return Winner::Copy(index, expected, true);
         }

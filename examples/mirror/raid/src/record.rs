@@ -12,6 +12,9 @@ const MAGIC: [u8; 4] = *b"SoM1";
 const SEAL_AT: std::ops::Range<usize> = 8..16;
 const COVERED_FROM: usize = 16;
 
+/// The checksum of a unit that was never written: it reads as zeros, whatever is on the disks.
+pub const UNWRITTEN: u64 = 0;
+
 /// What a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -82,10 +85,10 @@ pub fn word64(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(word)
 }
 
-/// The checksum of what stands in a unit, which covers where the unit is.
+/// The checksum of what stands in a unit, which covers where the unit is. Never [`UNWRITTEN`].
 pub fn checksum(array: u128, unit: u64, data: &[u8]) -> u64 {
     // The address is mixed in afterwards: the hash without a seed is faster.
-    mix(XxHash3_64::oneshot(data) ^ mix(unit ^ array as u64))
+    mix(XxHash3_64::oneshot(data) ^ mix(unit ^ array as u64)).max(1)
 }
 
 /// Spreads the bits of a number over all of it (the finalizer of SplitMix64).

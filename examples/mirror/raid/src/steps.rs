@@ -6,7 +6,7 @@ use solum::{Moment, Result};
 
 use crate::mirror::{Change, Mirror};
 use crate::notice::Notice;
-use crate::record::checksum;
+use crate::record::{UNWRITTEN, checksum};
 use crate::table::Table;
 
 /// After a scrub, so many pauses pass until the next one.
@@ -23,6 +23,9 @@ pub(crate) struct Rounds {
     /// The region after the last one that was intended, and how many were at once.
     pub intended_to: u64,
     pub intended_ahead: u64,
+    /// Where the group after the last one may be that was made its own base, and how many were at once.
+    pub confirmed_to: std::ops::Range<u64>,
+    pub confirmed_ahead: u64,
     /// Groups copied since that was written down.
     pub copied: u64,
     /// Groups scrubbed.
@@ -204,7 +207,7 @@ impl Mirror {
                     (is_whole || disk.read_at(at + unit * unit_bytes as u64, bytes).is_ok())
                         && checksum(array, first + unit, bytes) == expected
                 };
-                if !is_good() {
+                if expected != UNWRITTEN && !is_good() {
                     bad.push((port, Some(unit)));
                 }
             }

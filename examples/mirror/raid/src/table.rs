@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::bits::Bits;
 use crate::layout::{Layout, PLACES};
 use crate::record::{self, HEADER_BYTES, Header, Kind};
 
 /// The checksum record of a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Table {
     /// The record as it was written last, but for the seal.
     record: Vec<u8>,
@@ -15,28 +16,25 @@ pub struct Table {
     pub place: u64,
     /// In which epoch it was written. Epochs are counted by flushes.
     pub epoch: u64,
+    /// Units whose checksums are not the base's.
+    changed: Bits,
 }
 
 impl Table {
-    /// The first record of a group, which is full of zeros.
-    pub fn zeros(layout: &Layout, array: u128, group: u64) -> Self {
+    /// The first record of a group, of which nothing was written yet.
+    pub fn unwritten(layout: &Layout, array: u128, group: u64) -> Self {
         let mut record = vec![0; layout.record_bytes()];
-        let header = Header { array, index: group, generation: 1, base: 0 };
+        let header = Header { array, index: group, generation: 1, base: 1 };
         record::write_header(&mut record, Kind::Table, &header);
-        let mut table = Self { record, header, place: 0, epoch: 0 };
-        let zeros = vec![0; layout.unit_bytes as usize];
-        let units = u64::from(layout.group_units);
-        for unit in 0..units {
-            table.set_checksum(unit, record::checksum(array, group * units + unit, &zeros));
-        }
-        table
+        Self { record, header, place: 0, epoch: 0, changed: Bits::new(u64::from(layout.group_units)) }
     }
 
     /// Reads a record from a place of the member with this salt.
     pub fn read(record: &[u8], array: u128, group: u64, salt: u64, place: u64) -> Option<Self> {
         let header = record::open(record, Kind::Table, salt)?;
         let is_its_own = header.array == array && header.index == group;
-        is_its_own.then(|| Self { record: record.to_vec(), header, place, epoch: 0 })
+        let changed = Bits::new(record.len() as u64 / 8);
+        is_its_own.then(|| Self { record: record.to_vec(), header, place, epoch: 0, changed })
     }
 
     /// The greater, the newer.
@@ -58,6 +56,35 @@ impl Table {
     pub fn set_checksum(&mut self, unit: u64, checksum: u64) {
         let at = HEADER_BYTES + 8 * unit as usize;
         self.record[at..at + 8].copy_from_slice(&checksum.to_le_bytes());
+        self.changed.insert(unit);
+    }
+
+    /// Whether some of these units were changed since the base. Then a write to them in a later epoch has to wait until this
+    /// record is its own base: after a crash that left the data of the write and no record of it, a disk that missed
+    /// the change would be believed.
+    pub fn has_changed(&self, units: std::ops::Range<u64>) -> bool {
+        self.changed.first_from(units.start).is_some_and(|unit| unit < units.end)
+    }
+
+    /// Finds out what was changed since the base, if that is among these.
+    pub fn compare_with_base(&mut self, tables: &[Self], units: u64) {
+        let base = tables.iter().find(|table| table.generation() == self.base());
+        self.changed = Bits::new(units);
+        for unit in 0..units {
+            if base.is_none_or(|base| base.checksum(unit) != self.checksum(unit)) {
+                self.changed.insert(unit);
+            }
+        }
+    }
+
+    /// Makes it its own base, in a place of its own, newer than `generation`. All it tells of is on the plates.
+    pub fn confirm(&mut self, generation: u64, place: u64, epoch: u64) {
+        self.header.generation = generation + 1;
+        self.header.base = self.header.generation;
+        self.place = place;
+        self.epoch = epoch;
+        self.changed.clear();
+        record::write_header(&mut self.record, Kind::Table, &self.header);
     }
 
     /// Makes it the next generation, in a place that is not the base's.
@@ -66,16 +93,9 @@ impl Table {
             self.header.base = self.header.generation;
             self.place = (self.place + 1) % PLACES;
             self.epoch = epoch;
+            self.changed.clear();
         }
         self.header.generation += 1;
-        record::write_header(&mut self.record, Kind::Table, &self.header);
-    }
-
-    /// Makes it newer than `generation`, in this place, and based on `base`.
-    pub fn supersede(&mut self, generation: u64, base: u64, place: u64, epoch: u64) {
-        self.header = Header { generation: generation + 1, base, ..self.header };
-        self.place = place;
-        self.epoch = epoch;
         record::write_header(&mut self.record, Kind::Table, &self.header);
     }
 
@@ -150,6 +170,13 @@ impl Tables {
         self.kept.len() > self.most
     }
 
+    /// Groups that were changed since their base, before this epoch: these, and what follows them, and what precedes them.
+    pub fn unconfirmed(&self, epoch: u64, groups: std::ops::Range<u64>, most: usize) -> Vec<u64> {
+        let later = self.kept.range(groups.start..).chain(self.kept.range(..groups.start));
+        let is_unconfirmed = |table: &Table| table.epoch < epoch && !table.changed.is_empty();
+        later.filter(|(_, (_, table))| is_unconfirmed(table)).map(|(group, _)| *group).take(most).collect()
+    }
+
     /// The groups that were written in this epoch.
     pub fn written_in(&self, epoch: u64) -> Vec<u64> {
         self.kept.iter().filter(|(_, (_, table))| table.epoch >= epoch).map(|(group, _)| *group).collect()
@@ -161,7 +188,7 @@ mod tests {
     use super::*;
 
     fn table() -> Table {
-        Table::zeros(&Layout::fit(1 << 20, 512, 4).unwrap(), 3, 7)
+        Table::unwritten(&Layout::fit(1 << 20, 512, 4).unwrap(), 3, 7)
     }
 
     #[test]
@@ -178,15 +205,34 @@ mod tests {
     }
 
     #[test]
+    fn what_changed_since_the_base_is_known_and_forgotten_when_it_is_a_base_itself() {
+        let mut table = table();
+        let first = table.clone();
+        table.advance(1);
+        table.set_checksum(2, 99);
+        assert!(table.has_changed(2..3) && !table.has_changed(0..2) && !table.has_changed(3..4));
+        let hash = table.hash();
+        let mut read = Table::read(table.sealed(hash, 5), 3, 7, 5, 1).unwrap();
+        read.compare_with_base(&[first], 4);
+        assert!(read.has_changed(2..3) && !read.has_changed(0..2) && !read.has_changed(3..4));
+        read.compare_with_base(&[], 4);
+        assert!(read.has_changed(0..1), "without its base anything may have changed");
+        table.confirm(table.generation(), 2, 1);
+        assert!(!table.has_changed(0..4) && table.base() == table.generation());
+        table.advance(2);
+        assert_eq!((table.place, table.base()), (0, table.generation() - 1));
+    }
+
+    #[test]
     fn a_record_is_read_by_its_own_group_and_member_alone() {
         let mut table = table();
         table.set_checksum(2, 99);
         let hash = table.hash();
         let record = table.sealed(hash, 5).to_vec();
         assert!(Table::read(&record, 3, 7, 5, 0).unwrap().says_the_same(&table));
-        assert_eq!(Table::read(&record, 3, 8, 5, 0), None);
-        assert_eq!(Table::read(&record, 4, 7, 5, 0), None);
-        assert_eq!(Table::read(&record, 3, 7, 6, 0), None);
+        assert!(Table::read(&record, 3, 8, 5, 0).is_none());
+        assert!(Table::read(&record, 4, 7, 5, 0).is_none());
+        assert!(Table::read(&record, 3, 7, 6, 0).is_none());
         assert_eq!(table.checksum(2), 99);
     }
 

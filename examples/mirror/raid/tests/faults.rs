@@ -1,5 +1,7 @@
 //! One fault after the other, and what the mirror makes of it.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 mod common;
 
 use std::cell::RefCell;
@@ -143,6 +145,7 @@ fn damage_on_all_members_is_an_error_and_a_write_heals_it() {
 #[test]
 fn a_member_that_fails_a_write_is_dropped_before_the_answer_and_the_others_know() {
     let mut bench = Bench::new(3);
+    bench.write(0, 2, 3);
     bench.plate(1).fails_writes = true;
     bench.write(0, 2, 2);
     assert!(matches!(&bench.states()[1], MemberState::Out(reason) if reason.contains("cannot be written")));
@@ -179,6 +182,43 @@ fn a_member_that_comes_back_gets_what_it_missed_and_no_more() {
     assert!(notices.contains(&Notice::Returned { port: 1, groups: 1 }), "{notices:?}");
     bench.check();
     assert!(bench.is_whole());
+}
+
+#[test]
+fn a_member_that_was_dropped_gets_what_was_not_flushed_on_it_then() {
+    let mut bench = Bench::new(3);
+    bench.write(0, 2, 2);
+    bench.plate(1).fails_flushes = true;
+    bench.mirror.flush().unwrap();
+    bench.plate(1).cut(Cut::NoneArrive, &mut Dice(1));
+    bench.plate(1).is_gone = true;
+    for seconds in [1, 10, 20, 30] {
+        bench.settle(seconds);
+    }
+    assert_eq!(bench.mirror.report().intended_regions, 0);
+    bench.plate(1).fails_flushes = false;
+    bench.plate(1).is_gone = false;
+    bench.settle(2000);
+    assert!(bench.is_whole(), "{}", bench.mirror.report());
+}
+
+#[test]
+fn a_member_that_kept_what_the_others_lost_is_not_believed_when_it_returns() {
+    let mut bench = Bench::new(3);
+    bench.write(2, 1, 2);
+    for (index, plate) in bench.all.borrow_mut().plates.iter_mut().enumerate() {
+        plate.cut(if index == 2 { Cut::AllArrive } else { Cut::NoneArrive }, &mut Dice(1));
+    }
+    bench.plate(2).is_gone = true;
+    bench.restart();
+    bench.model.blocks[2] = vec![1002];
+    bench.check();
+    bench.settle(1);
+    bench.plate(2).is_gone = false;
+    bench.settle(100);
+    bench.restart();
+    bench.check();
+    assert!(bench.is_whole(), "{}", bench.mirror.report());
 }
 
 #[test]
@@ -443,4 +483,109 @@ fn at_the_other_end_of_a_link_it_is_a_disk_like_any_other() {
     disk.read_at(0, &mut bytes).unwrap();
     assert_eq!(bytes, [block(0), data(1, 2, 9), block(0)].concat());
     assert!(matches!(disk.write_at(100, &[0; 512]), Err(Error::Misaligned { .. })));
+}
+
+#[test]
+fn a_disk_that_missed_a_write_is_not_believed_after_the_next_one_was_cut_off() {
+    for sample in 0..200 {
+        let mut bench = Bench::new(3);
+        bench.plate(0).lose_next = true;
+        bench.write(2, 1, 2);
+        bench.mirror.flush().unwrap();
+        bench.model.flush();
+        bench.write(2, 1, 3);
+        for (index, plate) in bench.all.borrow_mut().plates.iter_mut().enumerate() {
+            plate.cut(
+                if index == 0 { Cut::NoneArrive } else { Cut::Blocks },
+                &mut Dice(sample + index as u64),
+            );
+        }
+        bench.restart();
+        bench.model.pin(&mut bench.mirror, &format!("sample {sample}"));
+    }
+}
+
+#[test]
+fn damaged_checksum_records_are_repaired_when_they_are_read() {
+    for place in 0..3 {
+        let mut bench = Bench::new(3);
+        for seconds in [1, 10, 20, 30] {
+            bench.settle(seconds);
+        }
+        bench.plate(1).rot(16384 + place * 512 + 70);
+        bench.restart();
+        assert_eq!(bench.mirror.report().groups_to_compare, 0);
+        bench.check();
+        assert!(bench.is_whole(), "place {place}");
+    }
+}
+
+#[test]
+fn a_member_that_failed_while_heads_were_written_still_gets_only_what_it_missed() {
+    let mut bench = Bench::new(3);
+    bench.plate(2).is_gone = true;
+    bench.write(0, 2, 2);
+    bench.plate(2).is_gone = false;
+    let mut now = 100;
+    // Until nothing but the change of membership is left to do.
+    while bench.states()[2] != (MemberState::Rebuilding { groups_left: 0 }) {
+        bench.mirror.step(at(now)).unwrap();
+        now += 1;
+    }
+    bench.plate(1).fails_writes = true;
+    bench.mirror.step(at(now)).unwrap();
+    assert!(matches!(bench.states()[1], MemberState::Out(_)), "{}", bench.mirror.report());
+    bench.plate(1).fails_writes = false;
+    bench.settle(1000);
+    let notices = bench.mirror.take_notices();
+    assert!(notices.iter().any(|notice| matches!(notice, Notice::Returned { port: 1, .. })), "{notices:?}");
+    assert!(bench.is_whole());
+}
+
+#[test]
+fn intent_is_given_up_only_for_what_is_on_the_plates() {
+    for operation in 1..12 {
+        let mut bench = Bench::new(3);
+        bench.write(2, 3, 2);
+        bench.settle(1);
+        bench.settle(10);
+        bench.all.borrow_mut().left = Some(operation);
+        let _ = settle(&mut bench.mirror, at(20));
+        bench.all.borrow_mut().left = None;
+        for (index, plate) in bench.all.borrow_mut().plates.iter_mut().enumerate() {
+            plate.cut(if index == 2 { Cut::LastArrives } else { Cut::AllArrive }, &mut Dice(1));
+        }
+        bench.restart();
+        bench.settle(30);
+        assert!(bench.is_whole(), "crash at {operation}");
+    }
+}
+
+#[test]
+fn a_member_is_in_sync_only_when_what_it_got_is_on_its_plates() {
+    for operation in 1..12 {
+        let mut bench = Bench::new(3);
+        bench.plate(0).is_gone = true;
+        bench.write(0, 12, 2);
+        // Intent bits would have it compared anyway.
+        for seconds in [1, 10, 20, 30] {
+            bench.settle(seconds);
+        }
+        assert_eq!(bench.mirror.report().intended_regions, 0);
+        bench.plate(0).is_gone = false;
+        let mut now = 1000;
+        while bench.states()[0] != (MemberState::Rebuilding { groups_left: 0 }) {
+            bench.mirror.step(at(now)).unwrap();
+            now += 1;
+        }
+        bench.all.borrow_mut().left = Some(operation);
+        let _ = bench.mirror.step(at(now));
+        bench.all.borrow_mut().left = None;
+        for (index, plate) in bench.all.borrow_mut().plates.iter_mut().enumerate() {
+            plate.cut(if index == 0 { Cut::LastArrives } else { Cut::AllArrive }, &mut Dice(1));
+        }
+        bench.restart();
+        bench.settle(now + 1000);
+        assert!(bench.is_whole(), "crash at {operation}");
+    }
 }

@@ -23,13 +23,29 @@ struct Run {
 }
 
 fn record(start: Image, before: Tree, acts: &[Act], options: Options) -> Run {
+    record_failing(start, before, acts, options, usize::MAX)
+}
+
+/// The same, where one request after the mount fails, and does nothing.
+fn record_failing(start: Image, before: Tree, acts: &[Act], options: Options, victim: usize) -> Run {
     let media = Media::new(start.clone());
     let mut moments = vec![Moment { begin: 0, end: 0, tree: before.clone(), is_synced: true }];
     let mut tree = before;
     let mut file_system = FileSystem::mount_with(media.disk(), options).unwrap();
+    let mut count = 0;
+    media.set_fate(move |_| {
+        count += 1;
+        if count == victim { Err(solum::Error::Device("once".into())) } else { Ok(true) }
+    });
     for act in acts {
         let begin = media.logged();
-        let (outcome, expected) = (act_on(&mut file_system, act), tree.act(act));
+        let outcome = act_on(&mut file_system, act);
+        if let Err(Error::Disk(_)) = outcome {
+            // It did nothing, unless it was a sync, of which nobody knows.
+            moments.push(Moment { begin, end: media.logged(), tree: tree.clone(), is_synced: false });
+            continue;
+        }
+        let expected = tree.act(act);
         // A full disk is no part of the model: what did not fit did not happen.
         match outcome {
             Err(Error::NoSpace) => tree = dump(&mut file_system).unwrap(),
@@ -226,7 +242,7 @@ fn a_formatting_that_was_cut_short_is_a_blank_disk_or_an_empty_file_system() {
 
 #[test]
 fn a_new_formatting_that_was_cut_short_leaves_the_old_file_system_or_an_empty_one() {
-    let acts = [Act::Create("a".into()), Act::Write("a".into(), 0, vec![1; 5000]), Act::Sync];
+    let acts = [Act::Create("a".into()), Act::Sync, Act::Write("a".into(), 0, vec![1; 5000]), Act::Sync];
     let before = record(formatted(1 << 20), Tree::empty(), &acts, OPTIONS);
     let (start, _) = before.crash(before.log.len());
     let media = Media::new(start.clone());
@@ -307,6 +323,33 @@ fn a_process_that_ended_without_a_loss_of_power_leaves_a_disk_that_is_still_safe
                     crashed,
                     &apply(&image, &unsure, &mut fate),
                     &format!("ended after {length}, {what}"),
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sync_that_failed_destroys_nothing_that_a_crash_would_return_to() {
+    // All is written ahead, so that what was given back too early is soon given out.
+    let mut acts = vec![Act::Create("a".into()), Act::Create("b".into())];
+    for round in 0..3u8 {
+        for name in ["a", "b", "a", "b", "a", "b", "a"] {
+            acts.push(Act::Write(name.into(), 0, vec![round + acts.len() as u8; 40_000]));
+        }
+        acts.push(Act::Sync);
+    }
+    let options = Options { changed_blocks: 4, ..OPTIONS };
+    let whole = record(formatted(256 << 10), Tree::empty(), &acts, options);
+    for victim in 1..whole.log.len() {
+        let run = record_failing(formatted(256 << 10), Tree::empty(), &acts, options, victim);
+        for length in victim..=run.log.len() {
+            let (image, unsure) = run.crash(length);
+            for (what, mut fate) in fates(unsure.len(), 0, 0).into_iter().take(3) {
+                run.verify(
+                    length,
+                    &apply(&image, &unsure, &mut fate),
+                    &format!("request {victim} failed, {what}"),
                 );
             }
         }

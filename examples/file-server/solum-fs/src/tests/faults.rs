@@ -96,6 +96,9 @@ fn a_bit_that_rots_anywhere_is_noticed_or_does_not_matter() {
     assert!(noticed > 60, "{noticed} of {} blocks", image.blocks.len());
 }
 
+/// A write, and where it went.
+type Stray = (u64, Vec<u8>);
+
 #[test]
 fn a_write_that_was_lost_or_went_elsewhere_is_noticed_or_does_not_matter() {
     let media = formatted();
@@ -106,7 +109,7 @@ fn a_write_that_was_lost_or_went_elsewhere_is_noticed_or_does_not_matter() {
         for victim in 4..writes {
             let media = formatted();
             let (mut count, mut numbers) = (4, Numbers(victim as u64));
-            let astray: Rc<RefCell<Option<(u64, Vec<u8>)>>> = Rc::default();
+            let astray: Rc<RefCell<Vec<Stray>>> = Rc::default();
             let (seen, limit) = (astray.clone(), 1024 - 64);
             media.set_fate(move |done| {
                 let Done::Write(_, data) = done else { return Ok(true) };
@@ -114,13 +117,13 @@ fn a_write_that_was_lost_or_went_elsewhere_is_noticed_or_does_not_matter() {
                 if count != victim + 1 {
                     return Ok(true);
                 }
-                *seen.borrow_mut() = Some((numbers.below(limit) * 4096, data.clone()));
+                seen.borrow_mut().push((numbers.below(limit) * 4096, data.clone()));
                 Ok(false)
             });
             let expected = work(&media);
             let mut image = media.image();
-            if let (true, Some((offset, data))) = (elsewhere, astray.borrow_mut().take()) {
-                image.write(offset, &data);
+            for (offset, data) in astray.borrow().iter().filter(|_| elsewhere) {
+                image.write(*offset, data);
             }
             let what = format!("write {victim}, elsewhere: {elsewhere}");
             noticed += damaged_but_never_wrong(&image, &expected, &what);

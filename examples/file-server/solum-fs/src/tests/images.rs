@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::disk::{Image, Media, Numbers};
 use super::model::{act_on, random_act};
-use crate::{Error, FileSystem, check, format};
+use crate::store::Tamper;
+use crate::{Defect, Error, FileSystem, check, format};
 
 /// Does all that can be done with what is on a disk.
 fn use_it(image: &Image, seed: u64) {
@@ -30,7 +31,7 @@ fn use_it(image: &Image, seed: u64) {
     let _ = check(file_system.into_disk()).1;
 }
 
-fn sample(tamper: Option<Box<dyn FnMut(&mut Vec<u8>)>>) -> Image {
+fn sample(tamper: Option<Tamper>) -> Image {
     let media = Media::new(Image::new(1 << 20));
     format(&mut media.disk()).unwrap();
     let mut file_system = FileSystem::mount(media.disk()).unwrap();
@@ -100,6 +101,23 @@ proptest! {
             bytes[at..at + 8].copy_from_slice(&[numbers.below(300), u64::MAX, 1 << 52][numbers.below(3) as usize].to_le_bytes());
         })));
         use_it(&image, seed);
+    }
+}
+
+#[test]
+fn a_reference_to_no_block_is_named() {
+    for (address, expected) in
+        [(300u64, Defect::OutOfRange), (255, Defect::OutOfRange), (1, Defect::OutOfRange)]
+    {
+        let image = sample(Some(Box::new(move |bytes| {
+            if bytes[..4] == [1, 0, 3, 0] {
+                bytes[15..23].copy_from_slice(&address.to_le_bytes());
+            }
+        })));
+        let problems = check(image.disk()).1.unwrap().problems;
+        let found: Vec<_> =
+            problems.iter().map(|problem| (&*problem.path, problem.block, problem.defect)).collect();
+        assert_eq!(found, [("/0", address, expected)]);
     }
 }
 

@@ -2,8 +2,11 @@
 
 use solum::Disk;
 
-use super::disk::{Image, Media};
-use crate::{Error, FILE_BYTES_MAX, FileSystem, Kind, Mark, Standing, Stat, format};
+use super::disk::{Image, Media, Numbers};
+use crate::{Error, FILE_BYTES_MAX, FileSystem, Kind, Mark, Standing, Stat, check, format};
+
+/// Enough without optimisation.
+const STACK_BYTES: usize = 64 << 10;
 
 fn mounted() -> FileSystem {
     let mut disk = Disk::memory(4 << 20);
@@ -81,6 +84,45 @@ fn a_large_directory_is_listed_in_order_and_in_parts() {
 }
 
 #[test]
+fn a_directory_of_many_levels_grows_and_shrinks_and_finds_its_names() {
+    let media = Media::new(Image::new(16 << 20));
+    format(&mut media.disk()).unwrap();
+    let mut fs = FileSystem::mount(media.disk()).unwrap();
+    let name = |index: u64| format!("{:0>250}", index * 7919 % 10_007);
+    let mut numbers = Numbers(1);
+    let (mut there, mut gone): (Vec<u64>, Vec<u64>) = ((0..2000).collect(), Vec::new());
+    for index in &there {
+        fs.create(&name(*index)).unwrap();
+    }
+    assert!(fs.parts().1.levels >= 3, "{}", fs.parts().1.levels);
+    for left in [1500, 500, 100, 20, 3, 0] {
+        while there.len() > left {
+            // Neighbours go together, so that nodes become empty beside full ones.
+            there.sort_unstable_by_key(|index| name(*index));
+            let begin = numbers.below(there.len() as u64) as usize;
+            let end = there.len().min(begin + 20).min(begin + there.len() - left);
+            for index in there.drain(begin..end) {
+                fs.remove(&name(index)).unwrap();
+                gone.push(index);
+            }
+        }
+        super::accounting::assert_counts(&mut fs);
+        // Some come back, where others are missing now.
+        for _ in 0..left / 4 {
+            let index = gone.swap_remove(numbers.below(gone.len() as u64) as usize);
+            fs.create(&name(index)).unwrap();
+            there.push(index);
+        }
+        fs.sync().unwrap();
+        assert_eq!(check(media.image().disk()).1.unwrap().problems, []);
+        assert!(there.iter().all(|index| fs.stat(&name(*index)).is_ok()), "with {left} left");
+        assert!(gone.iter().all(|index| fs.stat(&name(*index)).is_err()), "with {left} left");
+        assert!(left > 20 || fs.parts().1.levels <= 1, "{} levels for {left} names", fs.parts().1.levels);
+    }
+    assert_eq!(fs.parts().1.levels, 0);
+}
+
+#[test]
 fn a_directory_moves_with_all_that_is_in_it_but_not_too_deep() {
     let mut fs = mounted();
     let deep = |names: usize| vec!["d"; names].join("/");
@@ -94,6 +136,35 @@ fn a_directory_moves_with_all_that_is_in_it_but_not_too_deep() {
     assert!(error.to_string().ends_with("what is in it would be more than 32 names deep"), "{error}");
     fs.rename("e", &format!("{}/e", deep(29))).unwrap();
     assert_eq!(fs.stat(&format!("{}/e/f/g", deep(29))).unwrap().kind, Kind::File);
+}
+
+#[test]
+fn the_deepest_tree_needs_little_stack() {
+    // A simulated unit has a stack of its own, and no large one.
+    let work = || {
+        let media = Media::new(Image::new(4 << 20));
+        format(&mut media.disk()).unwrap();
+        let mut fs = FileSystem::mount(media.disk()).unwrap();
+        let deep = |names: usize| vec!["d"; names].join("/");
+        for depth in 1..32 {
+            fs.make_directory(&deep(depth)).unwrap();
+        }
+        let file = deep(32);
+        fs.create(&file).unwrap();
+        fs.write(&file, 0, b"begin").unwrap();
+        fs.write(&file, FILE_BYTES_MAX - 3, b"end").unwrap();
+        fs.sync().unwrap();
+        fs.rename("d", "e").unwrap();
+        fs.sync().unwrap();
+        assert_eq!(check(media.disk()).1.unwrap().directories, 31);
+        let mut fs = FileSystem::mount(media.disk()).unwrap();
+        fs.write(&file.replacen('d', "e", 1), 5, b"more").unwrap();
+        fs.remove_all("e").unwrap();
+        fs.sync().unwrap();
+        assert_eq!(check(media.disk()).1.unwrap().used_blocks, 4);
+    };
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(work).unwrap();
+    thread.join().unwrap();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Disks that lose power, lie, rot and fail; and what a mirror of them may hold.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -38,6 +39,8 @@ pub enum Cut {
     NoneArrive,
     /// All writes arrive.
     AllArrive,
+    /// Of the writes only the last arrives.
+    LastArrives,
     /// As `Blocks`, and blocks may also arrive in part.
     Tear,
 }
@@ -76,12 +79,15 @@ impl Plate {
 
     /// The power goes, and comes back.
     pub fn cut(&mut self, cut: Cut, dice: &mut Dice) {
-        for (offset, data) in std::mem::take(&mut self.unflushed) {
+        let unflushed = std::mem::take(&mut self.unflushed);
+        let last = unflushed.len().saturating_sub(1);
+        for (number, (offset, data)) in unflushed.into_iter().enumerate() {
             for (index, block) in data.chunks(BLOCK).enumerate() {
                 let at = offset as usize + index * BLOCK;
                 let fate = match cut {
                     Cut::NoneArrive => 0,
                     Cut::AllArrive => 1,
+                    Cut::LastArrives => u64::from(number == last),
                     Cut::Blocks => dice.below(2),
                     Cut::Tear => dice.below(3),
                 };
