@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(pressed(b"aB\r"), [code::A, code::LEFT_SHIFT, code::B, code::ENTER]);
         assert_eq!(pressed(b"\x1b"), [code::ESCAPE]);
         assert_eq!(pressed(b"\x01\x7f"), [code::LEFT_CONTROL, code::A, code::BACKSPACE]);
-        assert_eq!(pressed("ü\0".as_bytes()), Vec::<u16>::new());
+        assert!(pressed("ü\0".as_bytes()).is_empty());
     }
 
     #[test]
