@@ -8,6 +8,10 @@
 #[cfg(target_arch = "x86_64")]
 const BLOCK: usize = 64;
 
+/// From here on the processor's own loop is faster; below, its start costs more than it saves (measured on Zen 5).
+#[cfg(target_arch = "x86_64")]
+const LONG: usize = 2048;
+
 /// Copies `length` bytes. Either side may change meanwhile by another's hand; then the copy holds some mixture.
 ///
 /// # Safety
@@ -33,7 +37,10 @@ pub(crate) unsafe fn copy(from: *const u8, to: *mut u8, length: usize) {
 #[cfg(target_arch = "x86_64")]
 unsafe fn copy_most(from: *const u8, to: *mut u8, length: usize) -> usize {
     let mut done = length - length % BLOCK;
-    if done > 0 {
+    if length >= LONG {
+        // SAFETY: the caller's promise, for the first `done` bytes; `done` is a multiple of a word.
+        unsafe { copy_words(from, to, done) };
+    } else if done > 0 {
         // SAFETY: the caller's promise, for the first `done` bytes; `done` is a positive multiple of a block.
         unsafe { copy_blocks(from, to, done) };
     }
@@ -97,6 +104,22 @@ unsafe fn copy_blocks(from: *const u8, to: *mut u8, length: usize) {
 }
 
 /// # Safety
+/// As [`copy`]; `length` is a multiple of eight.
+#[cfg(target_arch = "x86_64")]
+unsafe fn copy_words(from: *const u8, to: *mut u8, length: usize) {
+    // SAFETY: reads and writes exactly `length` bytes upwards from both addresses: the ABI keeps the direction flag clear.
+    unsafe {
+        std::arch::asm!(
+            "rep movsq",
+            inout("rcx") length / 8 => _,
+            inout("rsi") from => _,
+            inout("rdi") to => _,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// # Safety
 /// As [`copy`], for eight bytes of any alignment.
 #[cfg(target_arch = "x86_64")]
 unsafe fn copy_word(from: *const u8, to: *mut u8) {
@@ -119,11 +142,11 @@ mod tests {
 
     #[test]
     fn every_length_and_alignment_is_copied_exactly() {
-        let source: Vec<u8> = (0..400_u32).map(|value| (value * 7 + 3) as u8).collect();
+        let source: Vec<u8> = (0..5000_u32).map(|value| (value * 7 + 3) as u8).collect();
         for (skip_from, skip_to) in [(0, 0), (1, 0), (0, 3), (5, 7), (8, 16)] {
-            for length in 0..300 {
-                let mut target = vec![0xEE; 400];
-                // SAFETY: both vectors have 400 bytes, and 16 + 300 is less.
+            for length in (0..300).chain(2040..2120).chain([4096, 4900]) {
+                let mut target = vec![0xEE; 5000];
+                // SAFETY: both vectors have 5000 bytes, and 16 + 4900 is less.
                 unsafe { copy(source.as_ptr().add(skip_from), target.as_mut_ptr().add(skip_to), length) };
                 assert!(target[..skip_to].iter().all(|byte| *byte == 0xEE));
                 assert_eq!(target[skip_to..skip_to + length], source[skip_from..skip_from + length]);

@@ -4,6 +4,7 @@
 //! `-icount`, bytes, processor time), because it says the same on every machine.
 
 mod boot;
+mod link;
 mod processor_time;
 mod table;
 
@@ -16,11 +17,14 @@ use clap::Subcommand;
 pub enum Bench {
     /// From kernel entry to a program's first line: instructions, sizes, memory
     Boot(boot::Arguments),
+    /// A link between two processes, and what one could use in its place: latency, throughput
+    Link(link::Arguments),
 }
 
 /// Runs one benchmark.
 pub fn run(workspace: &Workspace, bench: &Bench) -> Outcome {
     match bench {
         Bench::Boot(arguments) => boot::run(workspace, arguments),
+        Bench::Link(arguments) => link::run(workspace, arguments),
     }
 }
