@@ -274,8 +274,7 @@ fn start(
     name: Option<&str>,
 ) -> Outcome<Other> {
     // A duplicate without close-on-exec is inherited.
-    let inherited: Vec<OwnedFd> =
-        descriptors.iter().map(|descriptor| rustix::io::dup(descriptor)).collect::<Result<_, _>>()?;
+    let inherited: Vec<OwnedFd> = descriptors.iter().map(rustix::io::dup).collect::<Result<_, _>>()?;
     let child = Command::new(env::current_exe()?)
         .args(["child", kind, work, &size.to_string(), if pinned { "pinned" } else { "anywhere" }])
         .args(inherited.iter().map(|descriptor| descriptor.as_raw_fd().to_string()))
