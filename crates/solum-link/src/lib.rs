@@ -22,6 +22,8 @@ pub mod session;
 mod shared;
 mod spin;
 mod status;
+#[cfg(feature = "stream")]
+pub mod stream;
 mod transport;
 mod wake;
 
