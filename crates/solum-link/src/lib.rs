@@ -17,6 +17,8 @@ mod memory;
 mod models;
 mod native;
 pub mod pool;
+#[cfg(feature = "stream")]
+pub mod relay;
 mod ring;
 pub mod session;
 mod shared;

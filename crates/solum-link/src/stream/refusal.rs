@@ -52,9 +52,14 @@ impl fmt::Display for Refusal {
         let text = match self {
             Self::NotALink => "it does not speak the protocol of links",
             Self::Version(version) => {
-                return write!(formatter, "it speaks version {version} of the stream protocol, we speak {PROTOCOL}");
+                return write!(
+                    formatter,
+                    "it speaks version {version} of the stream protocol, we speak {PROTOCOL}"
+                );
             }
-            Self::UnknownLink(link) => return write!(formatter, "it means link {link}, which is not known here"),
+            Self::UnknownLink(link) => {
+                return write!(formatter, "it means link {link}, which is not known here");
+            }
             Self::Key => "it does not have the key that the system was built with",
             Self::LinkRefused => "it does not know this link",
             Self::KeyRefused => "it knows this machine by another key",
@@ -66,7 +71,9 @@ impl fmt::Display for Refusal {
             }
             Self::Malformed(what) => return write!(formatter, "it sent {what}"),
             Self::TooMuch => return write!(formatter, "it sent more than {WINDOW} bytes without leave"),
-            Self::Silent => return write!(formatter, "nothing was heard of it for {} s", DEAD_AFTER.as_secs()),
+            Self::Silent => {
+                return write!(formatter, "nothing was heard of it for {} s", DEAD_AFTER.as_secs());
+            }
             Self::Closed => "it ended the connection",
             Self::Truncated => "it ended the connection in the middle of a message",
             Self::Replaced => "it connected anew",

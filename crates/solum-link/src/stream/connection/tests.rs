@@ -52,7 +52,8 @@ fn both_ends_open_and_carry_bytes_whatever_the_pieces() {
 #[test]
 fn the_suite_is_the_one_that_other_implementations_speak() {
     let machine = |secret: u8, peer: u8| {
-        let (secret, peer) = (SecretKey::from_bytes([secret; 32]), SecretKey::from_bytes([peer; 32]).public());
+        let (secret, peer) =
+            (SecretKey::from_bytes([secret; 32]), SecretKey::from_bytes([peer; 32]).public());
         (secret.to_bytes(), peer.to_bytes())
     };
     let suite: snow::params::NoiseParams = "Noise_KK_25519_ChaChaPoly_BLAKE2s".parse().unwrap();
