@@ -17,6 +17,8 @@ pub const HOME: &str = "/home/app";
 pub const NET_USER_ID: u32 = 65_530;
 /// User and group of the role `time`.
 pub const TIME_USER_ID: u32 = 65_531;
+/// User and group of the role `link`.
+pub const LINK_USER_ID: u32 = 65_532;
 /// Where the role `net` keeps what it writes.
 pub const NET_DIRECTORY: &str = "/run/net";
 /// Where the role `time` keeps what it writes.
@@ -54,10 +56,15 @@ fn files(host_name: &str, user_id: u32) -> [(&'static str, String); 3] {
         (
             "/etc/passwd",
             format!(
-                "root:x:0:0::/root:\nnet:x:{NET_USER_ID}:{NET_USER_ID}::/:\ntime:x:{TIME_USER_ID}:{TIME_USER_ID}::/:\n{user}"
+                "root:x:0:0::/root:\nnet:x:{NET_USER_ID}:{NET_USER_ID}::/:\ntime:x:{TIME_USER_ID}:{TIME_USER_ID}::/:\nlink:x:{LINK_USER_ID}:{LINK_USER_ID}::/:\n{user}"
             ),
         ),
-        ("/etc/group", format!("root:x:0:\ntty:x:5:\nnet:x:{NET_USER_ID}:\ntime:x:{TIME_USER_ID}:\n{group}")),
+        (
+            "/etc/group",
+            format!(
+                "root:x:0:\ntty:x:5:\nnet:x:{NET_USER_ID}:\ntime:x:{TIME_USER_ID}:\nlink:x:{LINK_USER_ID}:\n{group}"
+            ),
+        ),
     ]
 }
 

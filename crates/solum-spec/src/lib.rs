@@ -8,6 +8,7 @@ pub mod description;
 mod endpoint;
 pub mod handover;
 pub mod machine;
+pub mod network;
 pub mod operation;
 pub mod plan;
 pub mod ports;
