@@ -15,6 +15,7 @@ use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 use solum_spec::control::{self, Decoder, FromMachine, Outcome, ToMachine};
 use solum_spec::description::{Network, Wait};
+use solum_spec::network::{Inside, SystemNetwork};
 use solum_spec::plan::Plan;
 use solum_spec::{Description, reason};
 
@@ -117,6 +118,8 @@ struct Reports {
 
 struct Pid1 {
     description: Description,
+    /// The interface to the other machines of the system.
+    inside: Option<Inside>,
     channel: Option<Channel>,
     life: Life,
     start: Instant,
@@ -129,15 +132,18 @@ struct Pid1 {
 
 impl Pid1 {
     fn new(description: Description, channel: Option<Channel>) -> Self {
+        let within = description.plan.as_ref().and_then(|plan| plan.network.as_ref());
+        let inside = within.map(SystemNetwork::inside);
         let life = Life::new(Terms {
             wait: description.unit.wait.clone(),
             grace_ms: description.plan.as_ref().map_or(description.unit.grace_ms, units::grace_ms),
-            network: description.network != Network::None,
+            network: description.network != Network::None || inside.is_some(),
             time_servers: description.time_servers.clone(),
             links: description.plan.as_ref().is_some_and(Plan::reaches_out),
         });
         Self {
             description,
+            inside,
             channel,
             life,
             start: Instant::now(),
@@ -186,7 +192,10 @@ impl Pid1 {
     fn settle(&mut self) -> Vec<String> {
         identity::relax();
         process::raise_limits();
-        let mut warnings = identity::establish(&self.description.host_name, self.description.unit.user_id);
+        let network = self.description.plan.as_ref().and_then(|plan| plan.network.as_ref());
+        let hosts = network.map(|network| network.hosts.clone()).unwrap_or_default();
+        let mut warnings =
+            identity::establish(&self.description.host_name, self.description.unit.user_id, &hosts);
         if let Err(error) = net::loopback_up() {
             warnings.push(format!("the loopback interface could not be brought up: {}", reason(&error)));
         }
@@ -328,7 +337,7 @@ impl Pid1 {
                 }
             },
             Effect::StartNet => {
-                let configuration = control::encode(&self.description.network);
+                let configuration = control::encode(&(&self.description.network, self.inside));
                 self.start_role(Child::Net, &configuration, &[]);
             }
             Effect::StartLink => {
@@ -358,7 +367,7 @@ impl Pid1 {
 
     fn start_units(&mut self) {
         let Some(plan) = self.description.plan.take() else { return };
-        match Units::start(plan, self.description.network == Network::None) {
+        match Units::start(plan, self.description.network == Network::None && self.inside.is_none()) {
             Ok(units) => {
                 self.units = Some(units);
                 self.tell(&FromMachine::Started);

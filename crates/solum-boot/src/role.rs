@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use solum_spec::control::{Decoder, FromMachine, encode};
 use solum_spec::description::Network;
-use solum_spec::network::Relay;
+use solum_spec::network::{Inside, Relay};
 use solum_spec::reason;
 
 use crate::life::Child;
@@ -39,9 +39,9 @@ fn play(child: Child) -> io::Result<()> {
     let mut channel = UnixStream::from(rustix::io::dup(rustix::stdio::stdin())?);
     match child {
         Child::Net => {
-            let network: Network = configuration(&mut channel)?;
+            let (network, inside): (Network, Option<Inside>) = configuration(&mut channel)?;
             drop_privileges(identity::NET_USER_ID, net::CAPABILITIES)?;
-            net::run(&network, Path::new(identity::NET_DIRECTORY), &mut |report| {
+            net::run(&network, inside, Path::new(identity::NET_DIRECTORY), &mut |report| {
                 tell(&channel, &FromMachine::Network(report));
             })
             .map(|never| match never {})

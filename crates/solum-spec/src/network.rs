@@ -41,7 +41,7 @@ pub struct SystemNetwork {
     pub prefix: u8,
     /// The Ethernet address by which it knows its interface.
     pub mac: [u8; 6],
-    /// The names and addresses of all machines.
+    /// The host names and addresses of all machines.
     pub hosts: Vec<(String, Ipv4Addr)>,
     /// Where the relay of each machine listens.
     pub port: u16,
@@ -49,6 +49,25 @@ pub struct SystemNetwork {
     pub secret: Secret,
     /// The machines at the other ends of its links.
     pub peers: Vec<Peer>,
+}
+
+/// The interface that leads to the other machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inside {
+    /// Its Ethernet address, by which it is found.
+    pub mac: [u8; 6],
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Length of the network prefix in bits.
+    pub prefix: u8,
+}
+
+impl SystemNetwork {
+    /// What whoever configures interfaces has to know, and no key.
+    pub fn inside(&self) -> Inside {
+        let Self { mac, address, prefix, .. } = *self;
+        Inside { mac, address, prefix }
+    }
 }
 
 /// A machine at the other end of a link.

@@ -48,7 +48,7 @@ impl System {
             Some(network::Peer { machine: name.to_owned(), address: network::address(place)?, public })
         };
         let host =
-            |(place, machine): (usize, &Machine)| Some((machine.name.clone(), network::address(place)?));
+            |(place, machine): (usize, &Machine)| Some((machine.host_name.clone(), network::address(place)?));
         Some(SystemNetwork {
             address: network::address(own)?,
             prefix: network::PREFIX,
