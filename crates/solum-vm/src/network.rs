@@ -217,9 +217,7 @@ mod tests {
     fn who_does_not_listen_or_talks_nonsense_stops_nobody_else() {
         let (_network, mut cables) = network(4);
         say(&mut cables[3], &frame(9, 3, 60));
-        for cable in 0..3 {
-            hear(&mut cables[cable]);
-        }
+        cables[..3].iter_mut().for_each(|cable| drop(hear(cable)));
         cables[2].write_all(&[0xFF; 8]).unwrap();
         for _ in 0..4000 {
             say(&mut cables[0], &frame(3, 0, 1514));

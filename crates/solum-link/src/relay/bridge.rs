@@ -126,7 +126,7 @@ impl<T: Transport> Bridge<T> {
                     if !self.receive() {
                         break;
                     }
-                    self.from_unit();
+                    self.heard_of_unit();
                 }
                 self.to_machine.clear();
                 self.drop_sending();
@@ -214,7 +214,7 @@ impl<T: Transport> Bridge<T> {
             if self.sending.is_some() || connection.room() == 0 || !self.receive() {
                 break;
             }
-            if let Some(sending) = self.from_unit() {
+            if let Some(sending) = self.heard_of_unit() {
                 self.sending = Some(sending);
             }
         }
@@ -252,7 +252,7 @@ impl<T: Transport> Bridge<T> {
     }
 
     /// What a frame of the unit means for the other machine.
-    fn from_unit(&mut self) -> Option<Sending> {
+    fn heard_of_unit(&mut self) -> Option<Sending> {
         let received = std::mem::take(&mut self.received);
         let sending = match (self.side, received.kind) {
             (Side::Server, Kind::Hello) => self.hello_from_client(&received),
