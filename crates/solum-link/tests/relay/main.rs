@@ -11,7 +11,7 @@ use solum_link::{Side, Want};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
-use world::{Echo, Machine, World, soon};
+use world::{Echo, Machine, Rogue, World, soon};
 
 #[test]
 fn calls_are_answered_in_small_and_in_bulk() {
@@ -22,7 +22,8 @@ fn calls_are_answered_in_small_and_in_bulk() {
         let response = client.call(1, false, &index.to_le_bytes(), None, soon()).unwrap();
         assert_eq!(response.payload, index.to_le_bytes());
     }
-    for length in [1, 5000, 1 << 20] {
+    // More than the pool has room for, unless it comes back.
+    for length in [0, 1, 5000, 1 << 20, 1 << 20, 1 << 20, 1 << 20] {
         let range = client.allocate(length, soon()).unwrap().unwrap();
         let words: Vec<u8> = (0..length).map(|index| (index * 7) as u8).collect();
         client.pool().copy_in(range, &words).unwrap();
@@ -244,4 +245,90 @@ fn a_relay_that_is_killed_is_replaced_and_nobody_waits_for_ever() {
     assert!(!client.transport().peer_alive());
     world.front.start(200, None, world.wire.address, world.store.key());
     assert_eq!(client.call(1, true, b"again", None, soon()).unwrap().payload, b"again");
+}
+
+#[test]
+fn relays_sleep_while_nothing_happens() {
+    let world = World::new();
+    let _echo = Echo::start(world.server(1));
+    let mut client = world.client(1);
+    client.call(1, false, b"", None, soon()).unwrap();
+    let before = world.front.turns() + world.store.turns();
+    world.front.quiet(Duration::from_secs(1));
+    let turns = world.front.turns() + world.store.turns() - before;
+    // Each wakes every 20 ms to see whether the test is over.
+    assert!(turns < 200, "{turns}");
+}
+
+#[test]
+fn relays_sleep_while_a_server_reads_nothing() {
+    let world = World::new();
+    let mut server = world.server(1);
+    let mut client = world.client(1);
+    let tickets: Vec<_> = (0..400).map(|_| client.submit(1, false, &[7; 3000], None, soon())).collect();
+    while !matches!(server.try_next(), Some(Event::ClientCame { .. })) {
+        client.turn();
+    }
+    client.turn();
+    world.front.quiet(Duration::from_millis(500));
+    let before = world.front.turns() + world.store.turns();
+    world.front.quiet(Duration::from_secs(1));
+    let turns = world.front.turns() + world.store.turns() - before;
+    assert!(turns < 300, "{turns}");
+    let _echo = Echo::start(server);
+    for ticket in tickets {
+        assert_eq!(client.complete(ticket).unwrap().payload.len(), 3000);
+    }
+}
+
+/// The bytes of a frame, as `Header::encode` writes them.
+fn frame(kind: u8, length: u32, session: [u32; 2], range: Option<[u32; 2]>) -> Vec<u8> {
+    let word = u32::from(kind) | u32::from(range.is_some()) << 8;
+    let [offset, bytes] = range.unwrap_or_default();
+    let words = [length, word, 1, session[0], session[1], offset, bytes, 0x6B6E_694C];
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+#[test]
+fn a_machine_that_sends_what_is_no_frame_loses_its_connection_and_nothing_else_happens() {
+    let mut world = World::new();
+    let _echo = Echo::start(world.server(1));
+    let mut client = world.client(1);
+    client.call(1, false, b"", None, soon()).unwrap();
+    // It would take the connection back.
+    world.front.stop();
+    let known = world.front.known_as(1, world.store.key());
+    for (bytes, expected) in [
+        (vec![0xFF; 64], "what is no frame"),
+        (frame(4, 0, [1, 1], Some([0, 1])), "bulk data with a frame that has none"),
+        (frame(5, 1 << 30, [1, 1], None), "a frame that is longer than the link"),
+        (frame(5, 0, [1, 1], Some([0, 1 << 30])), "a call with more data than the link has memory for"),
+    ] {
+        let mut rogue = Rogue::connect(world.wire.server, known.clone());
+        rogue.send(&bytes);
+        let why = loop {
+            match world.store.report() {
+                // The true machine and the rogue take turns.
+                Report::Down { why: Refusal::Malformed(what), .. } => break what,
+                Report::Down { .. } | Report::Up { .. } => {}
+                report @ Report::Refused { .. } => panic!("{report}"),
+            }
+        };
+        assert_eq!(why, expected);
+    }
+    world.front.start(200, None, world.wire.address, world.store.key());
+    assert_eq!(client.call(1, true, b"words", None, soon()).unwrap().payload, b"words");
+}
+
+#[test]
+fn a_request_of_a_session_that_is_not_known_is_answered_by_gone() {
+    let mut world = World::new();
+    let _server = world.server(1);
+    world.front.stop();
+    let mut rogue = Rogue::connect(world.wire.server, world.front.known_as(1, world.store.key()));
+    // Its data is taken off the connection, and goes nowhere.
+    rogue.send(&[frame(5, 3, [4, 9], Some([0, 100])), vec![1; 103]].concat());
+    assert_eq!(rogue.receive(32)[12..20], frame(4, 0, [4, 9], None)[12..20]);
+    rogue.send(&frame(5, 0, [5, 9], None));
+    assert_eq!(rogue.receive(32)[12..20], frame(4, 0, [5, 9], None)[12..20]);
 }

@@ -2,11 +2,11 @@
 
 use solum_link::relay::{Identity, Relay, RemoteLink, Report};
 use solum_link::session::{Client, Event, Interface, Server};
-use solum_link::stream::{KeyPair, PublicKey};
+use solum_link::stream::{Connection, KeyPair, Known, PublicKey};
 use solum_link::{End, Layout, LinkHost, Side};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -44,6 +44,7 @@ struct Running {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<()>,
     reports: Receiver<Report>,
+    turns: Arc<AtomicU32>,
 }
 
 impl Machine {
@@ -74,16 +75,19 @@ impl Machine {
         let stop = Arc::new(AtomicBool::new(false));
         let is_over = Arc::clone(&stop);
         let (say, reports) = channel();
+        let turns = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&turns);
         let thread = thread::spawn(move || {
             while !is_over.load(Ordering::Relaxed) {
                 relay.turn();
+                count.fetch_add(1, Ordering::Relaxed);
                 for report in relay.reports() {
                     let _ = say.send(report);
                 }
                 relay.wait(None, Some(Duration::from_millis(20))).unwrap();
             }
         });
-        self.running = Some(Running { stop, thread, reports });
+        self.running = Some(Running { stop, thread, reports, turns });
     }
 
     /// The relay ends, as if it had been killed.
@@ -93,6 +97,20 @@ impl Machine {
             running.thread.join().unwrap();
             self.host.detach(self.plays);
         }
+    }
+
+    /// How often the relay looked for something to do.
+    pub fn turns(&self) -> u32 {
+        self.running.as_ref().unwrap().turns.load(Ordering::Relaxed)
+    }
+
+    /// Gives the relay so much time, in which it is to say nothing.
+    pub fn quiet(&self, time: Duration) {
+        assert!(self.running.as_ref().unwrap().reports.recv_timeout(time).is_err());
+    }
+
+    pub fn known_as(&self, life: u64, peer: PublicKey) -> Arc<Known> {
+        Arc::new(Known { secret: self.keys.secret.clone(), life, peers: [(LINK, peer)].into() })
     }
 
     pub fn report(&self) -> Report {
@@ -243,5 +261,51 @@ impl Drop for Echo {
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
         }
+    }
+}
+
+/// A machine that has its key and does what it likes.
+pub struct Rogue {
+    stream: TcpStream,
+    connection: Connection,
+}
+
+impl Rogue {
+    pub fn connect(address: SocketAddr, known: Arc<Known>) -> Self {
+        let connection = Connection::initiate(known, LINK, Instant::now()).unwrap();
+        let mut rogue = Self { stream: TcpStream::connect(address).unwrap(), connection };
+        while rogue.connection.link().is_none() {
+            rogue.exchange();
+        }
+        rogue.write();
+        rogue
+    }
+
+    fn write(&mut self) {
+        self.stream.write_all(self.connection.output()).unwrap();
+        self.connection.wrote(usize::MAX);
+    }
+
+    fn exchange(&mut self) {
+        self.write();
+        let mut buffer = [0; 4096];
+        let length = self.stream.read(&mut buffer).unwrap();
+        assert!(length > 0, "the connection ended");
+        self.connection.received(&buffer[..length], Instant::now()).unwrap();
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.connection.send(bytes, Instant::now()).unwrap();
+        self.write();
+    }
+
+    /// The next bytes of frames.
+    pub fn receive(&mut self, length: usize) -> Vec<u8> {
+        while self.connection.frames().len() < length {
+            self.exchange();
+        }
+        let bytes = self.connection.frames()[..length].to_vec();
+        self.connection.take(length, Instant::now()).unwrap();
+        bytes
     }
 }
