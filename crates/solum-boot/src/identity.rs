@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
 
@@ -17,6 +18,8 @@ pub const HOME: &str = "/home/app";
 pub const NET_USER_ID: u32 = 65_530;
 /// User and group of the role `time`.
 pub const TIME_USER_ID: u32 = 65_531;
+/// User and group of the role `link`.
+pub const LINK_USER_ID: u32 = 65_532;
 /// Where the role `net` keeps what it writes.
 pub const NET_DIRECTORY: &str = "/run/net";
 /// Where the role `time` keeps what it writes.
@@ -25,7 +28,8 @@ pub const TIME_DIRECTORY: &str = "/run/time";
 pub const CLOCK_SET: &str = "/run/time/clock-set";
 
 /// Sets the host name and writes what is missing of `/etc`. Files that came with the image stay as they are.
-pub fn establish(host_name: &str, user_id: u32) -> Vec<String> {
+/// `hosts` are the other machines that programs may call by name.
+pub fn establish(host_name: &str, user_id: u32, hosts: &[(String, Ipv4Addr)]) -> Vec<String> {
     let mut failures = Vec::new();
     let mut note = |what: &str, result: io::Result<()>| {
         if let Err(error) = result {
@@ -33,7 +37,7 @@ pub fn establish(host_name: &str, user_id: u32) -> Vec<String> {
         }
     };
     note("the host name could not be set", sethostname(host_name.as_bytes()).map_err(Into::into));
-    for (path, content) in files(host_name, user_id) {
+    for (path, content) in files(host_name, user_id, hosts) {
         note(path, write_if_absent(path, &content));
     }
     note("/etc/resolv.conf", link_if_absent("/etc/resolv.conf", "/run/net/resolv.conf"));
@@ -45,19 +49,25 @@ pub fn establish(host_name: &str, user_id: u32) -> Vec<String> {
     failures
 }
 
-fn files(host_name: &str, user_id: u32) -> [(&'static str, String); 3] {
+fn files(host_name: &str, user_id: u32, hosts: &[(String, Ipv4Addr)]) -> [(&'static str, String); 3] {
+    let others: String = hosts.iter().map(|(name, address)| format!("{address} {name}\n")).collect();
     let user = if user_id == 0 { String::new() } else { format!("{USER}:x:{user_id}:{user_id}::{HOME}:\n") };
     let group = if user_id == 0 { String::new() } else { format!("{USER}:x:{user_id}:\n") };
     [
         // RFC 6761, section 6.3: localhost is answered without asking a DNS server. The C libraries would ask.
-        ("/etc/hosts", format!("127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {host_name}\n")),
+        ("/etc/hosts", format!("127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {host_name}\n{others}")),
         (
             "/etc/passwd",
             format!(
-                "root:x:0:0::/root:\nnet:x:{NET_USER_ID}:{NET_USER_ID}::/:\ntime:x:{TIME_USER_ID}:{TIME_USER_ID}::/:\n{user}"
+                "root:x:0:0::/root:\nnet:x:{NET_USER_ID}:{NET_USER_ID}::/:\ntime:x:{TIME_USER_ID}:{TIME_USER_ID}::/:\nlink:x:{LINK_USER_ID}:{LINK_USER_ID}::/:\n{user}"
             ),
         ),
-        ("/etc/group", format!("root:x:0:\ntty:x:5:\nnet:x:{NET_USER_ID}:\ntime:x:{TIME_USER_ID}:\n{group}")),
+        (
+            "/etc/group",
+            format!(
+                "root:x:0:\ntty:x:5:\nnet:x:{NET_USER_ID}:\ntime:x:{TIME_USER_ID}:\nlink:x:{LINK_USER_ID}:\n{group}"
+            ),
+        ),
     ]
 }
 
@@ -98,10 +108,10 @@ mod tests {
 
     #[test]
     fn root_only_machines_have_no_other_user() {
-        let [hosts, passwd, group] = files("m", 0);
-        assert!(hosts.1.contains("127.0.1.1 m\n"));
+        let [hosts, passwd, group] = files("m", 0, &[("other".into(), Ipv4Addr::new(10, 83, 0, 2))]);
+        assert!(hosts.1.ends_with("127.0.1.1 m\n10.83.0.2 other\n"), "{}", hosts.1);
         assert!(!passwd.1.contains(HOME) && !group.1.contains("app"));
-        let [_, passwd, group] = files("m", 1000);
+        let [_, passwd, group] = files("m", 1000, &[]);
         assert!(passwd.1.ends_with("app:x:1000:1000::/home/app:\n"), "{}", passwd.1);
         assert!(group.1.ends_with("app:x:1000:\n"));
     }

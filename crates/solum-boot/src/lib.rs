@@ -9,6 +9,7 @@ pub mod devices;
 pub mod identity;
 pub mod kernel_log;
 pub mod life;
+mod link;
 pub mod modules;
 pub mod mounts;
 pub mod net;

@@ -14,6 +14,8 @@ pub enum Child {
     Net,
     /// The role that sets the clock.
     Time,
+    /// The role that carries links to other machines.
+    Link,
 }
 
 /// How a process ended.
@@ -57,6 +59,8 @@ pub enum Effect {
     StartProgram,
     /// Start the role `net`.
     StartNet,
+    /// Start the role `link`.
+    StartLink,
     /// Start the role `time` with these servers.
     StartTime(Vec<String>),
     /// Send the program a signal.
@@ -82,6 +86,8 @@ pub struct Terms {
     pub network: bool,
     /// Time servers named in the description.
     pub time_servers: Vec<String>,
+    /// There are links to other machines.
+    pub links: bool,
 }
 
 /// Linux signal numbers, the same on every architecture that Solum supports (signal(7)).
@@ -142,6 +148,7 @@ pub struct Life {
     time_is_replaced: bool,
     net: Role,
     time: Role,
+    link: Role,
 }
 
 impl Role {
@@ -174,6 +181,7 @@ impl Life {
             time_is_replaced: false,
             net: Role::default(),
             time: Role::default(),
+            link: Role::default(),
         }
     }
 
@@ -185,7 +193,7 @@ impl Life {
             Phase::Waiting => self.remind_at,
             Phase::Running | Phase::Over => None,
         };
-        [phase, self.net.restart_at, self.time.restart_at].into_iter().flatten().min()
+        [phase, self.net.restart_at, self.time.restart_at, self.link.restart_at].into_iter().flatten().min()
     }
 
     /// Whether the machine only waits for its last processes, so that [`Event::AllGone`] is of interest.
@@ -201,7 +209,7 @@ impl Life {
                 self.up = true;
                 self.remind_at = Some(now + REMIND_AFTER_MS);
                 // The program first: what does not wait for the network shall not lose a moment to it.
-                self.start_program_if_ready(&mut effects);
+                self.start_program_if_ready(now, &mut effects);
                 if self.terms.network {
                     self.net.start(now);
                     effects.push(Effect::StartNet);
@@ -230,7 +238,7 @@ impl Life {
             Event::AllGone => self.all_gone(&mut effects),
             Event::DeadlineReached => self.deadline_reached(now, &mut effects),
         }
-        self.start_program_if_ready(&mut effects);
+        self.start_program_if_ready(now, &mut effects);
         effects
     }
 
@@ -241,11 +249,15 @@ impl Life {
         }
     }
 
-    fn start_program_if_ready(&mut self, effects: &mut Vec<Effect>) {
+    fn start_program_if_ready(&mut self, now: u64, effects: &mut Vec<Effect>) {
         let ready = self.terms.wait.iter().all(|wait| self.is_met(*wait));
         if self.phase == Phase::Waiting && self.up && ready {
             self.phase = Phase::Running;
             effects.push(Effect::StartProgram);
+            if self.terms.links {
+                self.link.start(now);
+                effects.push(Effect::StartLink);
+            }
         }
     }
 
@@ -326,6 +338,7 @@ impl Life {
             _ if !self.keeps_roles() => {}
             Child::Net => self.net.schedule_restart(now),
             Child::Time => self.time.schedule_restart(now),
+            Child::Link => self.link.schedule_restart(now),
             Child::Program => {}
         }
     }
@@ -338,6 +351,7 @@ impl Life {
     fn forget_restarts(&mut self) {
         self.net.restart_at = None;
         self.time.restart_at = None;
+        self.link.restart_at = None;
     }
 
     fn stop(&mut self, now: u64, effects: &mut Vec<Effect>) {
@@ -394,6 +408,10 @@ impl Life {
         if self.time.restart_at.is_some_and(|at| at <= now) {
             self.start_time(now, effects);
         }
+        if self.link.restart_at.is_some_and(|at| at <= now) {
+            self.link.start(now);
+            effects.push(Effect::StartLink);
+        }
     }
 }
 
@@ -404,6 +422,7 @@ impl Child {
             Self::Program => "program",
             Self::Net => "net",
             Self::Time => "time",
+            Self::Link => "link",
         }
     }
 }
@@ -423,7 +442,7 @@ mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
     fn terms() -> Terms {
-        Terms { wait: vec![], grace_ms: 10_000, network: true, time_servers: vec![] }
+        Terms { wait: vec![], grace_ms: 10_000, network: true, time_servers: vec![], links: false }
     }
 
     fn report() -> NetworkReport {
@@ -462,6 +481,20 @@ mod tests {
     fn a_machine_without_network_waits_for_none() {
         let mut life = Life::new(Terms { wait: vec![Wait::Network], network: false, ..terms() });
         assert_eq!(life.step(0, Event::Up), [Effect::StartProgram]);
+    }
+
+    #[test]
+    fn a_relay_comes_with_the_units_and_is_started_again_when_it_ends() {
+        let mut life = Life::new(Terms { links: true, ..terms() });
+        let effects = life.step(0, Event::Up);
+        assert_eq!(effects, [Effect::StartProgram, Effect::StartLink, Effect::StartNet]);
+        let effects = life.step(5_000, Event::Ended(Child::Link, Status::Signaled(11)));
+        let warning = "the role link was ended by signal 11; it is started again";
+        assert_eq!(effects, [Effect::Tell(FromMachine::Warning(warning.into()))]);
+        assert_eq!(life.deadline(), Some(6_000));
+        assert_eq!(life.step(6_000, Event::DeadlineReached), [Effect::StartLink]);
+        life.step(7_000, Event::StopRequested);
+        assert_eq!(life.step(7_001, Event::Ended(Child::Link, Status::Exited(1))), []);
     }
 
     #[test]

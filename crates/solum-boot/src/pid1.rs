@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -15,6 +15,8 @@ use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 use solum_spec::control::{self, Decoder, FromMachine, Outcome, ToMachine};
 use solum_spec::description::{Network, Wait};
+use solum_spec::network::{Inside, SystemNetwork};
+use solum_spec::plan::Plan;
 use solum_spec::{Description, reason};
 
 use crate::control_channel::Channel;
@@ -116,6 +118,8 @@ struct Reports {
 
 struct Pid1 {
     description: Description,
+    /// The interface to the other machines of the system.
+    inside: Option<Inside>,
     channel: Option<Channel>,
     life: Life,
     start: Instant,
@@ -128,14 +132,18 @@ struct Pid1 {
 
 impl Pid1 {
     fn new(description: Description, channel: Option<Channel>) -> Self {
+        let within = description.plan.as_ref().and_then(|plan| plan.network.as_ref());
+        let inside = within.map(SystemNetwork::inside);
         let life = Life::new(Terms {
             wait: description.unit.wait.clone(),
             grace_ms: description.plan.as_ref().map_or(description.unit.grace_ms, units::grace_ms),
-            network: description.network != Network::None,
+            network: description.network != Network::None || inside.is_some(),
             time_servers: description.time_servers.clone(),
+            links: description.plan.as_ref().is_some_and(Plan::reaches_out),
         });
         Self {
             description,
+            inside,
             channel,
             life,
             start: Instant::now(),
@@ -184,7 +192,10 @@ impl Pid1 {
     fn settle(&mut self) -> Vec<String> {
         identity::relax();
         process::raise_limits();
-        let mut warnings = identity::establish(&self.description.host_name, self.description.unit.user_id);
+        let network = self.description.plan.as_ref().and_then(|plan| plan.network.as_ref());
+        let hosts = network.map(|network| network.hosts.clone()).unwrap_or_default();
+        let mut warnings =
+            identity::establish(&self.description.host_name, self.description.unit.user_id, &hosts);
         if let Err(error) = net::loopback_up() {
             warnings.push(format!("the loopback interface could not be brought up: {}", reason(&error)));
         }
@@ -238,6 +249,7 @@ impl Pid1 {
                         continue;
                     }
                     let Some(child) = self.processes.ended(pid) else { continue };
+                    self.role_ended(child);
                     let status = match (status.exit_status(), status.terminating_signal()) {
                         (Some(status), _) => Status::Exited(status as u8),
                         (None, signal) => Status::Signaled(signal.unwrap_or_default() as u8),
@@ -325,10 +337,15 @@ impl Pid1 {
                 }
             },
             Effect::StartNet => {
-                let configuration = control::encode(&self.description.network);
-                self.start_role(Child::Net, &configuration);
+                let configuration = control::encode(&(&self.description.network, self.inside));
+                self.start_role(Child::Net, &configuration, &[]);
             }
-            Effect::StartTime(servers) => self.start_role(Child::Time, &control::encode(&servers)),
+            Effect::StartLink => {
+                if let Some((relay, inherited)) = self.units.as_mut().and_then(Units::start_relay) {
+                    self.start_role(Child::Link, &control::encode(&relay), &inherited);
+                }
+            }
+            Effect::StartTime(servers) => self.start_role(Child::Time, &control::encode(&servers), &[]),
             Effect::StopTime => self.processes.signal(Child::Time, SIGTERM as u8),
             Effect::SignalProgram(signal) if self.units.is_some() => {
                 self.units.iter_mut().for_each(|units| units.signal(signal));
@@ -350,7 +367,7 @@ impl Pid1 {
 
     fn start_units(&mut self) {
         let Some(plan) = self.description.plan.take() else { return };
-        match Units::start(plan, self.description.network == Network::None) {
+        match Units::start(plan, self.description.network == Network::None && self.inside.is_none()) {
             Ok(units) => {
                 self.units = Some(units);
                 self.tell(&FromMachine::Started);
@@ -368,16 +385,26 @@ impl Pid1 {
         }
     }
 
-    fn start_role(&mut self, role: Child, configuration: &[u8]) {
+    /// What follows at once from the end of a process.
+    fn role_ended(&self, role: Child) {
+        if role == Child::Link {
+            self.units.iter().for_each(Units::relay_ended);
+        }
+    }
+
+    fn start_role(&mut self, role: Child, configuration: &[u8], inherited: &[RawFd]) {
         let started = UnixStream::pair().and_then(|(ours, theirs)| {
-            self.processes.start_role(role, OwnedFd::from(theirs))?;
+            self.processes.start_role(role, OwnedFd::from(theirs), inherited)?;
             (&ours).write_all(configuration)?;
             ours.set_nonblocking(true)?;
             Ok(ours)
         });
         match started {
             Ok(stream) => self.reports.push(Reports { stream, decoder: Decoder::new() }),
-            Err(error) => self.happen(Event::NotStarted(role, reason(&error))),
+            Err(error) => {
+                self.role_ended(role);
+                self.happen(Event::NotStarted(role, reason(&error)));
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -95,8 +95,8 @@ impl Processes {
     }
 
     /// Starts a role of this very executable. `channel` is its standard input: its configuration comes from
-    /// there, and its reports go there.
-    pub fn start_role(&mut self, child: Child, channel: OwnedFd) -> io::Result<()> {
+    /// there, and its reports go there. It inherits these other descriptors under their numbers.
+    pub fn start_role(&mut self, child: Child, channel: OwnedFd, inherited: &[RawFd]) -> io::Result<()> {
         let log = || kernel_log::open().map_or_else(|_| Stdio::null(), Stdio::from);
         let mut command = Command::new("/proc/self/exe");
         command
@@ -106,6 +106,19 @@ impl Processes {
             .stdin(Stdio::from(channel))
             .stdout(log())
             .stderr(log());
+        let inherited = inherited.to_vec();
+        // SAFETY: between fork and exec the closure makes system calls and nothing else; it neither allocates nor takes
+        // locks. fcntl(2) takes integers, and a descriptor that were closed by now would be refused.
+        unsafe {
+            command.pre_exec(move || {
+                for descriptor in &inherited {
+                    if libc::fcntl(*descriptor, libc::F_SETFD, 0) != 0 {
+                        return Err(io::Error::last_os_error());
+                    }
+                }
+                Ok(())
+            });
+        }
         self.spawn(command, child)
     }
 

@@ -8,10 +8,11 @@ use std::path::Path;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use solum_spec::control::{Decoder, FromMachine, encode};
 use solum_spec::description::Network;
+use solum_spec::network::{Inside, Relay};
 use solum_spec::reason;
 
 use crate::life::Child;
-use crate::{identity, kernel_log, net, time};
+use crate::{identity, kernel_log, link, net, time};
 
 /// The `argv[0]` by which this executable knows that it is to play a role.
 pub const fn process_name(child: Child) -> &'static str {
@@ -19,13 +20,14 @@ pub const fn process_name(child: Child) -> &'static str {
         Child::Program => "solum:program",
         Child::Net => "solum:net",
         Child::Time => "solum:time",
+        Child::Link => "solum:link",
     }
 }
 
 /// Plays the role that the process was started for, and does not return; returns if it was started for none.
 pub fn play_if_asked() {
     let name = std::env::args_os().next().unwrap_or_default();
-    let role = [Child::Net, Child::Time].into_iter().find(|child| name == process_name(*child));
+    let role = [Child::Net, Child::Time, Child::Link].into_iter().find(|child| name == process_name(*child));
     if let Some(child) = role {
         let error = play(child).err().map_or_else(|| "it has nothing to do".to_owned(), |e| reason(&e));
         kernel_log::warning(&format!("the role {} ended: {error}", child.name()));
@@ -37,9 +39,9 @@ fn play(child: Child) -> io::Result<()> {
     let mut channel = UnixStream::from(rustix::io::dup(rustix::stdio::stdin())?);
     match child {
         Child::Net => {
-            let network: Network = configuration(&mut channel)?;
+            let (network, inside): (Network, Option<Inside>) = configuration(&mut channel)?;
             drop_privileges(identity::NET_USER_ID, net::CAPABILITIES)?;
-            net::run(&network, Path::new(identity::NET_DIRECTORY), &mut |report| {
+            net::run(&network, inside, Path::new(identity::NET_DIRECTORY), &mut |report| {
                 tell(&channel, &FromMachine::Network(report));
             })
             .map(|never| match never {})
@@ -53,6 +55,12 @@ fn play(child: Child) -> io::Result<()> {
                 tell(&channel, &FromMachine::Clock(report));
             })
             .map(|never| match never {})
+        }
+        Child::Link => {
+            let relay: Relay = configuration(&mut channel)?;
+            drop_privileges(identity::LINK_USER_ID, CapabilitySet::empty())?;
+            link::run(&relay, &mut |text| tell(&channel, &FromMachine::Warning(text)))
+                .map(|never| match never {})
         }
         Child::Program => Ok(()),
     }

@@ -4,17 +4,19 @@ use std::cell::RefCell;
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::net::{Ipv4Addr, TcpListener};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, WaitStatus};
+use rustix::rand::GetRandomFlags;
 use solum_spec::control::{Outcome, disk_serial};
 use solum_spec::description::Wait;
 use solum_spec::keyboard::KeyChange;
+use solum_spec::network::{Relay, RelayedLink};
 use solum_spec::plan::{self, Plan};
 use solum_unit::operator::Talk;
 use solum_unit::{Confinement, News, Operator, Place, Runner, status_of};
@@ -47,6 +49,10 @@ pub struct Units {
     /// Can be read when a screen is to be looked after.
     frames: OwnedFd,
     operator: Operator,
+    /// How often the relay was started.
+    relay_epoch: u32,
+    /// Distinguishes this life of the machine from every other.
+    life: u64,
 }
 
 impl Units {
@@ -65,7 +71,42 @@ impl Units {
             runner.condition(Wait::Network);
         }
         runner.up();
-        Ok(Self { runner, desk, frames, operator })
+        let mut life = [0; 8];
+        // Where the kernel has not gathered enough yet, it need not be secret, only not the same.
+        rustix::rand::getrandom(&mut life, GetRandomFlags::INSECURE)?;
+        Ok(Self { runner, desk, frames, operator, relay_epoch: 0, life: u64::from_ne_bytes(life) })
+    }
+
+    /// What the role `link` is told and inherits, which is about to be started. Nothing, if there is nothing for it to do.
+    pub fn start_relay(&mut self) -> Option<(Relay, Vec<RawFd>)> {
+        let network = self.runner.plan().network.clone()?;
+        self.relay_epoch += 1;
+        self.runner.set_relayed(Some(self.relay_epoch));
+        let listen = SocketAddrV4::new(network.address, network.port);
+        let mut inherited = Vec::new();
+        let mut links = Vec::new();
+        for (link, remote, end) in self.runner.remote_ends() {
+            let Some(peer) = network.peers.iter().find(|peer| peer.machine == remote.machine) else {
+                continue;
+            };
+            let descriptors =
+                [end.memory, end.own_bell, end.peer_bell].map(|descriptor| descriptor.as_raw_fd());
+            inherited.extend(descriptors);
+            links.push(RelayedLink {
+                id: remote.id,
+                name: format!("{} to {}", link.client, link.server),
+                here: remote.here,
+                peer: SocketAddrV4::new(peer.address, network.port),
+                public: peer.public,
+                descriptors,
+            });
+        }
+        Some((Relay { life: self.life, secret: network.secret, listen, links }, inherited))
+    }
+
+    /// The role `link` has ended: whoever talks with another machine is told that nobody is there.
+    pub fn relay_ended(&self) {
+        self.runner.set_relayed(None);
     }
 
     /// What units may wait for has come about.

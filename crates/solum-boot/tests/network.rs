@@ -12,6 +12,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use solum_boot::net;
 use solum_spec::control::NetworkReport;
 use solum_spec::description::{Network, StaticNetwork};
+use solum_spec::network::Inside;
 
 /// Guards against a hang; no test is expected to come near it.
 const HANG: Duration = Duration::from_secs(60);
@@ -72,12 +73,17 @@ impl World {
 
     /// Runs the role in the machine; gives what it reports.
     fn run(&self, network: Network) -> Receiver<NetworkReport> {
+        self.run_inside(network, None)
+    }
+
+    /// The same, in a machine with an interface to others of its system.
+    fn run_inside(&self, network: Network, inside: Option<Inside>) -> Receiver<NetworkReport> {
         let (sender, receiver) = channel();
         let (namespace, directory) = (self.machine.clone(), self.directory.path().to_owned());
         std::thread::spawn(move || {
             enter(&namespace);
             net::loopback_up().unwrap();
-            let Err(error) = net::run(&network, &directory, &mut |report| {
+            let Err(error) = net::run(&network, inside, &directory, &mut |report| {
                 let _ = sender.send(report);
             });
             panic!("the role ended: {error}");
@@ -438,5 +444,32 @@ fn bridges_and_their_members_are_left_alone() {
     assert_eq!(next_ipv4(&reports).interface, "eth0");
     for name in ["br0", "port0"] {
         assert!(world.machine(&["link", "show", name]).contains("state DOWN"), "{name} was set up");
+    }
+}
+
+#[test]
+fn the_interface_to_other_machines_is_known_by_its_address_and_the_other_asks_as_ever() {
+    for outside_is_fixed in [false, true] {
+        let Some(world) = World::new("inside") else { return };
+        // Whichever comes first.
+        world.join("eth0", "out0", "10.83.0.2/16");
+        world.join("eth1", "out1", "10.7.0.1/24");
+        world.machine(&["link", "set", "eth0", "address", "52:54:00:53:00:01"]);
+        let script = Script::new(&world, "out1", OWN);
+        let address = Ipv4Addr::new(10, 83, 0, 1);
+        let inside = Inside { mac: [0x52, 0x54, 0, 0x53, 0, 1], address, prefix: 16 };
+        let network = match outside_is_fixed {
+            true => Network::Static(StaticNetwork { address: FIRST, prefix: 24, gateway: None, dns: vec![] }),
+            false => Network::Automatic,
+        };
+        let reports = world.run_inside(network, Some(inside));
+        if !outside_is_fixed {
+            script.grant(FIRST, 3600);
+        }
+        let mut found: Vec<_> = (0..2).map(|_| next_ipv4(&reports)).collect();
+        found.sort_by(|one, other| one.interface.cmp(&other.interface));
+        let found: Vec<_> = found.iter().map(|report| (report.interface.as_str(), report.address)).collect();
+        assert_eq!(found, [("eth0", IpAddr::V4(address)), ("eth1", FIRST.into())]);
+        assert!(!world.machine(&["route"]).contains("default via 10.83"));
     }
 }

@@ -17,11 +17,15 @@ mod memory;
 mod models;
 mod native;
 pub mod pool;
+#[cfg(feature = "stream")]
+pub mod relay;
 mod ring;
 pub mod session;
 mod shared;
 mod spin;
 mod status;
+#[cfg(feature = "stream")]
+pub mod stream;
 mod transport;
 mod wake;
 

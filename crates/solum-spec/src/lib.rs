@@ -9,6 +9,7 @@ mod endpoint;
 pub mod handover;
 pub mod keyboard;
 pub mod machine;
+pub mod network;
 pub mod operation;
 pub mod plan;
 pub mod ports;

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::description::{GiveUp, Readiness, Restart, Wait};
+use crate::network::SystemNetwork;
 
 /// What one supervisor runs. Units name each other, programs, devices and links by their places in these lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,8 @@ pub struct Plan {
     pub listeners: Vec<Listener>,
     /// What happens when a unit failed too often.
     pub give_up: GiveUp,
+    /// The network to the other machines, if links lead there.
+    pub network: Option<SystemNetwork>,
 }
 
 /// An executable.
@@ -121,6 +124,28 @@ pub struct Link {
     pub server: String,
     /// The name of the interface.
     pub interface: String,
+    /// Its other end, if that is on another machine.
+    pub remote: Option<Remote>,
+}
+
+/// The end of a link that is on another machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remote {
+    /// The number of the link, the same in the plans of both machines.
+    pub id: u32,
+    /// The end that is here.
+    pub here: End,
+    /// The machine of the other.
+    pub machine: String,
+}
+
+/// One of the two ends of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum End {
+    /// The one that asks.
+    Client,
+    /// The one that answers.
+    Server,
 }
 
 /// A disk.
@@ -174,6 +199,11 @@ impl Plan {
     pub fn to_bytes(&self) -> Vec<u8> {
         // Serialising plain structures into memory has no way to fail.
         postcard::to_stdvec(self).unwrap_or_default()
+    }
+
+    /// Whether a unit here has a link to another machine.
+    pub fn reaches_out(&self) -> bool {
+        self.links.iter().any(|link| link.remote.is_some())
     }
 
     /// The place of the unit with this full name, or with this name if only one machine has it.

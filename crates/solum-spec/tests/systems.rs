@@ -7,7 +7,11 @@ mod declared;
 use std::fs;
 use std::path::Path;
 
+use std::net::Ipv4Addr;
+
 use solum_spec::description::Wait;
+use solum_spec::network::{Keys, Secret};
+use solum_spec::plan::{End, Plan};
 use solum_spec::ports::Direction;
 use solum_spec::system::graph::Graph;
 use solum_spec::system::{Colours, Device, Draft, Ready, Restart, Source, System};
@@ -138,4 +142,46 @@ fn pictures_are_as_they_were_looked_at() {
             assert!(looked_at == drawn, "{name}.{extension} is drawn otherwise; bless it and look at it");
         }
     }
+}
+
+#[test]
+fn a_machine_of_several_knows_its_peers_and_no_secret_but_its_own() {
+    let system = system("web-cluster");
+    let keys: Vec<Keys> = (0..system.machines.len())
+        .map(|place| Keys { secret: Secret([place as u8; 32]), public: [100 + place as u8; 32] })
+        .collect();
+    let store = system.network(&system.machines[0], &keys).unwrap();
+    assert_eq!((store.address, store.prefix), (Ipv4Addr::new(10, 83, 0, 1), 16));
+    assert_eq!(store.secret, keys[0].secret);
+    let hosts: Vec<&str> = store.hosts.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(hosts, ["store", "web-0", "web-1", "web-2", "web-3"]);
+    let web = system.network(&system.machines[2], &keys).unwrap();
+    assert_eq!(web.mac, [0x52, 0x54, 0, 0x53, 0, 3]);
+    let peers: Vec<_> = web.peers.iter().map(|peer| (peer.machine.as_str(), peer.public[0])).collect();
+    assert_eq!(peers, [("store", 100), ("web.0", 101), ("web.2", 103), ("web.3", 104)]);
+    let bytes = Plan { network: Some(web), ..Plan::default() }.to_bytes();
+    for (place, _) in keys.iter().enumerate().filter(|(place, _)| *place != 2) {
+        assert!(!bytes.windows(32).any(|window| window == [place as u8; 32]), "the secret of {place}");
+    }
+}
+
+#[test]
+fn both_machines_of_a_link_know_it_by_one_number() {
+    let system = system("web-cluster");
+    let plan = |place: usize| system.plan(&[&system.machines[place]], &Default::default());
+    let (store, web) = (plan(0), plan(1));
+    assert!(store.reaches_out() && web.reaches_out());
+    let remote = |plan: &Plan, client: &str, server: &str| {
+        let link = plan.links.iter().find(|link| link.client == client && link.server == server)?;
+        link.remote.clone()
+    };
+    let here = remote(&web, "web.0.front", "store.sequencer").unwrap();
+    let there = remote(&store, "web.0.front", "store.sequencer").unwrap();
+    assert_eq!((here.id, here.here, here.machine.as_str()), (there.id, End::Client, "store"));
+    assert_eq!((there.here, there.machine.as_str()), (End::Server, "web.0"));
+    assert_eq!(remote(&store, "store.sequencer", "store.files"), None);
+    let whole: Vec<_> = system.machines.iter().collect();
+    assert!(!system.plan(&whole, &Default::default()).reaches_out());
+    let alone = self::system("mirror");
+    assert_eq!(alone.network(&alone.machines[0], &[]), None);
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::PollFd;
 use rustix::process::{Pid, Signal, kill_process_group};
-use solum_link::{Layout, LinkHost, Side};
+use solum_link::{EndDescriptors, Layout, LinkHost, Side};
 use solum_spec::control::{Decoder, Outcome};
 use solum_spec::description::Wait;
 use solum_spec::handover::{FromUnit, UnitPhase, UnitState};
@@ -212,6 +212,26 @@ impl<P: Place> Runner<P> {
     pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         let running = self.slots.iter().filter_map(|slot| slot.running.as_ref());
         running.flat_map(Running::descriptors).collect()
+    }
+
+    /// The links whose other end is on another machine, and what a relay needs that plays whoever is there.
+    pub fn remote_ends(&self) -> impl Iterator<Item = (&plan::Link, &plan::Remote, EndDescriptors<'_>)> {
+        let links = self.plan.links.iter().zip(&self.links);
+        links.filter_map(|(link, host)| {
+            let remote = link.remote.as_ref()?;
+            Some((link, remote, host.descriptors(absent(remote))))
+        })
+    }
+
+    /// A relay with this epoch is about to be started, or has ended: all of its process is gone.
+    pub fn set_relayed(&self, epoch: Option<u32>) {
+        for (link, host) in self.plan.links.iter().zip(&self.links) {
+            match (&link.remote, epoch) {
+                (Some(remote), Some(epoch)) => host.attach(absent(remote), epoch),
+                (Some(remote), None) => host.detach(absent(remote)),
+                (None, _) => {}
+            }
+        }
     }
 
     /// As [`descriptors`](Self::descriptors), for poll(2).
@@ -480,6 +500,14 @@ impl Running {
         let open = streams.into_iter().zip(self.open).filter_map(|(stream, open)| open.then_some(stream));
         let controller = self.controller.as_ref().and_then(Controller::descriptor);
         open.chain([self.process.ended.as_fd()]).chain(controller)
+    }
+}
+
+/// The end of a link that is not on this machine.
+fn absent(remote: &plan::Remote) -> Side {
+    match remote.here {
+        plan::End::Client => Side::Server,
+        plan::End::Server => Side::Client,
     }
 }
 

@@ -77,7 +77,7 @@ const TERMINAL_PIPE_BYTES: usize = 1 << 20;
 
 impl Emulator {
     /// Starts QEMU.
-    pub(crate) fn start(machine: &Machine) -> Result<Self, VmError> {
+    pub(crate) fn start(machine: &Machine, cable: Option<OwnedFd>) -> Result<Self, VmError> {
         let mut pairs = Pairs::default();
         let (kernel_log, theirs_kernel_log) = pairs.open()?;
         let (control, theirs_control) = pairs.open()?;
@@ -91,6 +91,7 @@ impl Emulator {
             control: theirs_control,
             monitor: theirs_monitor,
             streams: streams.as_ref().map(|streams| [streams[0].1, streams[1].1, streams[2].1]),
+            network: cable.map(|cable| pairs.hand_over(cable.into())),
         };
         let command = qemu::command(machine, &Channels::Sockets(sockets))?;
         let mut child = spawn(machine, &command, pairs)?;
@@ -220,9 +221,14 @@ impl Pairs {
     /// Our end, and the number of theirs.
     fn open(&mut self) -> io::Result<(UnixStream, i32)> {
         let (ours, theirs) = UnixStream::pair()?;
-        let number = theirs.as_raw_fd();
-        self.theirs.push(theirs);
-        Ok((ours, number))
+        Ok((ours, self.hand_over(theirs)))
+    }
+
+    /// The number of a socket that becomes QEMU's.
+    fn hand_over(&mut self, socket: UnixStream) -> i32 {
+        let number = socket.as_raw_fd();
+        self.theirs.push(socket);
+        number
     }
 }
 

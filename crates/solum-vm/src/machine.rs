@@ -32,6 +32,8 @@ pub struct Machine {
     pub fixed: Option<StaticNetwork>,
     /// Ports of the machine that the host makes reachable; they need `network`.
     pub publish: Vec<Publish>,
+    /// The Ethernet address of its interface in the network of its system, if it has one.
+    pub system_mac: Option<[u8; 6]>,
     /// Host directories the machine can mount, each under its 9p tag.
     pub shares: Vec<(String, Share)>,
     /// Files that the machine has as disks, in order; the one at place N has the serial number of [`disk_serial`].
@@ -86,7 +88,12 @@ impl MachineType {
         // Without ACPI the Intel MP tables are where other processors are found.
         let finds_cpus = machine.cpus == 1 || has("CONFIG_X86_MPPARSE");
         let seat = usize::from(machine.screen.is_some()) + usize::from(machine.keys);
-        let devices = 2 + usize::from(machine.network) + machine.shares.len() + machine.disks.len() + seat;
+        let devices = 2
+            + usize::from(machine.network)
+            + usize::from(machine.system_mac.is_some())
+            + machine.shares.len()
+            + machine.disks.len()
+            + seat;
         let room = devices <= qemu::MICROVM_SLOTS.len();
         // Virtio over MMIO has queues of 1024 buffers where PCI has 128 (hw/virtio/virtio-mmio.c, `QUEUE_NUM_MAX`):
         // 4 MiB for each port of the console device.
@@ -124,6 +131,7 @@ impl Machine {
             network: false,
             fixed: None,
             publish: Vec::new(),
+            system_mac: None,
             shares: Vec::new(),
             disks: Vec::new(),
             screen: None,
@@ -143,7 +151,7 @@ impl Machine {
             MachineType::Microvm => vec!["virtio_mmio"],
         };
         names.extend(["virtio_console", "virtio_rng"]);
-        if self.network {
+        if self.network || self.system_mac.is_some() {
             names.push("virtio_net");
         }
         if !self.disks.is_empty() {

@@ -45,6 +45,8 @@ pub struct Sockets {
     pub monitor: RawFd,
     /// Standard input, output and error under [`Console::Streams`]. A terminal uses QEMU's own streams.
     pub streams: Option<[RawFd; 3]>,
+    /// The cable to the network of the machine's system.
+    pub network: Option<RawFd>,
 }
 
 /// The command that runs `machine`, the emulator first.
@@ -65,6 +67,7 @@ pub fn command(machine: &Machine, channels: &Channels) -> Result<Vec<OsString>, 
     command.channels(machine.console, channels);
     command.virtio("rng", "");
     command.network(machine)?;
+    command.system_network(machine, channels);
     command.shares(machine);
     command.disks(machine);
     command.seat(machine);
@@ -206,6 +209,19 @@ impl Command {
         Ok(())
     }
 
+    /// Without a cable there is no interface either: a machine that is run alone reaches nobody.
+    fn system_network(&mut self, machine: &Machine, channels: &Channels) {
+        let cable = match channels {
+            Channels::ByHand => None,
+            Channels::Sockets(sockets) => sockets.network,
+        };
+        let (Some(cable), Some(mac)) = (cable, machine.system_mac) else { return };
+        self.option("-netdev", format!("socket,id=net1,fd={cable}"));
+        let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
+        let rom = if self.bus == MachineType::Q35 { ",romfile=" } else { "" };
+        self.virtio("net", format_args!(",netdev=net1,mac={mac}{rom}"));
+    }
+
     fn disks(&mut self, machine: &Machine) {
         for (index, file) in machine.disks.iter().enumerate() {
             // A flush of the guest is one of the host, and what the guest discards takes no place (qemu-block-drivers(7)).
@@ -292,7 +308,9 @@ qemu-system-x86_64
         machine.network = true;
         machine.publish = vec!["8000:80".parse().unwrap(), "0.0.0.0:53:5353/udp".parse().unwrap()];
         machine.shares = vec![("share0".into(), ".:/src".parse().unwrap())];
-        let sockets = Sockets { kernel_log: 3, control: 4, monitor: 5, streams: Some([6, 7, 8]) };
+        let sockets =
+            Sockets { kernel_log: 3, control: 4, monitor: 5, streams: Some([6, 7, 8]), network: Some(9) };
+        machine.system_mac = Some([0x52, 0x54, 0, 0x53, 0, 1]);
         let expected = "\
 -device virtio-serial-device,bus=virtio-mmio-bus.0
 -chardev socket,id=kernel,fd=3
@@ -310,8 +328,10 @@ qemu-system-x86_64
 -device virtio-rng-device,bus=virtio-mmio-bus.1
 -netdev user,id=net0,hostfwd=tcp:127.0.0.1:8000-:80,hostfwd=udp:0.0.0.0:53-:5353
 -device virtio-net-device,netdev=net0,bus=virtio-mmio-bus.2
+-netdev socket,id=net1,fd=9
+-device virtio-net-device,netdev=net1,mac=52:54:00:53:00:01,bus=virtio-mmio-bus.4
 -fsdev local,id=share0,security_model=none,multidevs=remap,path=.
--device virtio-9p-device,fsdev=share0,mount_tag=share0,bus=virtio-mmio-bus.4";
+-device virtio-9p-device,fsdev=share0,mount_tag=share0,bus=virtio-mmio-bus.5";
         let shown = shown(&machine, &Channels::Sockets(sockets));
         assert!(shown.ends_with(expected), "{shown}");
         assert!(

@@ -1,6 +1,7 @@
 //! Carries a run out: starts QEMU, moves bytes, and does what [`Life`] decides.
 
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -51,11 +52,23 @@ pub fn run(
     requests: Requests,
     observer: &mut dyn FnMut(Notice<'_>),
 ) -> Result<Report, VmError> {
+    run_wired(machine, limits, streams, None, requests, observer)
+}
+
+/// As [`run`], with a cable to the network of the machine's system ([`Network`](crate::network::Network)).
+pub fn run_wired(
+    machine: &Machine,
+    limits: Limits,
+    streams: Streams,
+    cable: Option<OwnedFd>,
+    requests: Requests,
+    observer: &mut dyn FnMut(Notice<'_>),
+) -> Result<Report, VmError> {
     let memory = Memory { given: machine.memory, enough: preflight::check(machine)? };
     let Streams { input, output, error } = streams;
     let output = Sink::start(output, requests.waker())?;
     let error = Sink::start(error, requests.waker())?;
-    let emulator = Emulator::start(machine)?;
+    let emulator = Emulator::start(machine, cable)?;
     let mut session = Session {
         console: machine.console,
         memory,

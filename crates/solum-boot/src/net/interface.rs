@@ -85,6 +85,10 @@ impl Interface {
         self.index
     }
 
+    pub fn mac(&self) -> [u8; 6] {
+        self.mac
+    }
+
     pub fn socket(&self) -> Option<&PacketSocket> {
         self.socket.as_ref()
     }

@@ -22,6 +22,7 @@ use rustix::rand::GetRandomFlags;
 use rustix::thread::CapabilitySet;
 use solum_spec::control::NetworkReport;
 use solum_spec::description::{Network, StaticNetwork};
+use solum_spec::network::Inside;
 
 use dhcp::client::Event;
 use dhcp::lease::{Lease, Route};
@@ -47,7 +48,7 @@ pub fn loopback_up() -> io::Result<()> {
 }
 
 /// Brings interfaces up and keeps them configured, for ever. DNS servers are written to `resolv.conf` in `directory`;
-/// `report` hears of every address.
+/// `report` hears of every address. The interface to other machines of the system, if there is one, is apart from `network`.
 ///
 /// # Errors
 ///
@@ -55,12 +56,13 @@ pub fn loopback_up() -> io::Result<()> {
 /// Whatever happens on the network is no error.
 pub fn run(
     network: &Network,
+    inside: Option<Inside>,
     directory: &Path,
     report: &mut dyn FnMut(NetworkReport),
 ) -> io::Result<Infallible> {
     // Before the list of links is read, so that none appears unseen in between.
     let mut changes = Changes::open()?;
-    let mut manager = Manager::new(network, directory)?;
+    let mut manager = Manager::new(network, inside, directory)?;
     manager.read_everything()?;
     loop {
         manager.tell(report);
@@ -85,6 +87,7 @@ pub fn read_netlink(bytes: &[u8]) {
 /// The interfaces of the machine.
 struct Manager<'a> {
     network: &'a Network,
+    inside: Option<Inside>,
     directory: &'a Path,
     netlink: Netlink,
     interfaces: Vec<Interface>,
@@ -95,10 +98,10 @@ struct Manager<'a> {
 }
 
 impl<'a> Manager<'a> {
-    fn new(network: &'a Network, directory: &'a Path) -> io::Result<Self> {
+    fn new(network: &'a Network, inside: Option<Inside>, directory: &'a Path) -> io::Result<Self> {
         let host_name = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let (netlink, interfaces, started) = (Netlink::open()?, Vec::new(), Instant::now());
-        Ok(Self { network, directory, netlink, interfaces, host_name, started, resolv: None })
+        Ok(Self { network, inside, directory, netlink, interfaces, host_name, started, resolv: None })
     }
 
     /// Asks the kernel for all that there is.
@@ -188,9 +191,12 @@ impl<'a> Manager<'a> {
         let now = self.started.elapsed();
         let mut with = Surroundings { netlink: &mut self.netlink, random, now, host_name: &self.host_name };
         let position = self.interfaces.iter().position(|interface| interface.index() == link.index);
-        let is_first = position.unwrap_or(self.interfaces.len()) == 0;
+        let before = &self.interfaces[..position.unwrap_or(self.interfaces.len())];
+        let inside = self.inside;
+        let is_inside = |mac: [u8; 6]| inside.is_some_and(|inside| inside.mac == mac);
+        let is_first = before.iter().all(|interface| is_inside(interface.mac()));
         if position.is_none() {
-            if !is_wanted(network, is_first) {
+            if !is_inside(mac) && !is_wanted(network, is_first) {
                 return;
             }
             prepare(with.netlink, link);
@@ -200,6 +206,11 @@ impl<'a> Manager<'a> {
         let interface = &mut self.interfaces[position];
         interface.rename(link, mac);
         match network {
+            _ if is_inside(mac) => {
+                if let Some(inside) = inside.filter(|_| link.state != LinkState::Down) {
+                    interface.configure(with.netlink, fixed_lease(inside.address, inside.prefix), None);
+                }
+            }
             Network::Static(fixed) if link.state != LinkState::Down => {
                 interface.configure(with.netlink, lease(fixed), None)
             }
@@ -228,7 +239,8 @@ impl<'a> Manager<'a> {
             Network::Automatic | Network::None => &[],
         };
         // There is one interface where addresses are fixed, and a server of its link is reached through it.
-        let first = self.interfaces.first();
+        let is_inside = |mac: [u8; 6]| self.inside.is_some_and(|inside| inside.mac == mac);
+        let first = self.interfaces.iter().find(|interface| !is_inside(interface.mac()));
         let fixed = fixed.iter().filter_map(|server| match (server, first) {
             (IpAddr::V6(server), Some(interface)) => Some(interface.zoned(server)),
             (IpAddr::V6(server), None) if server.is_unicast_link_local() => None,
@@ -277,10 +289,17 @@ fn lease(fixed: &StaticNetwork) -> Lease {
     let default =
         |gateway| Route { destination: std::net::Ipv4Addr::UNSPECIFIED, prefix: 0, gateway: Some(gateway) };
     Lease {
-        address: fixed.address,
-        prefix: fixed.prefix.min(32),
-        server: fixed.address,
         routes: fixed.gateway.into_iter().map(default).collect(),
+        ..fixed_lease(fixed.address, fixed.prefix)
+    }
+}
+
+fn fixed_lease(address: std::net::Ipv4Addr, prefix: u8) -> Lease {
+    Lease {
+        address,
+        prefix: prefix.min(32),
+        server: address,
+        routes: Vec::new(),
         dns: Vec::new(),
         domain: None,
         mtu: None,

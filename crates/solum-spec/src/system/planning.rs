@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use super::{Device, GiveUp, Machine, Ready, Restart, System, Unit};
 use crate::description;
+use crate::network::{self, Keys, SystemNetwork};
 use crate::plan::{self, Plan};
 use crate::ports::Direction;
 
 impl System {
     /// What a supervisor runs that has the units of these machines. `paths` tells where each program's executable is, there.
     pub fn plan(&self, machines: &[&Machine], paths: &BTreeMap<String, String>) -> Plan {
-        let mut planner = Planner { system: self, plan: Plan::default(), links: BTreeMap::new() };
+        let here = machines.iter().map(|machine| machine.name.as_str()).collect();
+        let mut planner = Planner { system: self, here, plan: Plan::default(), links: BTreeMap::new() };
         planner.plan.system.clone_from(&self.name);
         planner.plan.programs = self.programs.iter().map(|program| planned_program(program, paths)).collect();
         // One supervisor of several machines is a workstation's: it is not started anew for one of them.
@@ -22,6 +24,40 @@ impl System {
             planner.machine(machine);
         }
         planner.plan
+    }
+
+    /// The place of a machine in the network of its system: nothing, if there is no other machine. `keys` are those of all
+    /// machines, in their order. Of the others the image learns public halves only, and of its peers alone.
+    pub fn network(&self, machine: &Machine, keys: &[Keys]) -> Option<SystemNetwork> {
+        let place = |name: &str| self.machines.iter().position(|machine| machine.name == name);
+        let own = place(&machine.name)?;
+        if self.machines.len() < 2 {
+            return None;
+        }
+        let ends =
+            self.links.iter().flat_map(|link| [(&link.client, &link.server), (&link.server, &link.client)]);
+        let mut names: Vec<&str> = ends
+            .filter(|(here, there)| here.machine == machine.name && there.machine != machine.name)
+            .map(|(_, there)| there.machine.as_str())
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        let peer = |name: &str| {
+            let place = place(name)?;
+            let public = keys.get(place)?.public;
+            Some(network::Peer { machine: name.to_owned(), address: network::address(place)?, public })
+        };
+        let host =
+            |(place, machine): (usize, &Machine)| Some((machine.host_name.clone(), network::address(place)?));
+        Some(SystemNetwork {
+            address: network::address(own)?,
+            prefix: network::PREFIX,
+            mac: network::mac(own)?,
+            hosts: self.machines.iter().enumerate().filter_map(host).collect(),
+            port: network::LINK_PORT,
+            secret: keys.get(own)?.secret.clone(),
+            peers: names.into_iter().filter_map(peer).collect(),
+        })
     }
 }
 
@@ -35,6 +71,8 @@ fn planned_program(program: &super::Program, paths: &BTreeMap<String, String>) -
 
 struct Planner<'a> {
     system: &'a System,
+    /// The machines whose units are in the plan.
+    here: Vec<&'a str>,
     plan: Plan,
     /// Places in the plan, by places in the system.
     links: BTreeMap<usize, usize>,
@@ -147,12 +185,21 @@ impl Planner<'_> {
 
     fn link(&mut self, index: usize) -> Option<usize> {
         let link = self.system.links.get(index)?;
+        let is_here = |end: &super::End| self.here.contains(&end.machine.as_str());
+        let id = u32::try_from(index).ok()?;
+        let remote = |here, there: &super::End| plan::Remote { id, here, machine: there.machine.clone() };
+        let remote = match (is_here(&link.client), is_here(&link.server)) {
+            (true, false) => Some(remote(plan::End::Client, &link.server)),
+            (false, true) => Some(remote(plan::End::Server, &link.client)),
+            _ => None,
+        };
         let plan = &mut self.plan;
         Some(*self.links.entry(index).or_insert_with(|| {
             plan.links.push(plan::Link {
                 client: link.client.to_string(),
                 server: link.server.to_string(),
                 interface: link.interface.name.clone(),
+                remote,
             });
             plan.links.len() - 1
         }))

@@ -2,6 +2,7 @@
 //! together, so that the system is watched and commanded as one.
 
 use std::io::{self, PipeWriter, Write};
+use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
@@ -19,6 +20,7 @@ use solum_unit::{Keyboards, Operator};
 use super::{FAREWELL_PATIENCE, Notice};
 use crate::error::VmError;
 use crate::machine::Machine;
+use crate::network::Network;
 use crate::report::Report;
 use crate::requests::{Handle, Request, Requests, Waker, requests};
 use crate::run::{Limits, Streams};
@@ -59,6 +61,8 @@ struct System {
     members: Vec<Member>,
     reports: Vec<UnitReport>,
     logs: Vec<LogRing>,
+    /// Between the machines that have an interface for it.
+    _network: Network,
 }
 
 /// Runs the machines to their ends. `plan` is that of all machines together.
@@ -105,13 +109,17 @@ impl System {
         sender: &Sender<(usize, Event)>,
         waker: &Waker,
     ) -> io::Result<Self> {
+        let wired = machines.iter().filter(|booted| booted.machine.system_mac.is_some()).count();
+        let (network, cables) = Network::start(wired)?;
+        let mut cables = cables.into_iter();
         let mut members = Vec::new();
         for (index, booted) in machines.into_iter().enumerate() {
             let first_unit =
                 plan.units.iter().position(|unit| unit.machine == booted.name).unwrap_or_default();
             let units = plan.units.iter().filter(|unit| unit.machine == booted.name).count();
             let post = Post { machine: index, sender: sender.clone(), waker: waker.clone() };
-            members.push(Member::start(booted, first_unit, units, post)?);
+            let cable = booted.machine.system_mac.and_then(|_| cables.next());
+            members.push(Member::start(booted, cable, first_unit, units, post)?);
         }
         let reports = plan.units.iter().map(|unit| UnitReport {
             unit: unit.full_name(),
@@ -123,7 +131,7 @@ impl System {
         });
         let logs =
             plan.units.iter().map(|unit| LogRing::new(usize::try_from(unit.log_bytes).unwrap_or(usize::MAX)));
-        Ok(Self { members, reports: reports.collect(), logs: logs.collect(), plan })
+        Ok(Self { members, reports: reports.collect(), logs: logs.collect(), plan, _network: network })
     }
 
     fn request(&mut self, request: Request) {
@@ -261,7 +269,13 @@ impl Operated for System {
 }
 
 impl Member {
-    fn start(booted: Booted, first_unit: usize, units: usize, post: Post) -> io::Result<Self> {
+    fn start(
+        booted: Booted,
+        cable: Option<OwnedFd>,
+        first_unit: usize,
+        units: usize,
+        post: Post,
+    ) -> io::Result<Self> {
         let (handle, requests) = requests()?;
         let (input, mut orders) = io::pipe()?;
         // It waits in the pipe until the machine listens.
@@ -278,7 +292,8 @@ impl Member {
                     post.send(Event::Said(message.clone()));
                 }
             };
-            let report = crate::run(&booted.machine, booted.limits, streams, requests, &mut observer);
+            let report =
+                crate::run_wired(&booted.machine, booted.limits, streams, cable, requests, &mut observer);
             post.send(Event::Ended(Box::new(report)));
         })?;
         Ok(Self { name, first_unit, units, handle, orders, thread: Some(thread), report: None })
