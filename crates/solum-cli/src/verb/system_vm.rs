@@ -1,11 +1,14 @@
 //! `solum run --place vm` on the directory of a system: a virtual machine for each of its machines.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use solum_image::initramfs;
+use solum_link::stream::KeyPair;
 use solum_spec::description::{Description, Network, Unit, Wait};
+use solum_spec::network::{Keys, Secret};
 use solum_spec::plan::{self, Plan};
 use solum_spec::system::{Asset, Machine, System};
 use solum_spec::{Bundle, Protocol, Publish};
@@ -38,7 +41,6 @@ pub fn run(
     executables: Executables,
     claim: &Claim,
 ) -> Result<u8, Failure> {
-    refuse_distance(system)?;
     let builder = Builder::new(directory, arguments, system, executables, claim)?;
     let everything: Vec<&Machine> = system.machines.iter().collect();
     let whole = system.plan(&everything, &builder.paths);
@@ -71,20 +73,6 @@ fn conclude(reports: vm::Reports) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn refuse_distance(system: &System) -> Result<(), Failure> {
-    match system.links.iter().find(|link| !link.is_local()) {
-        None => Ok(()),
-        Some(link) => Err(Failure::new(
-            ExitCode::UnusableInput,
-            format_args!(
-                "{} and {} are in different machines, and links between virtual machines are not there yet",
-                link.client, link.server
-            ),
-        )
-        .hint("run it as processes of this host: --place host".to_owned())),
-    }
-}
-
 struct Builder<'a> {
     directory: &'a Path,
     arguments: &'a Run,
@@ -95,6 +83,8 @@ struct Builder<'a> {
     kernel: Chosen,
     init: Vec<u8>,
     accelerator: solum_vm::Accelerator,
+    /// Of each machine, in the order of the description. They live as long as this run.
+    keys: Vec<Keys>,
 }
 
 impl<'a> Builder<'a> {
@@ -119,7 +109,9 @@ impl<'a> Builder<'a> {
         }
         let init = init::find(&cache)?;
         let accelerator = choice.accelerator;
-        Ok(Self { directory, arguments, system, executables, paths, claim, kernel, init, accelerator })
+        let keys = system.machines.iter().map(|_| new_keys()).collect::<io::Result<_>>();
+        let keys = keys.map_err(|error| refused(&error))?;
+        Ok(Self { directory, arguments, system, executables, paths, claim, kernel, init, accelerator, keys })
     }
 
     /// A machine that can be booted, and its image, which has to live as long.
@@ -129,7 +121,8 @@ impl<'a> Builder<'a> {
         whole: &Plan,
         published: &[Published],
     ) -> Result<(Booted, Nameless), Failure> {
-        let plan = self.system.plan(&[machine], &self.paths);
+        let mut plan = self.system.plan(&[machine], &self.paths);
+        plan.network = self.system.network(machine, &self.keys);
         let place = HostPlace::prepare(self.claim.state(), &plan, &[], None)
             .map_err(|why| Failure::new(ExitCode::HostRefuses, why))?;
         let config = self.kernel.config();
@@ -145,6 +138,7 @@ impl<'a> Builder<'a> {
         virtual_machine.keys = !plan.keys.is_empty();
         virtual_machine.publish = self.publish(&plan, whole, published);
         virtual_machine.network = needs_network(&plan);
+        virtual_machine.system_mac = plan.network.as_ref().map(|network| network.mac);
         virtual_machine.machine_type = match self.arguments.around.machine {
             MachineKind::Auto => MachineType::fastest(config.as_deref(), &virtual_machine),
             MachineKind::Q35 => MachineType::Q35,
@@ -257,6 +251,11 @@ impl<'a> Builder<'a> {
         };
         plan.listeners.iter().map(own).collect()
     }
+}
+
+fn new_keys() -> io::Result<Keys> {
+    let pair = KeyPair::generate()?;
+    Ok(Keys { secret: Secret(pair.secret.to_bytes()), public: pair.public.to_bytes() })
 }
 
 fn needs_network(plan: &Plan) -> bool {
