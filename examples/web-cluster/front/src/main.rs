@@ -79,7 +79,8 @@ fn front(ports: Ports) -> Result<(), solum::Error> {
     let mut unit = Unit { front: Front::default(), cache, sequencer, clock };
     loop {
         let exchange = http.next(None)?;
-        let response = match web::asked(&exchange.request) {
+        let request = &exchange.request;
+        let response = match web::asked(&request.method, &request.path, &request.query, &request.body) {
             Ok(Asked::One(request)) => web::answered(&unit.serve(request)),
             Ok(Asked::List { prefix, after }) => match unit.list(prefix, after) {
                 Ok(page) => web::listed(&page),

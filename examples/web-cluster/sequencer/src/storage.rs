@@ -257,3 +257,7 @@ impl From<CallError<FilesError>> for Broken {
         Self::Files(error)
     }
 }
+
+#[cfg(test)]
+#[path = "storage_tests.rs"]
+mod tests;
