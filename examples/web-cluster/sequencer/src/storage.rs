@@ -204,9 +204,7 @@ impl Storage {
         let mut outcome = attempt(self);
         for _ in 1..ATTEMPTS {
             match outcome {
-                Err(Broken::Files(
-                    CallError::Link(solum::Error::Gone { .. }) | CallError::Service(FilesError::Lost),
-                )) => outcome = attempt(self),
+                Err(Broken::Files(error)) if may_help(&error) => outcome = attempt(self),
                 outcome => return outcome,
             }
         }
@@ -237,6 +235,18 @@ impl Storage {
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+}
+
+/// Whether to do everything again may help after this error.
+fn may_help(error: &CallError<FilesError>) -> bool {
+    match error {
+        CallError::Link(error) => matches!(error, solum::Error::Gone { .. }),
+        // A file that was made a moment ago is not there any more, or one that was away is back: the file server was
+        // started again in between.
+        CallError::Service(error) => {
+            matches!(error, FilesError::Lost | FilesError::NotFound(_) | FilesError::AlreadyExists(_))
+        }
     }
 }
 
