@@ -151,7 +151,8 @@ impl History {
         }
         let place = after.beyond.partition_point(|other| *other < index);
         after.beyond.insert(place, index);
-        let together = after.beyond.iter().enumerate().take_while(|(more, at)| after.first + more == **at).count();
+        let together =
+            after.beyond.iter().enumerate().take_while(|(more, at)| after.first + more == **at).count();
         after.beyond.drain(..together);
         after.first += together;
         Some(after)

@@ -24,8 +24,7 @@ fn reads_that_follow_the_writes_are_accepted() {
 fn what_no_single_copy_could_answer_is_found() {
     let lost = [done(Put(1), 0, 1), done(Read(None), 2, 3)];
     let stale = [done(Put(1), 0, 1), done(Put(2), 2, 3), done(Read(Some(1)), 4, 5)];
-    let back =
-        [done(Put(1), 0, 9), done(Read(Some(1)), 1, 2), done(Read(None), 3, 4)];
+    let back = [done(Put(1), 0, 9), done(Read(Some(1)), 1, 2), done(Read(None), 3, 4)];
     let nowhere = [done(Read(Some(7)), 0, 1)];
     let twice = [
         done(Put(1), 0, 20),
@@ -63,7 +62,8 @@ fn is_possible(history: &[Operation], order: &mut Vec<usize>, value: Option<u64>
     }
     rest.iter().any(|&index| {
         let operation = history[index];
-        let is_first = rest.iter().all(|&other| history[other].ended.is_none_or(|end| operation.began <= end));
+        let is_first =
+            rest.iter().all(|&other| history[other].ended.is_none_or(|end| operation.began <= end));
         let value = match operation.action {
             Put(value) => Some(value),
             Delete => None,

@@ -140,9 +140,7 @@ impl Worker<'_> {
                 let body = format!("{value}{padding}");
                 self.write(front, "PUT", self.shared(key), &body, Wish::Shared(key, Action::Put(value)))
             }
-            85..93 => {
-                self.write(front, "DELETE", self.shared(key), "", Wish::Shared(key, Action::Delete))
-            }
+            85..93 => self.write(front, "DELETE", self.shared(key), "", Wish::Shared(key, Action::Delete)),
             93..96 => {
                 self.writes += 1;
                 let name = format!("{}-{}", self.thread, self.writes);

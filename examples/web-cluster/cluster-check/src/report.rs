@@ -18,7 +18,13 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn new(options: &Options, seconds: f64, records: &[Record], last: &[Record], kills: Vec<Kill>) -> Self {
+    pub fn new(
+        options: &Options,
+        seconds: f64,
+        records: &[Record],
+        last: &[Record],
+        kills: Vec<Kill>,
+    ) -> Self {
         let mut text = String::new();
         let mut violations = Vec::new();
         // Writing into memory has no way to fail.
@@ -111,7 +117,12 @@ fn write_kills(text: &mut String, kills: &[Kill]) -> fmt::Result {
         *by_name.entry(&kill.what).or_default() += 1;
     }
     let names: Vec<String> = by_name.iter().map(|(name, count)| format!("{name} {count}")).collect();
-    writeln!(text, "kills             {}, {machines} of them of whole machines: {}", kills.len(), names.join(", "))
+    writeln!(
+        text,
+        "kills             {}, {machines} of them of whole machines: {}",
+        kills.len(),
+        names.join(", ")
+    )
 }
 
 /// The longest time in which nothing was done that was asked for.

@@ -112,7 +112,9 @@ impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Empty => "the path names nothing",
-            Self::Slash => "a path that ends with a slash stands for all that begin so; it can only be listed",
+            Self::Slash => {
+                "a path that ends with a slash stands for all that begin so; it can only be listed"
+            }
             Self::TooLong => "the path is too long",
         })
     }

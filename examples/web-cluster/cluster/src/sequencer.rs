@@ -303,7 +303,8 @@ impl Sequencer {
 
     fn found(&mut self, now_ms: u64, presence: Presence, record: Record) -> Effect {
         let place = self.place_of(presence.incarnation);
-        let lease = place.map(|cache| cache::lease(presence, self.grant(now_ms, cache, presence.incarnation)));
+        let lease =
+            place.map(|cache| cache::lease(presence, self.grant(now_ms, cache, presence.incarnation)));
         if lease.is_none() {
             self.stranger = Some((presence.incarnation, now_ms.saturating_add(STRANGER_MS)));
         }

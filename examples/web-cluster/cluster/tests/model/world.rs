@@ -71,7 +71,7 @@ pub struct World {
 }
 
 fn key(number: u64) -> Key {
-    Key::new(format!("k{number}")).unwrap()
+    Key::new(format!("k{number}")).expect("a letter and a number")
 }
 
 impl World {
@@ -375,7 +375,8 @@ impl World {
         let Some((_, operation)) = &mut self.operations[place] else { return };
         match (operation.action, answer) {
             (Action::Read(_), Some(front::Answer::Found { record, .. })) => {
-                let value = record.value.map(|bytes| u64::from_le_bytes(bytes.try_into().unwrap()));
+                let value =
+                    record.value.map(|bytes| u64::from_le_bytes(bytes.try_into().expect("eight bytes")));
                 *operation = Operation::answered(Action::Read(value), operation.began, self.step);
             }
             (_, Some(front::Answer::Written(_))) => operation.ended = Some(self.step),
