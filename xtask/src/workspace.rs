@@ -101,6 +101,8 @@ pub struct Dependency {
 /// One thing that cargo builds from a package.
 #[derive(Deserialize)]
 pub struct Target {
+    /// The name.
+    pub name: String,
     /// `lib`, `bin`, `test`, …
     pub kind: Vec<String>,
 }

@@ -142,6 +142,21 @@ pub fn power_buttons() -> Vec<File> {
         .collect()
 }
 
+/// The first input device that has all these keys (Documentation/input/event-codes.rst).
+pub fn keyboard(keys: &[u16]) -> Option<PathBuf> {
+    let has_keys = |entry: &PathBuf| {
+        let bitmap = read_trimmed(entry.join("device/capabilities/key")).unwrap_or_default();
+        keys.iter().all(|key| has_bit(&bitmap, usize::from(*key)))
+    };
+    let mut found: Vec<PathBuf> = entries("/sys/class/input")
+        .filter(has_keys)
+        .filter_map(|entry| Some(Path::new("/dev/input").join(entry.file_name()?)))
+        .filter(|path| path.exists() && path.display().to_string().contains("event"))
+        .collect();
+    found.sort();
+    found.into_iter().next()
+}
+
 /// Whether a pressed power key is among what the device reports (Documentation/input/event-codes.rst).
 ///
 /// # Errors

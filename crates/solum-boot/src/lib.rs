@@ -4,6 +4,7 @@
 
 pub mod command_line;
 pub mod control_channel;
+pub mod desk;
 pub mod devices;
 pub mod identity;
 pub mod kernel_log;
@@ -15,5 +16,6 @@ pub mod pid1;
 pub mod power;
 pub mod process;
 pub mod role;
+pub mod screen;
 pub mod time;
 mod units;

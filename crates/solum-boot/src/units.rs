@@ -1,21 +1,25 @@
 //! The units of a machine that belongs to a system: what is real about them here, and their conversation with the host.
 
+use std::cell::RefCell;
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::rc::Rc;
+use std::time::Duration;
 
-use rustix::event::{PollFd, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, WaitStatus};
 use solum_spec::control::{Outcome, disk_serial};
 use solum_spec::description::Wait;
+use solum_spec::keyboard::KeyChange;
 use solum_spec::plan::{self, Plan};
 use solum_unit::operator::Talk;
 use solum_unit::{Confinement, News, Operator, Place, Runner, status_of};
 
+use crate::desk::{self, Desk};
 use crate::devices::{self, Announcements};
 use crate::life::{SIGKILL, SIGTERM};
 use crate::{kernel_log, process};
@@ -39,6 +43,9 @@ pub fn grace_ms(plan: &Plan) -> u32 {
 /// Units that run.
 pub struct Units {
     runner: Runner<OwnMachine>,
+    desk: Rc<RefCell<Desk>>,
+    /// Can be read when a screen is to be looked after.
+    frames: OwnedFd,
     operator: Operator,
 }
 
@@ -50,13 +57,15 @@ impl Units {
         if let Some(conversation) = Conversation::open()? {
             operator.talk(Box::new(conversation));
         }
-        let place = OwnMachine { disks: plan.disks.clone() };
+        let desk = Rc::new(RefCell::new(Desk::new()?));
+        let frames = desk.borrow().screens.waker()?;
+        let place = OwnMachine { disks: plan.disks.clone(), desk: Rc::clone(&desk) };
         let mut runner = Runner::new(place, plan)?;
         if has_no_network {
             runner.condition(Wait::Network);
         }
         runner.up();
-        Ok(Self { runner, operator })
+        Ok(Self { runner, desk, frames, operator })
     }
 
     /// What units may wait for has come about.
@@ -66,19 +75,23 @@ impl Units {
 
     /// How long a [`turn`](Self::turn) may be put off if nothing can be read.
     pub fn patience(&self) -> Option<Duration> {
-        self.runner.patience()
+        self.runner.patience().into_iter().chain(self.desk.borrow().screens.patience()).min()
     }
 
     /// When one of these is ready, a [`turn`](Self::turn) is due.
     pub fn poll_descriptors(&self) -> Vec<PollFd<'_>> {
         let mut descriptors = self.runner.poll_descriptors();
         descriptors.extend(self.operator.poll_descriptors());
+        descriptors.push(PollFd::new(&self.frames, PollFlags::IN));
         descriptors
     }
 
     /// Does what is due. The outcome of all, when no unit runs any more.
     pub fn turn(&mut self) -> Option<Outcome> {
         let news = self.runner.turn();
+        for trouble in self.desk.borrow_mut().screens.turn() {
+            kernel_log::warning(&trouble);
+        }
         self.operator.turn(&mut self.runner);
         let over = news.into_iter().find_map(|news| match news {
             News::Over(outcome) => Some(outcome),
@@ -90,7 +103,7 @@ impl Units {
             }
             News::Printed(_) | News::Changed(..) => None,
         })?;
-        self.say_farewell();
+        self.operator.finish(&mut self.runner, FAREWELL_PATIENCE);
         Some(over)
     }
 
@@ -105,18 +118,6 @@ impl Units {
             self.runner.stop_all();
         } else if signal == SIGKILL {
             self.runner.kill_all();
-        }
-    }
-
-    /// Gives the host the last lines, as long as it reads.
-    fn say_farewell(&mut self) {
-        let end = Instant::now() + FAREWELL_PATIENCE;
-        self.operator.finish(&mut self.runner);
-        while self.operator.has_unread() {
-            let Some(left) = end.checked_duration_since(Instant::now()) else { return };
-            let timeout = Timespec::try_from(left).ok();
-            let _ = poll(&mut self.operator.poll_descriptors(), timeout.as_ref());
-            self.operator.finish(&mut self.runner);
         }
     }
 }
@@ -162,6 +163,7 @@ impl Talk for Conversation {
 /// This machine as a place for units.
 struct OwnMachine {
     disks: Vec<plan::Disk>,
+    desk: Rc<RefCell<Desk>>,
 }
 
 impl Place for OwnMachine {
@@ -188,12 +190,16 @@ impl Place for OwnMachine {
         TcpListener::bind((Ipv4Addr::UNSPECIFIED, listener.number)).map(OwnedFd::from)
     }
 
-    fn screen(&self, _: &plan::Screen) -> io::Result<(OwnedFd, OwnedFd)> {
-        Err(io::Error::other("screens are not there yet in a machine"))
+    fn screen(&self, screen: &plan::Screen) -> io::Result<(OwnedFd, OwnedFd)> {
+        self.desk.borrow_mut().open(screen)
     }
 
     fn keys(&self, _: &plan::Keys) -> io::Result<OwnedFd> {
-        Err(io::Error::other("keyboards are not there yet in a machine"))
+        desk::open_keyboard()
+    }
+
+    fn press(&self, _: Option<&str>, keys: &[KeyChange]) -> Result<(), String> {
+        desk::press(keys)
     }
 
     fn environment(&self, unit: &plan::Unit) -> Vec<(String, String)> {

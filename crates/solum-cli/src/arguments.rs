@@ -7,6 +7,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use solum_image::Compression;
 use solum_spec::description::{Network, StaticNetwork, Wait};
+use solum_spec::keyboard::{self, KeyChange};
 use solum_spec::machine::DEFAULT_MEMORY;
 use solum_spec::{Bundle, ByteSize, Publish, Share};
 
@@ -52,6 +53,8 @@ pub enum Verb {
     Stop(OfUnit),
     /// Stops a unit of a running system and starts it again
     Restart(OfUnit),
+    /// Presses keys at the keyboard of a machine of a running system
+    Press(Press),
     /// Stops a running system
     Down(Running),
     /// Says what is installed, what is missing, and how to get it
@@ -195,6 +198,9 @@ pub struct Run {
     /// Makes a unit of a system reachable at another port of the host
     #[arg(long = "publish-unit", value_name = "MACHINE.UNIT.PORT=[ADDRESS:]HOST", help_heading = "System")]
     pub publish_units: Vec<PublishUnit>,
+    /// Keeps every frame that a screen of a system shows, as DIR/MACHINE.SCREEN/NUMBER.png
+    #[arg(long, value_name = "DIR", help_heading = "System")]
+    pub frames: Option<PathBuf>,
     /// Lets the machine see a directory of the host
     #[arg(long = "share", value_name = "DIR:/PATH[:ro]", help_heading = "Machine")]
     pub shares: Vec<Share>,
@@ -437,6 +443,37 @@ pub struct OfUnit {
     pub unit: String,
     #[command(flatten)]
     pub running: Running,
+}
+
+/// `solum press`
+#[derive(Debug, Args)]
+pub struct Press {
+    /// Keys that are pressed and let go one after the other: `left`, `enter`, `f1`, or several together: `ctrl+c`
+    #[arg(required_unless_present = "text", value_parser = chord)]
+    pub keys: Vec<Chord>,
+    /// Types this text, after the keys, as on a keyboard of the United States
+    #[arg(long)]
+    pub text: Option<String>,
+    /// The machine with the keyboard, if several have one
+    #[arg(long, short)]
+    pub machine: Option<String>,
+    #[command(flatten)]
+    pub running: Running,
+}
+
+/// What happens when keys are pressed together and let go.
+#[derive(Clone, Debug)]
+pub struct Chord(pub Vec<KeyChange>);
+
+fn chord(text: &str) -> Result<Chord, String> {
+    keyboard::chord(text).map(Chord).map_err(|word| {
+        let near = keyboard::words().filter(|known| word.len() > 1 && known.contains(&*word.to_lowercase()));
+        let near: Vec<&str> = near.collect();
+        match near.is_empty() {
+            true => format!("`{word}` is no key; write one as `left`, `a`, `KEY_A` or `#30`"),
+            false => format!("`{word}` is no key; there are {}", near.join(", ")),
+        }
+    })
 }
 
 /// `solum doctor`

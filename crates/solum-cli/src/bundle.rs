@@ -36,6 +36,13 @@ pub fn read(files: &[Bundle], directories: &[Bundle]) -> Result<Vec<Bundled>, Fa
     Ok(bundled)
 }
 
+/// Reads what a system's units find in their machine: each a file or a directory.
+pub fn read_either(bundles: Vec<Bundle>) -> Result<Vec<Bundled>, Failure> {
+    let (directories, files): (Vec<_>, Vec<_>) =
+        bundles.into_iter().partition(|bundle| bundle.source.is_dir());
+    read(&files, &directories)
+}
+
 fn not_a_file(path: &Path) -> Failure {
     let message =
         format_args!("{} is neither file, directory nor link, so it cannot be bundled", path.display());

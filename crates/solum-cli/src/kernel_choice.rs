@@ -117,6 +117,17 @@ impl Chosen {
             .all(|symbol| !matches!(self.0.has(symbol), Ok(Some(false))))
     }
 
+    /// The drivers of a virtual screen and a virtual keyboard that this kernel is known not to have.
+    pub fn missing_drivers(&self, has_screen: bool, has_keys: bool) -> Vec<&'static str> {
+        let wanted = [("CONFIG_DRM_VIRTIO_GPU", has_screen), ("CONFIG_VIRTIO_INPUT", has_keys)];
+        let is_missing = |symbol| matches!(self.0.has(symbol), Ok(Some(false)));
+        wanted
+            .into_iter()
+            .filter(|(symbol, wanted)| *wanted && is_missing(symbol))
+            .map(|(symbol, _)| symbol)
+            .collect()
+    }
+
     /// The modules of every device that Solum's machines can have.
     pub fn every_module(&self) -> Result<Vec<Module>, Failure> {
         self.modules(&EVERY_MODULE)

@@ -196,9 +196,9 @@ fn tell(notice: Notice<'_>, verbose: bool) {
 }
 
 /// Turns the end of a system into an exit status, or into what the user is told.
-pub fn conclude_system(outcome: Outcome) -> Result<u8, Failure> {
+pub fn conclude_system(end: End) -> Result<u8, Failure> {
     let durations = solum_vm::Durations::default();
-    conclude(Report { end: End::Program(outcome), kernel_log: Vec::new(), durations }, false)
+    conclude(Report { end, kernel_log: Vec::new(), durations }, false)
 }
 
 /// Turns the end of a machine of a system into an exit status, or into what the user is told.

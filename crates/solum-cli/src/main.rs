@@ -19,6 +19,7 @@ mod program;
 mod running;
 mod system;
 mod terminal;
+mod typing;
 mod verb;
 
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ fn perform(verb: Verb) -> Result<u8, Failure> {
         Verb::Start(arguments) => verb::operate::order(&arguments, What::Start).map(|()| 0),
         Verb::Stop(arguments) => verb::operate::order(&arguments, What::Stop).map(|()| 0),
         Verb::Restart(arguments) => verb::operate::order(&arguments, What::Restart).map(|()| 0),
+        Verb::Press(arguments) => verb::operate::press(&arguments).map(|()| 0),
         Verb::Down(arguments) => verb::operate::down(&arguments).map(|()| 0),
         Verb::Doctor(arguments) => verb::doctor::doctor(&arguments),
         Verb::Completions { shell } => {

@@ -106,7 +106,7 @@ impl std::fmt::Display for Outcome {
 }
 
 /// The name of a signal in brackets, for the signals that end programs (signal(7), x86 and Arm numbers).
-fn signal_name(signal: u8) -> &'static str {
+pub fn signal_name(signal: u8) -> &'static str {
     match signal {
         1 => " (SIGHUP)",
         2 => " (SIGINT)",

@@ -160,9 +160,9 @@ pub enum UnitPhase {
     Stopping,
     /// Ended, and is started again after a pause.
     Pausing,
-    /// Ended, and is not started again.
+    /// Ended as it should, or stopped on request; it is not started again.
     Ended,
-    /// Given up: it failed too often.
+    /// Ended as it should not, and is not started again; or given up, because it failed too often.
     Failed,
 }
 

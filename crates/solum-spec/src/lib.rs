@@ -7,6 +7,7 @@ pub mod control;
 pub mod description;
 mod endpoint;
 pub mod handover;
+pub mod keyboard;
 pub mod machine;
 pub mod operation;
 pub mod plan;

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::handover::UnitPhase;
+use crate::keyboard::KeyChange;
 
 /// Version of these messages.
 pub const VERSION: u16 = 1;
@@ -43,6 +44,13 @@ pub enum What {
     Watch,
     /// That everything shall stop.
     Down,
+    /// That this happens at the keyboard of a machine.
+    Press {
+        /// The machine; the only one that has a keyboard, if none is named.
+        machine: Option<String>,
+        /// What happens, in order.
+        keys: Vec<KeyChange>,
+    },
 }
 
 /// What is answered.

@@ -147,7 +147,9 @@ impl std::fmt::Display for Status {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Exited(status) => write!(f, "ended with status {status}"),
-            Self::Signaled(signal) => write!(f, "was ended by signal {signal}"),
+            Self::Signaled(signal) => {
+                write!(f, "was ended by signal {signal}{}", solum_spec::control::signal_name(*signal))
+            }
         }
     }
 }

@@ -167,8 +167,8 @@ impl Unit {
             State::Running { .. } => UnitPhase::Running,
             State::Stopping(_) => UnitPhase::Stopping,
             State::Pausing { .. } => UnitPhase::Pausing,
-            State::Stopped | State::Ended { .. } => UnitPhase::Ended,
-            State::Failed => UnitPhase::Failed,
+            State::Stopped | State::Ended { well: true } => UnitPhase::Ended,
+            State::Ended { well: false } | State::Failed => UnitPhase::Failed,
         }
     }
 }

@@ -7,13 +7,17 @@
 pub mod confinement;
 mod controller;
 mod descriptors;
+pub mod keyboard;
 mod memory_file;
 pub mod operator;
 mod runner;
+pub mod screen;
 pub mod start;
 mod wiring;
 
 pub use confinement::Confinement;
+pub use keyboard::Keyboards;
 pub use operator::Operator;
 pub use runner::{News, Place, Runner, status_of};
+pub use screen::Screens;
 pub use start::{Device, Grant, Process, Start, start};

@@ -4,9 +4,11 @@
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use solum_spec::control::{self, Decoder};
+use solum_spec::keyboard::KeyChange;
 use solum_spec::operation::{Answer, LogLine, Order, UnitReport, VERSION, What};
 use solum_spec::plan;
 use solum_supervisor::Command;
@@ -33,6 +35,12 @@ pub trait Operated {
     fn log(&self, unit: usize) -> Option<&LogRing>;
     /// Does what is wanted of a unit, or of all.
     fn obey(&mut self, wish: Wish);
+    /// Lets this happen at the keyboard of a machine, or at the only one there is.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says why it cannot.
+    fn press(&mut self, machine: Option<&str>, keys: &[KeyChange]) -> Result<(), String>;
 }
 
 impl<P: Place> Operated for Runner<P> {
@@ -72,6 +80,10 @@ impl<P: Place> Operated for Runner<P> {
             Wish::Restart(unit) => self.command(unit, Command::Restart),
             Wish::Down => self.stop_all(),
         }
+    }
+
+    fn press(&mut self, machine: Option<&str>, keys: &[KeyChange]) -> Result<(), String> {
+        self.place().press(machine, keys)
     }
 }
 
@@ -154,11 +166,6 @@ impl Operator {
         self.connections.push(Connection::new(stream));
     }
 
-    /// Whether somebody has not taken yet what was said.
-    pub fn has_unread(&self) -> bool {
-        self.connections.iter().any(|connection| !connection.output.is_empty())
-    }
-
     /// When one of these is ready, a [`turn`](Self::turn) is due.
     pub fn poll_descriptors(&self) -> Vec<PollFd<'_>> {
         let readable = |descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN);
@@ -183,12 +190,24 @@ impl Operator {
         self.connections.retain_mut(|connection| connection.turn(system));
     }
 
-    /// The system is over: everybody gets the last lines, as far as they take them at once.
-    pub fn finish(&mut self, system: &mut dyn Operated) {
-        for connection in &mut self.connections {
-            connection.follows = false;
+    /// The system is over: everybody gets the last lines, as long as they take them within this time. Who does not is left
+    /// without [`Answer::Done`], and so knows.
+    pub fn finish(&mut self, system: &mut dyn Operated, patience: Duration) {
+        let end = Instant::now() + patience;
+        // What was asked before is still answered.
+        self.turn(system);
+        self.listener = None;
+        loop {
+            for connection in &mut self.connections {
+                connection.follows = false;
+            }
+            self.connections.retain_mut(|connection| connection.turn(system));
+            self.connections.retain(|connection| !connection.output.is_empty());
+            let left = end.checked_duration_since(Instant::now());
+            let (Some(left), false) = (left, self.connections.is_empty()) else { return };
+            let timeout = Timespec::try_from(left).ok();
+            let _ = poll(&mut self.poll_descriptors(), timeout.as_ref());
         }
-        self.connections.retain_mut(|connection| connection.turn(system));
     }
 }
 
@@ -286,6 +305,10 @@ impl Connection {
             What::Stop(unit) => Wish::Stop(system.find(unit)?),
             What::Restart(unit) => Wish::Restart(system.find(unit)?),
             What::Down => Wish::Down,
+            What::Press { machine, keys } => {
+                system.press(machine.as_deref(), keys)?;
+                return Ok(Some(Answer::Done));
+            }
         };
         system.obey(wish);
         Ok(Some(Answer::Done))

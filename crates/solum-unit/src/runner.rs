@@ -12,6 +12,7 @@ use solum_link::{Layout, LinkHost, Side};
 use solum_spec::control::{Decoder, Outcome};
 use solum_spec::description::Wait;
 use solum_spec::handover::{FromUnit, UnitPhase, UnitState};
+use solum_spec::keyboard::KeyChange;
 use solum_spec::plan::{self, Plan};
 use solum_spec::reason;
 use solum_supervisor::log::{LogRing, Source, Stream};
@@ -39,6 +40,14 @@ pub trait Place {
     fn screen(&self, screen: &plan::Screen) -> io::Result<(OwnedFd, OwnedFd)>;
     /// The input events of a keyboard.
     fn keys(&self, keys: &plan::Keys) -> io::Result<OwnedFd>;
+    /// Lets this happen at the keyboard of a machine, or at the only one there is.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says why it cannot.
+    fn press(&self, _machine: Option<&str>, _keys: &[KeyChange]) -> Result<(), String> {
+        Err("whoever wants to press keys here has to sit at the keyboard".into())
+    }
     /// Environment that every unit has beside its own.
     fn environment(&self, unit: &plan::Unit) -> Vec<(String, String)>;
     /// How far a unit is shut in; its devices are added.
@@ -123,6 +132,11 @@ impl<P: Place> Runner<P> {
         &self.plan
     }
 
+    /// The place.
+    pub fn place(&self) -> &P {
+        &self.place
+    }
+
     /// What a unit has printed.
     pub fn log(&self, unit: usize) -> Option<&LogRing> {
         self.slots.get(unit).map(|slot| &slot.log)
@@ -187,6 +201,9 @@ impl<P: Place> Runner<P> {
 
     /// How long [`turn`](Self::turn) may be put off if nothing can be read.
     pub fn patience(&self) -> Option<Duration> {
+        if !self.news.is_empty() {
+            return Some(Duration::ZERO);
+        }
         let deadline = Duration::from_millis(self.supervisor.deadline()?);
         Some(deadline.saturating_sub(self.begun.elapsed()))
     }

@@ -32,7 +32,7 @@ mod user_network;
 pub use accelerator::Accelerator;
 pub use error::VmError;
 pub use kernel_line::LineError;
-pub use machine::{Console, Machine, MachineType};
+pub use machine::{Console, Machine, MachineType, Screen};
 pub use report::{Durations, End, Report};
 pub use requests::{Handle, Requests, requests};
 pub use run::{Limits, Notice, Streams, run};

@@ -36,6 +36,10 @@ pub struct Machine {
     pub shares: Vec<(String, Share)>,
     /// Files that the machine has as disks, in order; the one at place N has the serial number of [`disk_serial`].
     pub disks: Vec<PathBuf>,
+    /// The machine has a screen of this many pixels.
+    pub screen: Option<Screen>,
+    /// The machine has a keyboard.
+    pub keys: bool,
     /// What executes the machine's instructions.
     pub accelerator: Accelerator,
     /// Which computer is emulated.
@@ -44,6 +48,17 @@ pub struct Machine {
     pub console: Console,
     /// The kernel reports everything it does, not only what went wrong.
     pub verbose_kernel: bool,
+}
+
+/// A screen of a virtual machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Screen {
+    /// Pixels in a line.
+    pub width: u32,
+    /// Lines.
+    pub height: u32,
+    /// The socket at which viewers of VNC (RFC 6143) see it.
+    pub socket: PathBuf,
 }
 
 /// Which computer is emulated (docs/adr/0005 has the measurements).
@@ -70,7 +85,8 @@ impl MachineType {
         let finds_devices = has("CONFIG_VIRTIO_MMIO") && has("CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES");
         // Without ACPI the Intel MP tables are where other processors are found.
         let finds_cpus = machine.cpus == 1 || has("CONFIG_X86_MPPARSE");
-        let devices = 2 + usize::from(machine.network) + machine.shares.len() + machine.disks.len();
+        let seat = usize::from(machine.screen.is_some()) + usize::from(machine.keys);
+        let devices = 2 + usize::from(machine.network) + machine.shares.len() + machine.disks.len() + seat;
         let room = devices <= qemu::MICROVM_SLOTS.len();
         // Virtio over MMIO has queues of 1024 buffers where PCI has 128 (hw/virtio/virtio-mmio.c, `QUEUE_NUM_MAX`):
         // 4 MiB for each port of the console device.
@@ -110,6 +126,8 @@ impl Machine {
             publish: Vec::new(),
             shares: Vec::new(),
             disks: Vec::new(),
+            screen: None,
+            keys: false,
             accelerator: Accelerator::Tcg,
             machine_type: MachineType::default(),
             console: Console::default(),
@@ -133,6 +151,12 @@ impl Machine {
         }
         if !self.shares.is_empty() {
             names.extend(["9pnet_virtio", "9p"]);
+        }
+        if self.screen.is_some() {
+            names.push("virtio-gpu");
+        }
+        if self.keys {
+            names.extend(["virtio_input", "evdev"]);
         }
         if self.machine_type == MachineType::Q35 {
             names.extend(["button", "evdev"]);

@@ -67,6 +67,7 @@ pub fn command(machine: &Machine, channels: &Channels) -> Result<Vec<OsString>, 
     command.network(machine)?;
     command.shares(machine);
     command.disks(machine);
+    command.seat(machine);
     Ok(command.words)
 }
 
@@ -122,7 +123,23 @@ impl Command {
         for flag in ["-nodefaults", "-no-user-config", "-no-reboot"] {
             self.flag(flag);
         }
-        self.option("-display", "none");
+        match &machine.screen {
+            Some(screen) => {
+                let mut display = OsString::from("vnc=unix:");
+                display.push(escape_path(screen.socket.as_os_str()));
+                self.option("-display", display);
+            }
+            None => self.option("-display", "none"),
+        }
+    }
+
+    fn seat(&mut self, machine: &Machine) {
+        if let Some(screen) = &machine.screen {
+            self.virtio("gpu", format_args!(",xres={},yres={}", screen.width, screen.height));
+        }
+        if machine.keys {
+            self.virtio("keyboard", "");
+        }
     }
 
     fn channels(&mut self, console: Console, channels: &Channels) {
@@ -304,6 +321,24 @@ qemu-system-x86_64
         );
         assert!(shown.contains("solum.end=reboot virtio_mmio.device=512@0xfeb00000:5 "), "{shown}");
         assert!(shown.contains(" virtio_mmio.device=512@0xfeb00e00:12'"), "{shown}");
+    }
+
+    #[test]
+    fn a_screen_and_a_keyboard_are_devices_like_others() {
+        let mut machine = machine();
+        machine.screen = Some(crate::Screen { width: 1024, height: 768, socket: "a,b.vnc".into() });
+        machine.keys = true;
+        let shown = shown(&machine, &Channels::ByHand);
+        assert!(shown.contains("\n-display vnc=unix:a,,b.vnc\n"), "{shown}");
+        let devices = "\n-device virtio-gpu-pci,xres=1024,yres=768\n-device virtio-keyboard-pci";
+        assert!(shown.ends_with(devices), "{shown}");
+        assert!(machine.kernel_modules().ends_with(&[
+            "virtio-gpu",
+            "virtio_input",
+            "evdev",
+            "button",
+            "evdev"
+        ]));
     }
 
     #[test]

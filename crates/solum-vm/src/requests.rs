@@ -6,6 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
+use solum_spec::keyboard::KeyChange;
+
 /// What can be asked of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -15,6 +17,8 @@ pub enum Request {
     Kill,
     /// Give the program this signal (Linux numbers).
     Signal(u8),
+    /// This happens at the only keyboard of the system.
+    Key(KeyChange),
     /// The terminal has this size now, in characters.
     Resize {
         /// Lines.
@@ -77,6 +81,11 @@ impl Handle {
     /// Gives the program a signal (Linux numbers).
     pub fn signal(&self, signal: u8) {
         self.send(Request::Signal(signal));
+    }
+
+    /// Presses a key of the system's only keyboard, or lets it go.
+    pub fn key(&self, key: KeyChange) {
+        self.send(Request::Key(key));
     }
 
     /// Says how large the terminal is, in characters.

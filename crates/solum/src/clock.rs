@@ -55,21 +55,34 @@ pub trait Source {
 /// What a wait looks at.
 #[derive(Default)]
 pub struct Waker<'a> {
-    /// Descriptors, and whether they are waited for to be written, else to be read.
-    pub(crate) descriptors: Vec<(BorrowedFd<'a>, bool)>,
+    pub(crate) descriptors: Vec<Interest<'a>>,
     /// Devices of a simulated world, by its own numbers.
     pub(crate) devices: Vec<u64>,
 }
 
+/// A descriptor that is waited for.
+pub(crate) struct Interest<'a> {
+    pub(crate) descriptor: BorrowedFd<'a>,
+    /// To be written, else to be read.
+    pub(crate) writes: bool,
+    /// It is but a bell: whether its source is ready has to be looked at again.
+    pub(crate) is_bell: bool,
+}
+
 impl<'a> Waker<'a> {
-    /// Wakes when the descriptor can be read.
+    /// The source is ready when the descriptor can be read.
     pub fn readable(&mut self, descriptor: BorrowedFd<'a>) {
-        self.descriptors.push((descriptor, false));
+        self.descriptors.push(Interest { descriptor, writes: false, is_bell: false });
     }
 
-    /// Wakes when the descriptor can be written.
+    /// The source is ready when the descriptor can be written.
     pub fn writable(&mut self, descriptor: BorrowedFd<'a>) {
-        self.descriptors.push((descriptor, true));
+        self.descriptors.push(Interest { descriptor, writes: true, is_bell: false });
+    }
+
+    /// The source may be ready when the descriptor can be read.
+    pub fn bell(&mut self, descriptor: BorrowedFd<'a>) {
+        self.descriptors.push(Interest { descriptor, writes: false, is_bell: true });
     }
 
     /// Wakes when a simulated device has something.

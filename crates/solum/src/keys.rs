@@ -6,10 +6,12 @@ use crate::clock::{self, Moment, Source, Waker};
 use crate::error::{Error, Result};
 use crate::port::{InterfaceId, PlugError, Port, Single, World, built_in, one};
 
+pub use solum_spec::keyboard::code;
+
 /// A key that was pressed or let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
-    /// Linux's number of the key (`KEY_…` in `linux/input-event-codes.h`): 1 is Escape, 103 to 108 are the arrows.
+    /// Linux's number of the key (`KEY_…` in `linux/input-event-codes.h`); [`code`] has names for them.
     pub code: u16,
     /// What happened to it.
     pub action: Action,

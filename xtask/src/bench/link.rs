@@ -20,10 +20,10 @@ pub struct Arguments {
 
 /// Nanoseconds for one message, by what was done, with how many bytes, where, and over what.
 #[derive(Default)]
-struct Times(BTreeMap<(String, u64, String), BTreeMap<String, f64>>);
+pub(super) struct Times(BTreeMap<(String, u64, String), BTreeMap<String, f64>>);
 
 impl Times {
-    fn parse(output: &str) -> Outcome<Self> {
+    pub(super) fn parse(output: &str) -> Outcome<Self> {
         let mut times = Self::default();
         for line in output.lines() {
             let words: Vec<&str> = line.split(' ').collect();
@@ -44,7 +44,7 @@ impl Times {
         Ok(times)
     }
 
-    fn get(&self, work: &str, size: u64, place: &str, kind: &str) -> Outcome<f64> {
+    pub(super) fn get(&self, work: &str, size: u64, place: &str, kind: &str) -> Outcome<f64> {
         let times = self.0.get(&(work.to_owned(), size, place.to_owned()));
         times
             .and_then(|times| times.get(kind))

@@ -4,6 +4,7 @@
 //! `-icount`, bytes, processor time), because it says the same on every machine.
 
 mod boot;
+mod disk;
 mod link;
 mod processor_time;
 mod table;
@@ -17,6 +18,8 @@ use clap::Subcommand;
 pub enum Bench {
     /// From kernel entry to a program's first line: instructions, sizes, memory
     Boot(boot::Arguments),
+    /// A disk that another unit serves, and a mirror, against the bare file
+    Disk(disk::Arguments),
     /// A link between two processes, and what one could use in its place: latency, throughput
     Link(link::Arguments),
 }
@@ -25,6 +28,7 @@ pub enum Bench {
 pub fn run(workspace: &Workspace, bench: &Bench) -> Outcome {
     match bench {
         Bench::Boot(arguments) => boot::run(workspace, arguments),
+        Bench::Disk(arguments) => disk::run(workspace, arguments),
         Bench::Link(arguments) => link::run(workspace, arguments),
     }
 }

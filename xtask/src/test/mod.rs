@@ -6,7 +6,7 @@ use crate::failure::{Failure, Outcome};
 use crate::phases::Phases;
 use crate::setup::{self, Purpose};
 use crate::shell;
-use crate::workspace::{Package, Workspace};
+use crate::workspace::{Package, Target, Workspace};
 use crate::{deny, tidy};
 use clap::ValueEnum;
 use std::io::{self, BufRead, BufReader, PipeReader};
@@ -15,6 +15,8 @@ use summary::{Counts, Reader};
 
 /// The package whose integration tests boot machines.
 const MACHINE_TESTS: &str = "solum-cli";
+/// Those of them that do not, and are quick: systems as processes of this host.
+const QUICK_TESTS: &str = "systems";
 
 /// One kind of check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -95,8 +97,9 @@ fn run_layer(workspace: &Workspace, layer: Layer, counts: &mut Counts) -> Outcom
 fn run_unit_tests(workspace: &Workspace, counts: &mut Counts) -> Outcome {
     let inside = run_tests(workspace, &["--workspace", "--lib", "--bins", "--examples"], counts);
     let beside = run_tests_beside_crates(workspace, counts);
+    let systems = run_tests(workspace, &["--package", MACHINE_TESTS, "--test", QUICK_TESTS], counts);
     let documented = run_tests(workspace, &["--workspace", "--doc"], counts);
-    inside.and(beside).and(documented)
+    inside.and(beside).and(systems).and(documented)
 }
 
 /// The integration tests of every package but the one whose tests are machines.
@@ -113,7 +116,11 @@ fn run_tests_beside_crates(workspace: &Workspace, counts: &mut Counts) -> Outcom
 }
 
 fn has_tests(package: &Package) -> bool {
-    package.targets.iter().any(|target| target.kind.iter().any(|kind| kind == "test"))
+    package.targets.iter().any(is_test)
+}
+
+fn is_test(target: &Target) -> bool {
+    target.kind.iter().any(|kind| kind == "test")
 }
 
 fn run_machine_tests(workspace: &Workspace, counts: &mut Counts) -> Outcome {
@@ -127,7 +134,12 @@ fn run_machine_tests(workspace: &Workspace, counts: &mut Counts) -> Outcome {
     let mut build = shell::cargo(workspace.root());
     build.args(["run", "--quiet", "--package", MACHINE_TESTS, "--", "kernel", "build"]);
     shell::run(&mut build)?;
-    run_tests(workspace, &["--package", MACHINE_TESTS, "--test", "*"], counts)
+    let tests = metadata.packages.iter().filter(|package| package.name == MACHINE_TESTS);
+    let tests = tests.flat_map(|package| &package.targets).filter(|target| is_test(target));
+    let slow = tests.filter(|target| target.name != QUICK_TESTS);
+    let mut arguments = vec!["--package", MACHINE_TESTS];
+    arguments.extend(slow.flat_map(|target| ["--test", &target.name]));
+    run_tests(workspace, &arguments, counts)
 }
 
 /// `cargo test`, its output shown and counted as it comes. Every binary runs, even after one failed.

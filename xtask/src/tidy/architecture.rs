@@ -51,8 +51,9 @@ impl Crate {
         }
     }
 
+    /// Programs as a user would write them, to be shown or to be run by tests.
     fn is_example(&self) -> bool {
-        self.directory.starts_with("examples/")
+        self.directory.starts_with("examples/") || self.directory.contains("/tests/")
     }
 }
 

@@ -1,11 +1,12 @@
-//! `solum ps`, `logs`, `start`, `stop`, `restart`, `down`: what a person asks of a running system.
+//! `solum ps`, `logs`, `start`, `stop`, `restart`, `press`, `down`: what a person asks of a running system.
 
 use serde::Serialize;
 use solum_spec::handover::UnitPhase;
+use solum_spec::keyboard::{KeyChange, typed};
 use solum_spec::operation::{Answer, LogLine, UnitReport, What};
 use solum_vm::system::ask;
 
-use crate::arguments::{Logs, OfUnit, Ps, Running};
+use crate::arguments::{Logs, OfUnit, Press, Ps, Running};
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, reason};
 use crate::lines::Lines;
@@ -113,6 +114,18 @@ pub fn order(arguments: &OfUnit, what: impl FnOnce(String) -> What) -> Result<()
     answers(&arguments.running, what(arguments.unit.clone()), |_| {})
 }
 
+/// Presses keys.
+pub fn press(arguments: &Press) -> Result<(), Failure> {
+    let mut keys: Vec<KeyChange> = arguments.keys.iter().flat_map(|chord| chord.0.clone()).collect();
+    for character in arguments.text.iter().flat_map(|text| text.chars()) {
+        keys.extend(typed(character).ok_or_else(|| {
+            Failure::new(ExitCode::UnusableInput, format_args!("no key types {character:?}"))
+                .hint("a keyboard of the United States has the characters of ASCII".to_owned())
+        })?);
+    }
+    answers(&arguments.running, What::Press { machine: arguments.machine.clone(), keys }, |_| {})
+}
+
 /// Stops the whole system.
 pub fn down(arguments: &Running) -> Result<(), Failure> {
     answers(arguments, What::Down, |_| {})
@@ -126,11 +139,20 @@ fn answers(running: &Running, what: What, mut heard: impl FnMut(Answer)) -> Resu
         )
     };
     let stream = running::connect(&running.directory)?;
+    let mut is_answered = false;
     for answer in ask(stream, what).map_err(lost)? {
-        match answer.map_err(lost)? {
+        let answer = answer.map_err(lost)?;
+        is_answered |= matches!(answer, Answer::Done | Answer::Units(_));
+        match answer {
             Answer::Refused(why) => return Err(Failure::new(ExitCode::UnusableInput, why)),
             answer => heard(answer),
         }
     }
-    Ok(())
+    match is_answered {
+        true => Ok(()),
+        false => {
+            let why = "the running system ended before it had answered";
+            Err(Failure::new(ExitCode::HostRefuses, why))
+        }
+    }
 }

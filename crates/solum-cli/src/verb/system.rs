@@ -1,16 +1,17 @@
 //! `solum run` on the directory of a system.
 
 use std::collections::BTreeMap;
+use std::os::unix::net::UnixStream;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use solum_spec::handover::UnitPhase;
-use solum_spec::operation::LogLine;
+use solum_spec::operation::{Answer, What};
 use solum_spec::plan::{self, Plan};
-use solum_spec::system::System;
-use solum_supervisor::LogRing;
-use solum_supervisor::log::{Entry, Position, Stream};
+use solum_spec::system::{Machine, System};
 use solum_unit::Operator;
-use solum_vm::Requests;
-use solum_vm::system::{HostPlace, Notice, Published, host};
+use solum_vm::system::{Answers, HostPlace, Notice, Published, ask, host};
+use solum_vm::{Handle, Requests};
 
 use crate::arguments::{Place, Run};
 use crate::exit_code::ExitCode;
@@ -20,16 +21,18 @@ use crate::lines::Lines;
 use crate::running::Claim;
 use crate::system::{Described, Executables};
 use crate::terminal::{self, say};
+use crate::typing::Typing;
 
 /// Builds, wires and runs a system; gives back an exit status.
 pub fn run(arguments: &Run) -> Result<u8, Failure> {
+    refuse_unsuited(arguments)?;
     let described = Described::read(&arguments.program.program)?;
     let executables = described.build()?;
     let system = described.wire(&executables)?;
     let claim = Claim::new(&described.directory)?;
     match arguments.place {
         Place::Host => on_host(arguments, &system, &executables, &claim),
-        Place::Vm => super::system_vm::run(arguments, &system, executables, &claim),
+        Place::Vm => super::system_vm::run(&described.directory, arguments, &system, executables, &claim),
     }
 }
 
@@ -44,28 +47,85 @@ fn on_host(
         .map(|(name, found)| (name.clone(), found.path.to_string_lossy().into_owned()))
         .collect();
     let machines: Vec<_> = system.machines.iter().collect();
+    refuse_assets(&machines)?;
     let plan = system.plan(&machines, &paths);
     let published = published(arguments, &plan)?;
-    let place = HostPlace::prepare(claim.state(), &plan, &published)
+    let place = HostPlace::prepare(claim.state(), &plan, &published, arguments.frames.as_deref())
         .map_err(|why| Failure::new(ExitCode::HostRefuses, why))?;
     for listener in &plan.listeners {
         if let Some(address) = place.address(listener) {
             say(&format!("{} is at {address}", port_name(listener)));
         }
     }
-    let (operator, requests) = attended(claim)?;
-    let mut screen = Screen::new(&plan, arguments)?;
-    let outcome = host::run(place, plan, operator, requests, &mut |notice| screen.notice(&notice))
+    for screen in &plan.screens {
+        say(&format!("screen {}.{} is at {}", screen.machine, screen.name, place.picture(screen).display()));
+    }
+    let (mut operator, requests, handle) = attended(claim)?;
+    let _typing = Typing::begin(&plan, handle);
+    let screen = Screen::new(&plan, arguments, &mut operator)?;
+    let timeout = arguments.around.timeout.map(|seconds| Duration::from_secs(seconds.into()));
+    let end = host::run(place, plan, operator, requests, timeout, &mut |notice| screen.notice(&notice))
         .map_err(|error| refused(&error))?;
-    launch::conclude_system(outcome)
+    screen.finish();
+    launch::conclude_system(end)
 }
 
-/// Those who may ask something of the system while it runs: operators, and the terminal's signals.
-pub fn attended(claim: &Claim) -> Result<(Operator, Requests), Failure> {
+/// What belongs to a machine of one program has no meaning for a system, and is not left unheard.
+fn refuse_unsuited(arguments: &Run) -> Result<(), Failure> {
+    let Run { program, inside, around, .. } = arguments;
+    let given = [
+        ("arguments behind `--`", !arguments.arguments.is_empty()),
+        ("--bin", program.bin.is_some()),
+        ("--example", program.example.is_some()),
+        ("--features", !program.features.is_empty()),
+        ("--profile", program.profile.is_some()),
+        ("--target", program.target.is_some()),
+        ("--file", !inside.files.is_empty()),
+        ("--dir", !inside.directories.is_empty()),
+        ("--env", !inside.environment.is_empty()),
+        ("--root", inside.root),
+        ("--wait", !inside.wait.is_empty()),
+        ("--name", inside.name.is_some()),
+        ("--grace", inside.grace.is_some()),
+        ("--share", !arguments.shares.is_empty()),
+        ("--publish", !around.publish.is_empty()),
+        ("--dry-run", around.dry_run),
+    ];
+    match given.iter().find(|(_, is_given)| *is_given) {
+        None => Ok(()),
+        Some((what, _)) => {
+            let message = format!("{what} cannot be given to a system: it is for a machine of one program");
+            let hint = match *what {
+                "--publish" => "write --publish-unit MACHINE.UNIT.PORT=HOST",
+                "--dry-run" => "look at it with `solum check` or `solum graph`",
+                _ => "what its units need is said in solum.toml",
+            };
+            Err(Failure::new(ExitCode::UnusableInput, message).hint(hint.to_owned()))
+        }
+    }
+}
+
+/// A process of this host sees the host's files, not those of its machine.
+fn refuse_assets(machines: &[&Machine]) -> Result<(), Failure> {
+    for machine in machines {
+        if let Some(unit) = machine.units.iter().find(|unit| !unit.assets.is_empty()) {
+            let message = format!(
+                "the unit {}.{} has assets, and a process of this host would not find them at their paths",
+                machine.name, unit.name
+            );
+            return Err(Failure::new(ExitCode::UnusableInput, message)
+                .hint("run it in a virtual machine: --place vm".to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// Those who may ask something of the system while it runs: operators, the terminal's signals, and whoever has the handle.
+pub fn attended(claim: &Claim) -> Result<(Operator, Requests, Handle), Failure> {
     let operator = Operator::new(claim.listen()?).map_err(|error| refused(&error))?;
     let (handle, requests) = solum_vm::requests().map_err(|error| refused(&error))?;
-    terminal::obey_signals(handle).map_err(|error| refused(&error))?;
-    Ok((operator, requests))
+    terminal::obey_signals(handle.clone()).map_err(|error| refused(&error))?;
+    Ok((operator, requests, handle))
 }
 
 /// What a user is told when this host does not let a system run.
@@ -94,43 +154,35 @@ pub fn published(arguments: &Run, plan: &Plan) -> Result<Vec<Published>, Failure
     arguments.publish_units.iter().map(find).collect()
 }
 
-/// What the user sees while a system runs.
+/// What the user sees while a system runs. What units print is read as `solum logs` does: whoever does not read it in time
+/// holds up nobody, and is told what is missing.
 pub struct Screen {
     names: Vec<String>,
-    lines: Lines,
-    read: Vec<Position>,
-    is_shown: Vec<bool>,
     verbose: bool,
+    printer: JoinHandle<()>,
 }
 
 impl Screen {
     /// Shows what the arguments say.
-    pub fn new(plan: &Plan, arguments: &Run) -> Result<Self, Failure> {
-        let mut is_shown = vec![arguments.only.is_empty(); plan.units.len()];
-        for name in &arguments.only {
-            let unit = plan.find(name).ok_or_else(|| {
-                let names: Vec<String> = plan.units.iter().map(plan::Unit::full_name).collect();
-                Failure::new(ExitCode::UnusableInput, format_args!("--only {name}: there is no such unit"))
-                    .hint(format!("there are {}", names.join(", ")))
-            })?;
-            is_shown[unit] = true;
-        }
+    pub fn new(plan: &Plan, arguments: &Run, operator: &mut Operator) -> Result<Self, Failure> {
         let names: Vec<String> = plan.units.iter().map(plan::Unit::full_name).collect();
-        let read = vec![LogRing::new(0).newest(); plan.units.len()];
-        Ok(Self {
-            lines: Lines::new(names.clone()),
-            names,
-            read,
-            is_shown,
-            verbose: arguments.around.verbose,
-        })
+        if let Some(name) = arguments.only.iter().find(|name| plan.find(name).is_none()) {
+            return Err(Failure::new(
+                ExitCode::UnusableInput,
+                format_args!("--only {name}: there is no such unit"),
+            )
+            .hint(format!("there are {}", names.join(", "))));
+        }
+        let what = What::Logs { units: arguments.only.clone(), lines: None, follow: true };
+        let answers = listen(operator, what).map_err(|error| refused(&error))?;
+        let lines = Lines::new(names.clone());
+        let printer = thread::spawn(move || print_all(answers, lines));
+        Ok(Self { names, verbose: arguments.around.verbose, printer })
     }
 
     /// Shows what has happened.
-    pub fn notice(&mut self, notice: &Notice<'_>) {
+    pub fn notice(&self, notice: &Notice<'_>) {
         match notice {
-            Notice::Printed(unit, log) if self.is_shown[*unit] => self.show(*unit, log),
-            Notice::Printed(..) => {}
             Notice::Changed(unit, phase, why) if self.verbose || is_worth_telling(*phase) => {
                 say(&format!("{} {}: {why}", self.names[*unit], super::operate::phase(*phase)));
             }
@@ -139,19 +191,33 @@ impl Screen {
         }
     }
 
-    fn show(&mut self, unit: usize, log: &LogRing) {
-        while let Some(entry) = log.read(&mut self.read[unit]) {
-            let name = &self.names[unit];
-            match entry {
-                Entry::Line(line) => self.lines.show(&LogLine {
-                    unit: name.clone(),
-                    is_error: line.source.stream == Stream::Error,
-                    at_ms: line.at_ms,
-                    bytes: line.bytes.to_vec(),
-                }),
-                Entry::Lost { lines, bytes } => self.lines.lost(name, lines, bytes),
-            }
+    /// Waits until everything is printed; the operator has to be gone.
+    pub fn finish(self) {
+        // A panic of that thread has been reported by it.
+        let _ = self.printer.join();
+    }
+}
+
+/// Joins those who ask the system.
+fn listen(operator: &mut Operator, what: What) -> std::io::Result<Answers> {
+    let (ours, theirs) = UnixStream::pair()?;
+    theirs.set_nonblocking(true)?;
+    operator.talk(Box::new(theirs));
+    ask(ours, what)
+}
+
+fn print_all(answers: Answers, mut lines: Lines) {
+    let mut is_whole = false;
+    for answer in answers {
+        match answer {
+            Ok(Answer::Line(line)) => lines.show(&line),
+            Ok(Answer::Lost { unit, lines: count, bytes }) => lines.lost(&unit, count, bytes),
+            Ok(Answer::Done) => is_whole = true,
+            _ => {}
         }
+    }
+    if !is_whole {
+        say("the last lines are missing here: they were not read in time");
     }
 }
 

@@ -1,13 +1,14 @@
 //! `solum run --place vm` on the directory of a system: a virtual machine for each of its machines.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::Duration;
 
 use solum_image::initramfs;
 use solum_spec::description::{Description, Network, Unit, Wait};
 use solum_spec::plan::{self, Plan};
-use solum_spec::system::{Machine, System};
-use solum_spec::{Protocol, Publish};
+use solum_spec::system::{Asset, Machine, System};
+use solum_spec::{Bundle, Protocol, Publish};
 use solum_vm::accelerator;
 use solum_vm::system::vm::{self, Booted};
 use solum_vm::system::{HostPlace, Published};
@@ -23,15 +24,22 @@ use crate::output::Nameless;
 use crate::running::Claim;
 use crate::system::Executables;
 use crate::terminal::say;
-use crate::{assemble, init, launch};
+use crate::typing::Typing;
+use crate::{assemble, bundle, init, launch};
 
 /// Beyond the units' own graces, for a machine to be off.
 const POWER_OFF: Duration = Duration::from_secs(60);
 
 /// Boots every machine, and gives back an exit status.
-pub fn run(arguments: &Run, system: &System, executables: Executables, claim: &Claim) -> Result<u8, Failure> {
+pub fn run(
+    directory: &Path,
+    arguments: &Run,
+    system: &System,
+    executables: Executables,
+    claim: &Claim,
+) -> Result<u8, Failure> {
     refuse_distance(system)?;
-    let builder = Builder::new(arguments, system, executables, claim)?;
+    let builder = Builder::new(directory, arguments, system, executables, claim)?;
     let everything: Vec<&Machine> = system.machines.iter().collect();
     let whole = system.plan(&everything, &builder.paths);
     let published = published(arguments, &whole)?;
@@ -42,11 +50,13 @@ pub fn run(arguments: &Run, system: &System, executables: Executables, claim: &C
         machines.push(booted);
         images.push(image);
     }
-    let (operator, requests) = attended(claim)?;
-    let mut screen = Screen::new(&whole, arguments)?;
+    let (mut operator, requests, handle) = attended(claim)?;
+    let _typing = Typing::begin(&whole, handle);
+    let screen = Screen::new(&whole, arguments, &mut operator)?;
     let reports = vm::run(machines, whole, operator, requests, &mut |notice| screen.notice(&notice))
         .map_err(|error| refused(&error))?;
     drop(images);
+    screen.finish();
     conclude(reports)
 }
 
@@ -76,6 +86,7 @@ fn refuse_distance(system: &System) -> Result<(), Failure> {
 }
 
 struct Builder<'a> {
+    directory: &'a Path,
     arguments: &'a Run,
     system: &'a System,
     executables: Executables,
@@ -88,6 +99,7 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn new(
+        directory: &'a Path,
         arguments: &'a Run,
         system: &'a System,
         executables: Executables,
@@ -107,7 +119,7 @@ impl<'a> Builder<'a> {
         }
         let init = init::find(&cache)?;
         let accelerator = choice.accelerator;
-        Ok(Self { arguments, system, executables, paths, claim, kernel, init, accelerator })
+        Ok(Self { directory, arguments, system, executables, paths, claim, kernel, init, accelerator })
     }
 
     /// A machine that can be booted, and its image, which has to live as long.
@@ -118,7 +130,7 @@ impl<'a> Builder<'a> {
         published: &[Published],
     ) -> Result<(Booted, Nameless), Failure> {
         let plan = self.system.plan(&[machine], &self.paths);
-        let place = HostPlace::prepare(self.claim.state(), &plan, &[])
+        let place = HostPlace::prepare(self.claim.state(), &plan, &[], None)
             .map_err(|why| Failure::new(ExitCode::HostRefuses, why))?;
         let config = self.kernel.config();
         let mut virtual_machine = solum_vm::Machine::new(machine.name.clone(), self.kernel.image(), "");
@@ -129,6 +141,8 @@ impl<'a> Builder<'a> {
         virtual_machine.command_line.clone_from(&self.arguments.around.append);
         virtual_machine.console = Console::Streams;
         virtual_machine.disks = plan.disks.iter().map(|disk| place.disk_path(disk)).collect();
+        virtual_machine.screen = self.screen(&plan)?;
+        virtual_machine.keys = !plan.keys.is_empty();
         virtual_machine.publish = self.publish(&plan, whole, published);
         virtual_machine.network = needs_network(&plan);
         virtual_machine.machine_type = match self.arguments.around.machine {
@@ -144,6 +158,38 @@ impl<'a> Builder<'a> {
         let image = self.image(machine, plan, &virtual_machine)?;
         virtual_machine.initramfs = image.path();
         Ok((Booted { name: machine.name.clone(), machine: virtual_machine, limits }, image))
+    }
+
+    /// A machine's screen, and where it can be looked at.
+    fn screen(&self, plan: &Plan) -> Result<Option<solum_vm::Screen>, Failure> {
+        let missing = self.kernel.missing_drivers(!plan.screens.is_empty(), !plan.keys.is_empty());
+        if !missing.is_empty() {
+            let (kernel, missing) = (self.kernel.version(), missing.join(" and "));
+            let message = format!("{kernel} has no drivers for screens and keyboards: it lacks {missing}");
+            return Err(Failure::new(ExitCode::KernelUnavailable, message).hint(
+                "build one that has: `solum kernel build --config FRAGMENT vmlinuz`, with a fragment that says \
+                 CONFIG_DRM=y, CONFIG_DRM_VIRTIO_GPU=y, CONFIG_DRM_VIRTIO_GPU_KMS=y and CONFIG_VIRTIO_INPUT=y; then add \
+                 --kernel vmlinuz"
+                    .to_owned(),
+            ));
+        }
+        let screen = match plan.screens.as_slice() {
+            [] => return Ok(None),
+            [screen] => screen,
+            [first, ..] => {
+                let machine = &first.machine;
+                let message = format!("machine {machine} has several screens, and a virtual machine has one");
+                return Err(Failure::new(ExitCode::UnusableInput, message)
+                    .hint("run it as processes of this host: --place host".to_owned()));
+            }
+        };
+        let directory = self.claim.state().join("screens");
+        let name = format!("{}.{}", screen.machine, screen.name);
+        let socket = directory.join(format!("{name}.vnc"));
+        std::fs::create_dir_all(&directory)
+            .map_err(|error| Failure::file("cannot write", &directory, &error))?;
+        say(&format!("screen {name} is at {}, for a viewer of VNC", socket.display()));
+        Ok(Some(solum_vm::Screen { width: screen.width, height: screen.height, socket }))
     }
 
     fn image(
@@ -168,13 +214,29 @@ impl<'a> Builder<'a> {
             unit: no_unit(),
             plan: Some(plan),
         };
-        let archive = initramfs::with_init(self.init.clone(), &description, programs, modules, Vec::new())
+        let assets = bundle::read_either(self.assets(machine))?;
+        let archive = initramfs::with_init(self.init.clone(), &description, programs, modules, assets)
             .map_err(|error| Failure::new(ExitCode::UnusableInput, &error).hint(error.hint()))?;
         let image = assemble::compress(archive, self.kernel.compression())?;
         Nameless::new(&image).map_err(|error| {
             let why = format!("the image of {} cannot be kept: {}", machine.name, reason(&error));
             Failure::new(ExitCode::HostRefuses, why)
         })
+    }
+
+    /// What the machine's units find there. Two of them may want the same.
+    fn assets(&self, machine: &Machine) -> Vec<Bundle> {
+        let mut assets: Vec<&Asset> = Vec::new();
+        for asset in machine.units.iter().flat_map(|unit| &unit.assets) {
+            if !assets.contains(&asset) {
+                assets.push(asset);
+            }
+        }
+        let from = |asset: &Asset| Bundle {
+            source: self.directory.join(&asset.source),
+            target: asset.target.clone(),
+        };
+        assets.into_iter().map(from).collect()
     }
 
     /// Each port at which a unit listens gets one of the host.

@@ -6,11 +6,13 @@
 pub mod elf;
 mod finished;
 pub mod kernel;
+mod live;
 pub mod running;
 mod scratch;
+pub mod system;
 
 pub use finished::Finished;
-pub use running::Solum;
+pub use running::{Running, Solum};
 pub use scratch::Scratch;
 
 /// The workspace, from where the tests run `solum`.

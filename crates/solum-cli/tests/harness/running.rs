@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use super::{Finished, Scratch, WORKSPACE};
 
 /// Nothing that is tested takes this long. It only ends what hangs; no check depends on it.
-const WATCHDOG: Duration = Duration::from_secs(600);
+const WATCHDOG: Duration = Duration::from_secs(90);
 
 /// A command to be run.
 pub struct Solum<'a> {
@@ -133,16 +133,16 @@ fn shown(command: &Command) -> String {
     text + "env " + &solum_vm::shell::quote(&words)
 }
 
-/// Ends a child that hangs. Dropping what this returns calls it off.
+/// Ends a child that hangs, or whose test is over.
 fn watch_over(child: &Child) -> Sender<()> {
     let (sender, receiver) = channel();
     let pid = Pid::from_child(child);
     // A descriptor of the process, because its number may be another's by then.
     let process = pidfd_open(pid, PidfdFlags::empty()).unwrap();
     thread::spawn(move || {
-        if receiver.recv_timeout(WATCHDOG) == Err(RecvTimeoutError::Timeout) {
-            let _ = pidfd_send_signal(process, Signal::KILL);
-        }
+        // Called off by a test that ended before its command, as a failed one does, it ends the command too.
+        let _ = receiver.recv_timeout(WATCHDOG);
+        let _ = pidfd_send_signal(process, Signal::KILL);
     });
     sender
 }

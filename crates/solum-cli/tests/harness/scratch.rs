@@ -74,6 +74,11 @@ impl Scratch {
         Solum::new(self, arguments)
     }
 
+    /// `solum` for what boots no machine, and so needs no PID 1.
+    pub fn solum_without_init<A: AsRef<str>>(&self, arguments: &[A]) -> Solum<'_> {
+        Solum::new(self, arguments)
+    }
+
     /// Puts the directory in the place of `[SCRATCH]`.
     pub fn expand(&self, text: &str) -> String {
         text.replace(PLACEHOLDER, &self.directory.path().to_string_lossy())

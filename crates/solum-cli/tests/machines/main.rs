@@ -12,13 +12,14 @@ mod given;
 mod host;
 mod kernels;
 mod languages;
-mod live;
 mod network;
 mod pieces;
 mod probe;
+mod screens;
 mod status;
 mod stopping;
 mod streams;
+mod systems;
 mod terminal;
 
 use harness::{Scratch, Solum};

@@ -1,24 +1,29 @@
 //! The place `host`: all units of a system as processes of this host, wired and shut in as in a machine.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use solum_spec::control::Outcome;
 use solum_spec::description::Wait;
+use solum_spec::keyboard::KeyChange;
 use solum_spec::plan::{self, Plan};
 use solum_supervisor::SIGTERM;
 use solum_unit::{Confinement, News, Operator, Place, Runner};
 
-use super::Notice;
+use super::desk::{self, Desk};
+use super::{FAREWELL_PATIENCE, Notice};
+use crate::report::End;
 use crate::requests::{Request, Requests};
 
 /// The first user of units, where Solum is root and may choose: above those of people and services, below those that
@@ -40,15 +45,23 @@ pub struct HostPlace {
     addresses: BTreeMap<(String, u16), SocketAddr>,
     empty_root: Option<CString>,
     is_root: bool,
+    pictures: PathBuf,
+    desk: Rc<RefCell<Desk>>,
 }
 
 impl HostPlace {
-    /// Makes the disks that are not there yet, in the directory `state`, which stays.
+    /// Makes the disks that are not there yet, in the directory `state`, which stays. What screens show is in it too, and
+    /// every frame of them in `frames`.
     ///
     /// # Errors
     ///
     /// A sentence: a disk that is shorter than its description says, or what the system says.
-    pub fn prepare(state: &Path, plan: &Plan, published: &[Published]) -> Result<Self, String> {
+    pub fn prepare(
+        state: &Path,
+        plan: &Plan,
+        published: &[Published],
+        frames: Option<&Path>,
+    ) -> Result<Self, String> {
         let disks = state.join("disks");
         let failed = |path: &Path| {
             let path = path.display().to_string();
@@ -63,6 +76,8 @@ impl HostPlace {
         fs::create_dir_all(&empty).map_err(failed(&empty))?;
         let empty = empty.canonicalize().map_err(failed(&empty))?;
         let is_root = rustix::process::geteuid().is_root();
+        let pictures = state.join("screens");
+        let desk = Desk::new(plan, &pictures, frames).map_err(failed(&pictures))?;
         let addresses = plan.listeners.iter().enumerate().map(|(index, listener)| {
             let chosen = published.iter().find(|published| published.listener == index);
             let address =
@@ -74,7 +89,14 @@ impl HostPlace {
             addresses: addresses.collect(),
             empty_root: is_root.then(|| CString::new(empty.as_os_str().as_bytes()).ok()).flatten(),
             is_root,
+            pictures,
+            desk: Rc::new(RefCell::new(desk)),
         })
+    }
+
+    /// The file with what a screen shows, once it shows something.
+    pub fn picture(&self, screen: &plan::Screen) -> PathBuf {
+        self.pictures.join(format!("{}.png", desk::full_name(screen)))
     }
 
     /// Where a listener can be reached unless somebody wants it elsewhere. Each machine of `plan` has a loopback address of
@@ -141,12 +163,16 @@ impl Place for HostPlace {
         TcpListener::bind(address).map(OwnedFd::from)
     }
 
-    fn screen(&self, _: &plan::Screen) -> io::Result<(OwnedFd, OwnedFd)> {
-        Err(io::Error::other("screens are not there yet at the place host"))
+    fn screen(&self, screen: &plan::Screen) -> io::Result<(OwnedFd, OwnedFd)> {
+        self.desk.borrow_mut().open(screen)
     }
 
-    fn keys(&self, _: &plan::Keys) -> io::Result<OwnedFd> {
-        Err(io::Error::other("keyboards are not there yet at the place host"))
+    fn keys(&self, keys: &plan::Keys) -> io::Result<OwnedFd> {
+        self.desk.borrow_mut().keyboards.open(&keys.machine)
+    }
+
+    fn press(&self, machine: Option<&str>, keys: &[KeyChange]) -> Result<(), String> {
+        self.desk.borrow().keyboards.press(machine, keys)
     }
 
     fn environment(&self, unit: &plan::Unit) -> Vec<(String, String)> {
@@ -170,7 +196,7 @@ impl Place for HostPlace {
     }
 }
 
-/// Runs a system to its end: that of all its units.
+/// Runs a system to its end: that of all its units, or the time limit.
 ///
 /// # Errors
 ///
@@ -180,60 +206,84 @@ pub fn run(
     plan: Plan,
     mut operator: Operator,
     mut requests: Requests,
+    timeout: Option<Duration>,
     observer: &mut dyn FnMut(Notice<'_>),
-) -> io::Result<Outcome> {
+) -> io::Result<End> {
+    let desk = Rc::clone(&place.desk);
+    let frames = desk.borrow().screens.waker()?;
+    let begun = Instant::now();
+    let mut forced = None;
     let mut runner = Runner::new(place, plan)?;
     // A workstation has a network and a clock.
     runner.condition(Wait::Network);
     runner.condition(Wait::Clock);
     runner.up();
     loop {
+        let mut over = None;
         runner.reap();
         for news in runner.turn() {
             match news {
-                News::Printed(unit) => {
-                    if let Some(log) = runner.log(unit) {
-                        observer(Notice::Printed(unit, log));
-                    }
-                }
+                // It is in its log, which whoever reads it is sent below.
+                News::Printed(_) | News::GaveUp(_) => {}
                 News::Changed(unit, phase, why) => observer(Notice::Changed(unit, phase, &why)),
-                News::GaveUp(_) => {}
-                News::RestartMachine(why) => observer(Notice::Said(&why)),
-                News::Over(outcome) => {
-                    operator.finish(&mut runner);
-                    return Ok(outcome);
-                }
+                News::RestartMachine(why) => over = Some(Outcome::MachineFailed(why)),
+                News::Over(outcome) => over = Some(outcome),
             }
         }
+        for trouble in desk.borrow_mut().screens.turn() {
+            observer(Notice::Said(&trouble));
+        }
+        if let Some(outcome) = over {
+            operator.finish(&mut runner, FAREWELL_PATIENCE);
+            return Ok(forced.unwrap_or(End::Program(outcome)));
+        }
         operator.turn(&mut runner);
-        wait(&runner, &operator, &requests)?;
+        let left = timeout.filter(|_| forced.is_none()).map(|limit| limit.saturating_sub(begun.elapsed()));
+        let screens_patience = desk.borrow().screens.patience();
+        let patience = left.into_iter().chain(screens_patience).min();
+        wait(&runner, frames.as_fd(), &operator, &requests, patience)?;
+        if let Some(limit) = timeout.filter(|limit| forced.is_none() && begun.elapsed() >= *limit) {
+            forced = Some(End::TimedOut(limit));
+            kill(&mut runner);
+        }
         requests.rest();
         while let Some(request) = requests.next() {
-            obey(&mut runner, request);
+            match request {
+                Request::Stop | Request::Signal(SIGTERM) => runner.stop_all(),
+                Request::Kill => {
+                    forced = Some(End::Killed);
+                    kill(&mut runner);
+                }
+                // A key that nobody feels is no reason to say anything.
+                Request::Key(key) => drop(runner.place().press(None, &[key])),
+                // The terminal is whoever's who looks on, not a unit's.
+                Request::Signal(_) | Request::Resize { .. } => {}
+            }
         }
     }
 }
 
-fn wait(runner: &Runner<HostPlace>, operator: &Operator, requests: &Requests) -> io::Result<()> {
+fn kill(runner: &mut Runner<HostPlace>) {
+    runner.stop_all();
+    runner.kill_all();
+}
+
+fn wait(
+    runner: &Runner<HostPlace>,
+    frames: BorrowedFd<'_>,
+    operator: &Operator,
+    requests: &Requests,
+    left: Option<Duration>,
+) -> io::Result<()> {
     let patience = runner.patience().map(|patience| patience + Duration::from_millis(1));
+    let patience = [patience, left].into_iter().flatten().min();
     let timeout = patience.and_then(|patience| Timespec::try_from(patience).ok());
     let mut descriptors = runner.poll_descriptors();
     descriptors.extend(operator.poll_descriptors());
+    descriptors.push(PollFd::from_borrowed_fd(frames, PollFlags::IN));
     descriptors.push(PollFd::from_borrowed_fd(requests.descriptor(), PollFlags::IN));
     match poll(&mut descriptors, timeout.as_ref()) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),
-    }
-}
-
-fn obey(runner: &mut Runner<HostPlace>, request: Request) {
-    match request {
-        Request::Stop | Request::Signal(SIGTERM) => runner.stop_all(),
-        Request::Kill => {
-            runner.stop_all();
-            runner.kill_all();
-        }
-        // The terminal is whoever's who looks on, not a unit's.
-        Request::Signal(_) | Request::Resize { .. } => {}
     }
 }

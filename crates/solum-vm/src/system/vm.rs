@@ -9,13 +9,14 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use solum_spec::control::{self, Decoder, FromMachine};
 use solum_spec::handover::UnitPhase;
+use solum_spec::keyboard::KeyChange;
 use solum_spec::operation::{Answer, LogLine, Order, UnitReport, VERSION, What};
 use solum_spec::plan::Plan;
 use solum_supervisor::log::{LogRing, Source, Stream};
-use solum_unit::Operator;
 use solum_unit::operator::{Operated, Wish};
+use solum_unit::{Keyboards, Operator};
 
-use super::Notice;
+use super::{FAREWELL_PATIENCE, Notice};
 use crate::error::VmError;
 use crate::machine::Machine;
 use crate::report::Report;
@@ -84,7 +85,7 @@ pub fn run(
         system.listen(&receiver, observer);
         operator.turn(&mut system);
     }
-    operator.finish(&mut system);
+    operator.finish(&mut system, FAREWELL_PATIENCE);
     Ok(system.finish())
 }
 
@@ -129,6 +130,8 @@ impl System {
         match request {
             Request::Stop => self.obey(Wish::Down),
             Request::Kill => self.members.iter().for_each(|member| member.handle.kill()),
+            // A key that nobody feels is no reason to say anything.
+            Request::Key(key) => drop(self.press(None, &[key])),
             // The terminal is whoever's who looks on, not a unit's.
             Request::Signal(_) | Request::Resize { .. } => {}
         }
@@ -162,7 +165,6 @@ impl System {
                 let stream = if is_error { Stream::Error } else { Stream::Output };
                 bytes.push(b'\n');
                 self.logs[unit].write(at_ms, Source { unit, stream }, &bytes);
-                observer(Notice::Printed(unit, &self.logs[unit]));
             }
             Answer::Lost { unit, lines, bytes } => {
                 let text = format!("{unit}: {lines} lines ({bytes} bytes) came faster than they were taken");
@@ -241,6 +243,20 @@ impl Operated for System {
             Wish::Restart(unit) => self.order(unit, What::Restart),
             Wish::Down => self.members.iter().for_each(|member| member.handle.stop()),
         }
+    }
+
+    /// Whether it can be done is the machine's to say, and comes later.
+    fn press(&mut self, machine: Option<&str>, keys: &[KeyChange]) -> Result<(), String> {
+        let keyboards = Keyboards::new(self.plan.keys.iter().map(|keys| keys.machine.clone()));
+        let machine = keyboards.choose(machine)?.to_owned();
+        let Some(member) = self.members.iter_mut().find(|member| member.name == machine) else {
+            return Err(format!("there is no machine {machine}"));
+        };
+        let what = What::Press { machine: Some(machine), keys: keys.to_vec() };
+        member
+            .orders
+            .write_all(&control::encode(&Order { version: VERSION, what }))
+            .map_err(|_| format!("machine {} is off", member.name))
     }
 }
 

@@ -30,7 +30,7 @@ impl Carrier for End {
         if self.arm_for(want) == Armed::Ready {
             return true;
         }
-        waker.readable(self.bell());
+        waker.bell(self.bell());
         false
     }
 

@@ -138,6 +138,8 @@ impl screen::Driver for SharedScreen {
 /// `struct input_event` (Documentation/input/input.rst), from an input device or from whoever plays one.
 pub struct InputEvents {
     stream: File,
+    /// What was read to know whether there is something.
+    ahead: Option<Result<Key>>,
 }
 
 /// Two times of eight bytes, type, code and value.
@@ -148,7 +150,7 @@ const EV_KEY: u16 = 1;
 impl InputEvents {
     pub fn new(stream: OwnedFd) -> Self {
         // It does not block already: its flags are the supervisor's business.
-        Self { stream: File::from(stream) }
+        Self { stream: File::from(stream), ahead: None }
     }
 
     fn decode(event: &[u8; EVENT_BYTES]) -> Option<Key> {
@@ -164,8 +166,8 @@ impl InputEvents {
     }
 }
 
-impl keys::Driver for InputEvents {
-    fn next(&mut self) -> Result<Option<Key>> {
+impl InputEvents {
+    fn read(&mut self) -> Result<Option<Key>> {
         loop {
             let mut event = [0; EVENT_BYTES];
             match self.stream.read(&mut event) {
@@ -185,9 +187,62 @@ impl keys::Driver for InputEvents {
     }
 }
 
+impl keys::Driver for InputEvents {
+    fn next(&mut self) -> Result<Option<Key>> {
+        match self.ahead.take() {
+            Some(outcome) => outcome.map(Some),
+            None => self.read(),
+        }
+    }
+}
+
 impl Source for InputEvents {
+    // Not every event is about a key, so one is read to know.
     fn arm<'a>(&'a mut self, waker: &mut Waker<'a>) -> bool {
-        waker.readable(self.stream.as_fd());
-        false
+        if self.ahead.is_none() {
+            self.ahead = self.read().transpose();
+        }
+        if self.ahead.is_none() {
+            waker.bell(self.stream.as_fd());
+        }
+        self.ahead.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::{self, Clock, Moment};
+    use crate::native::SystemClock;
+    use crate::{Keys, keys::code};
+
+    fn event(kind: u16, code: u16, value: i32) -> Vec<u8> {
+        [&[0; 16][..], &kind.to_ne_bytes(), &code.to_ne_bytes(), &value.to_ne_bytes()].concat()
+    }
+
+    /// A keyboard, who plays it, and a clock.
+    fn keyboard() -> (Keys, UnixStream, Clock) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let clock: std::rc::Rc<dyn clock::Driver> = std::rc::Rc::new(SystemClock);
+        (Keys::new(Box::new(InputEvents::new(theirs.into())), clock.clone()), ours, Clock::new(clock))
+    }
+
+    #[test]
+    fn a_key_ends_the_wait_and_what_is_no_key_does_not() {
+        let (mut keys, mut player, clock) = keyboard();
+        let soon = |clock: &Clock| clock.deadline(Duration::from_millis(20));
+        player.write_all(&event(0, 0, 0)).unwrap();
+        assert_eq!(clock.select(&mut [&mut keys], Some(soon(&clock))), Err(Error::Deadline));
+        assert_eq!(keys.next(Some(Moment::default())), Err(Error::Deadline));
+        player.write_all(&event(EV_KEY, code::LEFT, 1)).unwrap();
+        assert_eq!(clock.select(&mut [&mut keys], None), Ok(0));
+        let key = keys.next(None).unwrap();
+        assert_eq!(key, Key { code: code::LEFT, action: Action::Pressed });
+        drop(player);
+        assert_eq!(clock.select(&mut [&mut keys], None), Ok(0));
+        assert_eq!(keys.next(None), Err(Error::Closed));
     }
 }

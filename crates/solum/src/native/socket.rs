@@ -4,8 +4,10 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::event::PollFlags;
 use rustix::net::{SocketFlags, accept_with};
 
+use super::time::is_ready;
 use crate::clock::{Source, Waker};
 use crate::error::Result;
 use crate::tcp::{Converse, Listen};
@@ -44,7 +46,7 @@ impl Listen for Listener {
 impl Source for Listener {
     fn arm<'a>(&'a mut self, waker: &mut Waker<'a>) -> bool {
         waker.readable(self.0.as_fd());
-        false
+        is_ready(self.0.as_fd(), PollFlags::IN)
     }
 }
 
@@ -73,7 +75,7 @@ impl Converse for Connection {
 
     fn arm_write<'a>(&'a mut self, waker: &mut Waker<'a>) -> bool {
         waker.writable(self.stream.as_fd());
-        false
+        is_ready(self.stream.as_fd(), PollFlags::OUT)
     }
 
     fn peer(&self) -> String {
@@ -84,6 +86,6 @@ impl Converse for Connection {
 impl Source for Connection {
     fn arm<'a>(&'a mut self, waker: &mut Waker<'a>) -> bool {
         waker.readable(self.stream.as_fd());
-        false
+        is_ready(self.stream.as_fd(), PollFlags::IN)
     }
 }

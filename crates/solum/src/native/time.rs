@@ -6,7 +6,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::clock::{Driver, Moment, Source, Waker};
+use crate::clock::{Driver, Interest, Moment, Source, Waker};
 use crate::error::{Error, Result};
 
 /// `CLOCK_MONOTONIC` and `CLOCK_REALTIME` (clock_gettime(2)).
@@ -44,15 +44,18 @@ fn arm_and_wait(
     deadline: Option<Moment>,
 ) -> Result<Option<usize>> {
     let mut waker = Waker::default();
+    // Up to which descriptor each source is waited for.
+    let mut ends = Vec::with_capacity(sources.len());
     let mut ready = None;
     for (index, source) in sources.iter_mut().enumerate() {
         if source.arm(&mut waker) {
             ready = Some(index);
             break;
         }
+        ends.push(waker.descriptors.len());
     }
     let waited = match ready {
-        Some(_) => Ok(0),
+        Some(_) => Ok(None),
         None => wait(clock, &waker, deadline),
     };
     drop(waker);
@@ -60,21 +63,82 @@ fn arm_and_wait(
         source.disarm();
     }
     match waited {
-        Ok(_) | Err(Errno::INTR) => Ok(ready),
+        Ok(descriptor) => {
+            let its_source = |descriptor| ends.iter().position(|end| descriptor < *end);
+            Ok(ready.or_else(|| descriptor.and_then(its_source)))
+        }
+        Err(Errno::INTR) => Ok(None),
         Err(error) => Err(Error::Device(std::io::Error::from(error).to_string())),
     }
 }
 
-fn wait(clock: &SystemClock, waker: &Waker<'_>, deadline: Option<Moment>) -> rustix::io::Result<usize> {
+/// The first descriptor that makes its source ready, if there is one.
+fn wait(
+    clock: &SystemClock,
+    waker: &Waker<'_>,
+    deadline: Option<Moment>,
+) -> rustix::io::Result<Option<usize>> {
     let left = deadline.map(|deadline| deadline.since(clock.now()));
     let timeout = left.and_then(|left| Timespec::try_from(left).ok());
     let mut descriptors: Vec<PollFd<'_>> = waker
         .descriptors
         .iter()
-        .map(|(descriptor, writes)| {
-            let flags = if *writes { PollFlags::OUT } else { PollFlags::IN };
-            PollFd::from_borrowed_fd(*descriptor, flags)
+        .map(|interest| {
+            let flags = if interest.writes { PollFlags::OUT } else { PollFlags::IN };
+            PollFd::from_borrowed_fd(interest.descriptor, flags)
         })
         .collect();
-    poll(&mut descriptors, timeout.as_ref())
+    poll(&mut descriptors, timeout.as_ref())?;
+    let is_ready = |(descriptor, interest): (&PollFd<'_>, &Interest<'_>)| {
+        !interest.is_bell && !descriptor.revents().is_empty()
+    };
+    Ok(descriptors.iter().zip(&waker.descriptors).position(is_ready))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::native::socket::Listener;
+    use std::os::fd::AsFd;
+
+    struct Readable<'s>(&'s UnixStream);
+
+    impl Source for Readable<'_> {
+        fn arm<'a>(&'a mut self, waker: &mut Waker<'a>) -> bool {
+            waker.readable(self.0.as_fd());
+            false
+        }
+    }
+
+    #[test]
+    fn what_can_be_read_is_ready_and_the_first_of_several() {
+        let (mut near, far) = UnixStream::pair().unwrap();
+        let (_other_near, other_far) = UnixStream::pair().unwrap();
+        near.write_all(b"x").unwrap();
+        let select = |first: &UnixStream, second: &UnixStream| {
+            SystemClock.select(&mut [&mut Readable(first), &mut Readable(second)], None)
+        };
+        assert_eq!(select(&far, &other_far), Ok(Some(0)));
+        assert_eq!(select(&other_far, &far), Ok(Some(1)));
+        assert_eq!(select(&far, &far), Ok(Some(0)));
+    }
+
+    #[test]
+    fn a_connection_ends_the_wait_for_one() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut listener = Listener::new(listener.into());
+        assert_eq!(SystemClock.select(&mut [&mut listener], None), Ok(Some(0)));
+    }
+
+    #[test]
+    fn a_deadline_that_is_over_ends_the_wait() {
+        let (_near, far) = UnixStream::pair().unwrap();
+        let now = SystemClock.now();
+        assert_eq!(SystemClock.select(&mut [&mut Readable(&far)], Some(now)), Ok(None));
+    }
 }

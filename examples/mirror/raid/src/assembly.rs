@@ -143,11 +143,13 @@ pub fn decide(found: &[Found], is_forced: bool) -> Result<Decision, Refusal> {
 pub const FOREIGN: &str = "it is neither empty nor a member; to use it, fill its first 16 KiB with zeros";
 
 fn heads(found: &[Found]) -> Vec<(usize, &Head)> {
-    let head = |(port, found)| match found {
-        &Found::Head(ref head) => Some((port, &**head)),
-        _ => None,
-    };
-    found.iter().enumerate().filter_map(head).collect()
+    let mut heads = Vec::new();
+    for (port, found) in found.iter().enumerate() {
+        if let Found::Head(head) = found {
+            heads.push((port, &**head));
+        }
+    }
+    heads
 }
 
 /// All disks are empty, or no further than the first event, after which nothing was served yet.

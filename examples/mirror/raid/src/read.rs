@@ -10,7 +10,7 @@ use crate::record::{UNWRITTEN, checksum};
 use crate::table::Table;
 
 /// So many bytes that follow each other are read from the same member: it may read ahead.
-const STREAK_BYTES: u64 = 16 << 20;
+const STREAK_BYTES: u64 = 1 << 30;
 
 impl Mirror {
     pub(crate) fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {

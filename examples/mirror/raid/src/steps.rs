@@ -23,6 +23,9 @@ pub(crate) struct Rounds {
     /// The region after the last one that was intended, and how many were at once.
     pub intended_to: u64,
     pub intended_ahead: u64,
+    /// Where the group after the last one may be that was made its own base, and how many were at once.
+    pub confirmed_to: std::ops::Range<u64>,
+    pub confirmed_ahead: u64,
     /// Groups copied since that was written down.
     pub copied: u64,
     /// Groups scrubbed.

@@ -170,6 +170,13 @@ impl Tables {
         self.kept.len() > self.most
     }
 
+    /// Groups that were changed since their base, before this epoch: these, and what follows them, and what precedes them.
+    pub fn unconfirmed(&self, epoch: u64, groups: std::ops::Range<u64>, most: usize) -> Vec<u64> {
+        let later = self.kept.range(groups.start..).chain(self.kept.range(..groups.start));
+        let is_unconfirmed = |table: &Table| table.epoch < epoch && !table.changed.is_empty();
+        later.filter(|(_, (_, table))| is_unconfirmed(table)).map(|(group, _)| *group).take(most).collect()
+    }
+
     /// The groups that were written in this epoch.
     pub fn written_in(&self, epoch: u64) -> Vec<u64> {
         self.kept.iter().filter(|(_, (_, table))| table.epoch >= epoch).map(|(group, _)| *group).collect()

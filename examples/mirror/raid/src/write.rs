@@ -13,6 +13,10 @@ const PIECE_GROUPS: u64 = 4;
 /// How many regions are intended at once, when one after the other is written.
 const MOST_REGIONS_AHEAD: u64 = 64;
 
+/// How many records are made their own base with one flush, and how many are read for that.
+const MOST_CONFIRMED: usize = 512;
+const MOST_LOADED_AHEAD: u64 = 64;
+
 impl Mirror {
     pub(crate) fn write(&mut self, offset: u64, data: &[u8]) -> Result<()> {
         let mut offset = offset;
@@ -63,23 +67,67 @@ impl Mirror {
         Ok(())
     }
 
-    /// Makes tables their own base whose units are changed for the second time, with a flush in between.
+    /// Makes tables their own base if units of them are to be changed for the second time, with a flush in between; and
+    /// with them others that will be needed soon: it is the flush that takes its time.
     fn confirm(&mut self, groups: std::ops::Range<u64>, offset: u64, length: u64) -> Result<()> {
         let (unit_bytes, units) = (u64::from(self.layout.unit_bytes), u64::from(self.layout.group_units));
         let written = offset / unit_bytes..(offset + length) / unit_bytes;
-        for group in groups {
+        let mut is_needed = false;
+        for group in groups.clone() {
             let epoch = self.epoch;
             let first = group * units;
             let here = written.start.max(first) - first..written.end.min(first + units) - first;
             let table = self.table(group)?;
-            if table.epoch == epoch || !table.has_changed(here) {
+            is_needed |= table.epoch < epoch && table.has_changed(here);
+        }
+        if !is_needed {
+            return Ok(());
+        }
+        self.load_ahead(groups.start)?;
+        let epoch = self.epoch;
+        let mut failures: Vec<(usize, Error)> = Vec::new();
+        for group in self.tables.unconfirmed(epoch, groups, MOST_CONFIRMED) {
+            // A member that is out learns of it when it returns only if the region is intended.
+            if !self.intended.contains(self.layout.region_of(group)) {
                 continue;
             }
-            let mut confirmed = table.clone();
-            confirmed.confirm(table.generation(), (table.place + 1) % PLACES, epoch);
+            let Some(mut table) = self.tables.remove(group) else { continue };
+            table.confirm(table.generation(), (table.place + 1) % PLACES, epoch);
+            for port in self.attached() {
+                let is_failed = failures.iter().any(|(failed, _)| *failed == port);
+                if !is_failed && let Err(error) = self.write_table(port, group, &mut table) {
+                    failures.push((port, error));
+                }
+            }
+            self.tables.insert(group, table);
+        }
+        let outcome = self.drop_members(&failures);
+        if outcome.is_err() {
+            self.forget_confirmed(epoch);
+            return outcome;
+        }
+        self.flush_members()
+    }
+
+    /// Some of the records are on no member: what is on the members counts.
+    fn forget_confirmed(&mut self, epoch: u64) {
+        for group in self.tables.written_in(epoch) {
             self.tables.remove(group);
-            self.write_table_to(group, &mut confirmed, &self.attached())?;
-            self.tables.insert(group, confirmed);
+            self.mark_unresolved(group);
+        }
+    }
+
+    /// Brings the tables of the next groups into memory, more and more of them if one group after the other is written.
+    fn load_ahead(&mut self, group: u64) -> Result<()> {
+        let is_next = self.rounds.confirmed_to.contains(&group);
+        let ahead = if is_next { (self.rounds.confirmed_ahead * 2).clamp(1, MOST_LOADED_AHEAD) } else { 1 };
+        let end = (group + ahead).min(self.layout.groups);
+        self.rounds.confirmed_ahead = ahead;
+        self.rounds.confirmed_to = end..end + PIECE_GROUPS + 1;
+        for group in group..end {
+            if self.is_formatted(group) && !self.unresolved.contains(group) {
+                self.load(group)?;
+            }
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! A crash after every operation on any disk, with whatever the disks lose or tear.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 mod common;
 
 use std::cell::RefCell;
@@ -81,8 +83,7 @@ fn crash_at(fresh: &Plates, blocks: u64, operation: u64) -> (Rc<RefCell<Plates>>
 fn formatted(members: usize) -> Plates {
     let all = Plates::shared(members, PLATE_BYTES);
     drop(start(&all, 1));
-    let plates = all.borrow().clone();
-    plates
+    all.replace(Plates::default())
 }
 
 /// Begins with what is left, checks everything, lets members become equal, and checks again.
@@ -284,7 +285,7 @@ fn rebuild(mirror: &mut Mirror, script: &mut Script) -> Result<()> {
         if step % 3 == 0 {
             script.write(mirror, step % 20, 2)?;
         }
-        if step % 5 == 4 {
+        if step % 7 == 1 {
             script.flush(mirror)?;
         }
     }

@@ -1,5 +1,7 @@
 //! One fault after the other, and what the mirror makes of it.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 mod common;
 
 use std::cell::RefCell;
@@ -538,4 +540,52 @@ fn a_member_that_failed_while_heads_were_written_still_gets_only_what_it_missed(
     let notices = bench.mirror.take_notices();
     assert!(notices.iter().any(|notice| matches!(notice, Notice::Returned { port: 1, .. })), "{notices:?}");
     assert!(bench.is_whole());
+}
+
+#[test]
+fn intent_is_given_up_only_for_what_is_on_the_plates() {
+    for operation in 1..12 {
+        let mut bench = Bench::new(3);
+        bench.write(2, 3, 2);
+        bench.settle(1);
+        bench.settle(10);
+        bench.all.borrow_mut().left = Some(operation);
+        let _ = settle(&mut bench.mirror, at(20));
+        bench.all.borrow_mut().left = None;
+        for (index, plate) in bench.all.borrow_mut().plates.iter_mut().enumerate() {
+            plate.cut(if index == 2 { Cut::LastArrives } else { Cut::AllArrive }, &mut Dice(1));
+        }
+        bench.restart();
+        bench.settle(30);
+        assert!(bench.is_whole(), "crash at {operation}");
+    }
+}
+
+#[test]
+fn a_member_is_in_sync_only_when_what_it_got_is_on_its_plates() {
+    for operation in 1..12 {
+        let mut bench = Bench::new(3);
+        bench.plate(0).is_gone = true;
+        bench.write(0, 12, 2);
+        // Intent bits would have it compared anyway.
+        for seconds in [1, 10, 20, 30] {
+            bench.settle(seconds);
+        }
+        assert_eq!(bench.mirror.report().intended_regions, 0);
+        bench.plate(0).is_gone = false;
+        let mut now = 1000;
+        while bench.states()[0] != (MemberState::Rebuilding { groups_left: 0 }) {
+            bench.mirror.step(at(now)).unwrap();
+            now += 1;
+        }
+        bench.all.borrow_mut().left = Some(operation);
+        let _ = bench.mirror.step(at(now));
+        bench.all.borrow_mut().left = None;
+        for (index, plate) in bench.all.borrow_mut().plates.iter_mut().enumerate() {
+            plate.cut(if index == 0 { Cut::LastArrives } else { Cut::AllArrive }, &mut Dice(1));
+        }
+        bench.restart();
+        bench.settle(now + 1000);
+        assert!(bench.is_whole(), "crash at {operation}");
+    }
 }

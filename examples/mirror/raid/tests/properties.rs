@@ -1,5 +1,7 @@
 //! Anything in any order, with damage to one member at a time: what is read is what was written.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 mod common;
 
 use std::cell::RefCell;

@@ -333,9 +333,9 @@ fn a_process_that_ended_without_a_loss_of_power_leaves_a_disk_that_is_still_safe
 fn a_sync_that_failed_destroys_nothing_that_a_crash_would_return_to() {
     // All is written ahead, so that what was given back too early is soon given out.
     let mut acts = vec![Act::Create("a".into()), Act::Create("b".into())];
-    for round in 0..4u8 {
-        for name in ["a", "b", "a"] {
-            acts.push(Act::Write(name.into(), 0, vec![4 * round + acts.len() as u8; 40_000]));
+    for round in 0..3u8 {
+        for name in ["a", "b", "a", "b", "a", "b", "a"] {
+            acts.push(Act::Write(name.into(), 0, vec![round + acts.len() as u8; 40_000]));
         }
         acts.push(Act::Sync);
     }
@@ -343,9 +343,9 @@ fn a_sync_that_failed_destroys_nothing_that_a_crash_would_return_to() {
     let whole = record(formatted(256 << 10), Tree::empty(), &acts, options);
     for victim in 1..whole.log.len() {
         let run = record_failing(formatted(256 << 10), Tree::empty(), &acts, options, victim);
-        for length in 0..=run.log.len() {
+        for length in victim..=run.log.len() {
             let (image, unsure) = run.crash(length);
-            for (what, mut fate) in fates(unsure.len(), length as u64, 2) {
+            for (what, mut fate) in fates(unsure.len(), 0, 0).into_iter().take(3) {
                 run.verify(
                     length,
                     &apply(&image, &unsure, &mut fate),

@@ -97,10 +97,16 @@ fn a_directory_of_many_levels_grows_and_shrinks_and_finds_its_names() {
     assert!(fs.parts().1.levels >= 3, "{}", fs.parts().1.levels);
     for left in [1500, 500, 100, 20, 3, 0] {
         while there.len() > left {
-            let index = there.swap_remove(numbers.below(there.len() as u64) as usize);
-            fs.remove(&name(index)).unwrap();
-            gone.push(index);
+            // Neighbours go together, so that nodes become empty beside full ones.
+            there.sort_unstable_by_key(|index| name(*index));
+            let begin = numbers.below(there.len() as u64) as usize;
+            let end = there.len().min(begin + 20).min(begin + there.len() - left);
+            for index in there.drain(begin..end) {
+                fs.remove(&name(index)).unwrap();
+                gone.push(index);
+            }
         }
+        super::accounting::assert_counts(&mut fs);
         // Some come back, where others are missing now.
         for _ in 0..left / 4 {
             let index = gone.swap_remove(numbers.below(gone.len() as u64) as usize);

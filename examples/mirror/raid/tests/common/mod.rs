@@ -1,6 +1,7 @@
 //! Disks that lose power, lie, rot and fail; and what a mirror of them may hold.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

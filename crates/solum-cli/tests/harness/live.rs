@@ -2,7 +2,7 @@
 
 use rustix::process::{Signal, kill_process};
 
-use crate::harness::running::Running;
+use super::Running;
 
 impl Running {
     /// Waits until this is in its standard output. What hangs, the harness ends; what ends without it, fails.

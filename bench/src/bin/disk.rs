@@ -1,0 +1,181 @@
+//! How fast a disk is that another unit serves, and one that is mirrored: `cargo xtask bench disk`.
+//!
+//! Prints lines of five words, as the benchmark of links does: what was measured, the size of a request, between whom, over
+//! what, and the nanoseconds that one request took: the best of many rounds, all opponents in turns.
+
+use std::error::Error;
+use std::fs::{File, OpenOptions};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
+use std::time::Instant;
+use std::{env, fs};
+
+use raid::{Mirror, Options};
+use solum::disk::Driver;
+use solum::link::over::{OverAnswerer, OverCaller};
+use solum::link::Interface;
+use solum::native::SystemClock;
+use solum::{Disk, Serve, health, served_disk};
+use solum_link::{End, Layout, LinkHost, Side};
+
+type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+
+const REQUEST: usize = 128 << 10;
+/// Requests of one batch.
+const BATCH: usize = 8;
+/// What one pass reads or writes.
+const PASS: u64 = 64 << 20;
+/// A mirror keeps its books on its members too.
+const FILE: u64 = PASS + (32 << 20);
+const MEMBERS: usize = 3;
+
+/// What is compared: a bare file, the same served by another process, a mirror of three files, and that one served.
+const KINDS: [&str; 4] = ["bare", "served", "mirror", "mirror-served"];
+
+fn main() -> Outcome {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["child", kind, directory, ref descriptors @ ..] => child(kind, Path::new(directory), descriptors),
+        ["--rounds", rounds, directory] => measure(rounds.parse()?, Path::new(directory)),
+        _ => Err("write: --rounds N DIRECTORY".into()),
+    }
+}
+
+fn measure(rounds: u32, directory: &Path) -> Outcome {
+    let directory = directory.join(format!("solum-bench-{}", std::process::id()));
+    fs::create_dir_all(&directory)?;
+    let outcome = compare(rounds, &directory);
+    fs::remove_dir_all(&directory)?;
+    outcome
+}
+
+fn compare(rounds: u32, directory: &Path) -> Outcome {
+    let mut opponents = KINDS.iter().map(|kind| Opponent::new(kind, directory)).collect::<Outcome<Vec<_>>>()?;
+    let mut best = [[f64::INFINITY; 2]; KINDS.len()];
+    for round in 0..=rounds {
+        for (opponent, best) in opponents.iter_mut().zip(&mut best) {
+            for (is_write, best) in [true, false].into_iter().zip(best) {
+                let took = pass(&mut opponent.disk, is_write)?;
+                // The first round fills files and page cache.
+                if round > 0 {
+                    *best = best.min(took);
+                }
+            }
+        }
+    }
+    for (kind, [write, read]) in KINDS.iter().zip(best) {
+        println!("write {REQUEST} pinned {kind} {write:.1}");
+        println!("read {REQUEST} pinned {kind} {read:.1}");
+    }
+    Ok(())
+}
+
+/// Nanoseconds for one request.
+fn pass(disk: &mut Disk, is_write: bool) -> Outcome<f64> {
+    let mut buffers = vec![vec![7_u8; REQUEST]; BATCH];
+    let start = Instant::now();
+    for first in (0..PASS).step_by(BATCH * REQUEST) {
+        let mut batch = disk.batch();
+        for (offset, buffer) in (first..).step_by(REQUEST).zip(&mut buffers) {
+            batch = if is_write { batch.write_at(offset, buffer) } else { batch.read_at(offset, buffer) };
+        }
+        batch.run().into_iter().collect::<Result<Vec<()>, _>>()?;
+    }
+    Ok(start.elapsed().as_nanos() as f64 / (PASS as f64 / REQUEST as f64))
+}
+
+struct Opponent {
+    disk: Disk,
+    /// Who serves it, if another process does, and the link to it.
+    _served: Option<(Server, LinkHost)>,
+}
+
+impl Opponent {
+    fn new(kind: &str, directory: &Path) -> Outcome<Self> {
+        let directory = directory.join(kind);
+        fs::create_dir_all(&directory)?;
+        match kind.strip_suffix("-served").or(kind.strip_suffix("served").map(|_| "bare")) {
+            None => Ok(Self { disk: local(kind, &directory)?, _served: None }),
+            Some(kind) => Self::served(kind, &directory),
+        }
+    }
+
+    fn served(kind: &str, directory: &Path) -> Outcome<Self> {
+        let link = LinkHost::create("bench", Layout::default())?;
+        link.attach(Side::Client, 1);
+        link.attach(Side::Server, 1);
+        let descriptors = link.descriptors(Side::Server);
+        let descriptors = [descriptors.memory, descriptors.own_bell, descriptors.peer_bell];
+        let server = Server(spawn(kind, directory, &descriptors)?);
+        let own = link.descriptors(Side::Client);
+        let copy = |descriptor: BorrowedFd<'_>| descriptor.try_clone_to_owned();
+        let end = End::open(copy(own.memory)?, copy(own.own_bell)?, copy(own.peer_bell)?, Side::Client)?;
+        let caller = OverCaller::new(end, &<Disk as Interface>::ID, Rc::new(SystemClock));
+        let disk = Disk::new(served_disk::linked(Box::new(caller), Rc::new(SystemClock))?);
+        Ok(Self { disk, _served: Some((server, link)) })
+    }
+}
+
+/// A process that serves a disk, and ends with its opponent.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn spawn(kind: &str, directory: &Path, descriptors: &[BorrowedFd<'_>]) -> Outcome<Child> {
+    let mut command = Command::new(env::current_exe()?);
+    command.arg("child").arg(kind).arg(directory).stdin(Stdio::null());
+    for descriptor in descriptors {
+        rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::empty())?;
+        command.arg(descriptor.as_raw_fd().to_string());
+    }
+    Ok(command.spawn()?)
+}
+
+fn child(kind: &str, directory: &Path, descriptors: &[&str]) -> Outcome {
+    let numbers = descriptors.iter().map(|number| number.parse()).collect::<Result<Vec<RawFd>, _>>()?;
+    let [memory, own_bell, peer_bell] = numbers[..] else { return Err("three descriptors".into()) };
+    // SAFETY: the parent left exactly these open for this process, which takes each once.
+    let taken = |number| unsafe { OwnedFd::from_raw_fd(number) };
+    let end = End::open(taken(memory), taken(own_bell), taken(peer_bell), Side::Server)?;
+    let answerer = OverAnswerer::new(vec![end], &<Disk as Interface>::ID, Rc::new(SystemClock));
+    let mut serve = Serve::<Disk>::new(Box::new(answerer), Rc::new(Nobody));
+    let mut driver = local(kind, directory)?.into_driver();
+    Ok(serve.run(&mut *driver)?)
+}
+
+fn local(kind: &str, directory: &Path) -> Outcome<Disk> {
+    let path = |index: usize| -> PathBuf { directory.join(index.to_string()) };
+    if kind == "bare" {
+        return Ok(Disk::file(file(&path(0))?)?);
+    }
+    let members = (0..MEMBERS).map(|index| Ok(Disk::file(file(&path(index))?)?)).collect::<Outcome<Vec<_>>>()?;
+    let mirror = Mirror::start(members, Options::default(), 1)?;
+    Ok(Disk::new(Box::new(mirror) as Box<dyn Driver>))
+}
+
+fn file(path: &Path) -> Outcome<File> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+    file.set_len(FILE)?;
+    Ok(file)
+}
+
+/// Nobody wants to know whether a benchmark is ready.
+struct Nobody;
+
+impl health::Driver for Nobody {
+    fn ready(&self) -> solum::Result<()> {
+        Ok(())
+    }
+
+    fn health(&self, _: solum::Result<(), String>) -> solum::Result<()> {
+        Ok(())
+    }
+}

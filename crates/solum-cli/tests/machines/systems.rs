@@ -1,0 +1,124 @@
+//! Whole systems as virtual machines.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use crate::harness::system::System;
+use crate::network::free_port;
+
+#[test]
+fn a_unit_calls_another_that_is_started_again() {
+    let system = System::new(
+        "[machine.m.unit.server]\nprogram = \"echo-server\"\narguments = [\"the server\"]\n\
+         [machine.m.unit.caller]\nprogram = \"echo-caller\"\narguments = [\"one\", \"hang\", \"again\"]\n\
+         ports.echo = \"server.echo\"\nneeds = [\"server\"]\n",
+    );
+    let running = system.in_machines(&[]).start().until_it_prints("m.caller | hanging\n");
+    let server = system.unit("m.server");
+    assert_eq!((&server["state"], &server["starts"]), (&"running".into(), &1.into()), "{server}");
+    system.ask(&["restart", "server"]).run().exits(0).prints("").says("");
+    let running = running.until_it_prints("m.caller | the server: again\n");
+    assert_eq!(system.unit("m.server")["starts"], 2);
+    let logs = system.ask(&["logs", "caller"]).run();
+    logs.exits(0).says("").prints(
+        "m.caller | the server: one\nm.caller | hanging\nm.caller | gone in its life 1\nm.caller | the server: again\n",
+    );
+    system.ask(&["stop", "nobody"]).run().exits(102).prints("").says(
+        "error: there is no unit `nobody`, or several machines have it; there are m.server, m.caller\n",
+    );
+    let following = system.ask(&["logs", "-f", "server"]).start().until_it_prints("m.server | serving\n");
+    system.down(running).exits(0);
+    following.finish().exits(0).says("");
+}
+
+#[test]
+fn a_disk_keeps_what_was_written_from_boot_to_boot() {
+    let system = System::new(
+        "[machine.m]\ndisk.data = \"64 KiB\"\n\
+         [machine.m.unit.u]\nprogram = \"disk-user\"\nports.disk = \"disk.data\"\n",
+    );
+    for life in 1..=2 {
+        let printed = format!(
+            "m.u | life {life} on 65536 bytes in blocks of 512\n\
+             m.u | 512 bytes at 65536 reach beyond the end of the disk at 65536\n"
+        );
+        system.in_machines(&[]).run().exits(0).prints(&printed);
+    }
+    let path = system.scratch.path("system/.solum/disks/m.data.disk");
+    let disk = fs::read(&path).unwrap();
+    assert_eq!((disk.len(), disk[65024]), (65536, 2));
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(1000).unwrap();
+    system
+        .in_machines(&[])
+        .run()
+        .exits(106)
+        .prints("")
+        .mentions("disk data of m is described with 65536 bytes, and this file has 1000\n");
+}
+
+#[test]
+fn a_unit_that_leaves_its_ports_is_killed_and_reported() {
+    let system = System::new(
+        "[machine.m.unit.u]\nprogram = \"errand\"\narguments = [\"open\"]\nrestart = \"never\"\n",
+    );
+    let finished = system.in_machines(&[]).run();
+    finished.exits(159).check(finished.stdout().starts_with("m.u | "), "it cannot open a file");
+    finished.mentions("m.u failed: it was ended by signal 31 (SIGSYS, a forbidden system call)\n");
+}
+
+#[test]
+fn a_page_is_at_the_address_that_is_said() {
+    let port = free_port();
+    let system = System::new("[machine.m.unit.u]\nprogram = \"web-page\"\nports.http = \"tcp.80\"\n");
+    let running = system
+        .in_machines(&["--publish-unit", &format!("m.u.http={port}"), "--verbose"])
+        .start()
+        .until_it_says(&format!("solum: m.u.http is at 127.0.0.1:{port}\n"))
+        .until_it_says("m.u running: ");
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.write_all(b"GET /here HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("this is /here\n"), "{answer}");
+    running.signal(rustix::process::Signal::INT);
+    running.finish().exits(0);
+}
+
+#[test]
+fn plain_units_find_their_assets() {
+    let system = System::new(
+        "[machine.m.unit.u]\nprogram = \"plain\"\narguments = [\"read\", \"/srv/a\", \"/etc/b\", \"/srv/c\"]\n\
+         assets.\"/srv\" = \"content\"\nassets.\"/etc/b\" = \"b\"\n\
+         [machine.m.unit.v]\nprogram = \"plain\"\narguments = [\"read\", \"/etc/b\"]\nassets.\"/etc/b\" = \"b\"\n",
+    );
+    system.scratch.file("system/content/a", "the first");
+    system.scratch.file("system/b", "the second");
+    let finished = system.in_machines(&[]).run();
+    finished.exits(0);
+    for line in [
+        "m.u | /srv/a: the first\n",
+        "m.u | /etc/b: the second\n",
+        "m.u | /srv/c: No such file or directory (os error 2)\n",
+        "m.v | /etc/b: the second\n",
+    ] {
+        finished.check(finished.stdout().contains(line), &format!("it should print {line:?}"));
+    }
+}
+
+#[test]
+fn megabytes_are_printed_or_said_to_be_missing() {
+    const LINES: usize = 50_000;
+    let system = System::new(&format!(
+        "[machine.m.unit.u]\nprogram = \"errand\"\narguments = [\"flood\", \"{LINES}\"]\n"
+    ));
+    let finished = system.in_machines(&[]).run();
+    finished.exits(0);
+    let said = finished.stderr();
+    let missing = said.lines().filter_map(|line| {
+        let rest = line.strip_prefix("solum: m.u: ")?;
+        rest.split_once(" lines (")?.0.parse::<usize>().ok()
+    });
+    let (printed, missing) = (finished.stdout().lines().count(), missing.sum::<usize>());
+    finished.check(printed + missing == LINES, &format!("{printed} lines and {missing} missing"));
+}
