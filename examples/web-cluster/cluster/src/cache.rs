@@ -231,6 +231,15 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_an_earlier_term_is_not_taken_though_its_ticket_is_good() {
+        let mut cache = Cache::new(7, 10_000);
+        let fetched = fetch(&mut cache, "a", 0, FIRST, 5);
+        cache.recall(SECOND, &key("z"));
+        cache.fill(fetched);
+        assert!(matches!(cache.look(key("a"), 0), Look::Miss { .. }));
+    }
+
+    #[test]
     fn a_lease_for_the_cache_before_a_restart_is_not_ours() {
         let mut before = Cache::new(7, 10_000);
         let fetched = fetch(&mut before, "a", 0, FIRST, 5);

@@ -253,6 +253,22 @@ fn after_a_stop_at_any_call_what_was_saved_is_there_and_what_is_read_lasts() {
 }
 
 #[test]
+fn of_what_a_save_left_half_done_the_newer_part_counts_for_good() {
+    let content = |count, text: &[u8]| Some([&record(count, None).number.to_bytes(), text].concat());
+    for (of_value, is_there) in [(1, false), (3, true)] {
+        let server = Rc::new(RefCell::new(Server::default()));
+        open(&server).unwrap();
+        server.borrow_mut().visible.insert("values/a".into(), content(of_value, b"x"));
+        server.borrow_mut().visible.insert("deleted/a".into(), content(2, b""));
+        let (mut storage, _) = open(&server).unwrap();
+        server.borrow_mut().lose_power();
+        let expected = if is_there { record(3, Some("x")) } else { record(2, None) };
+        assert_eq!(storage.load(&key("a")).unwrap().record, Some(expected));
+        assert_eq!(listed(&mut storage).is_empty(), !is_there);
+    }
+}
+
+#[test]
 fn only_so_many_deletions_are_remembered_and_of_the_others_how_old_they_are() {
     let server = Rc::new(RefCell::new(Server::default()));
     let (mut storage, _) = open(&server).unwrap();

@@ -8,7 +8,7 @@ mod world;
 use world::{Flaw, World};
 
 /// How many worlds are tried, unless the variable says otherwise, and how much happens in each.
-const SEEDS: u64 = 3_000;
+const SEEDS: u64 = 30_000;
 const SEEDS_VARIABLE: &str = "WEB_CLUSTER_SEEDS";
 const ACTS: u64 = 400;
 
