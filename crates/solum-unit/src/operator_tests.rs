@@ -49,6 +49,10 @@ impl Operated for Fake {
     fn obey(&mut self, wish: Wish) {
         self.wishes.push(wish);
     }
+
+    fn press(&mut self, machine: Option<&str>, _: &[KeyChange]) -> Result<(), String> {
+        Err(format!("{machine:?} has no keyboard"))
+    }
 }
 
 /// Somebody who asks.
@@ -323,6 +327,8 @@ fn the_end_waits_for_who_reads() {
     slow.stream.set_nonblocking(false).unwrap();
     let reader = std::thread::spawn(move || slow.hear());
     operator.finish(&mut fake, Duration::from_secs(60));
+    // Else whoever was not told the end would wait for it for ever.
+    drop(operator);
     let (answers, has_ended) = reader.join().unwrap();
     assert!(has_ended && answers.ends_with(&[Answer::Done]));
     assert_eq!(account(&answers), (8000, 0));
