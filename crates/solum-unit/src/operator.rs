@@ -381,3 +381,7 @@ impl Connection {
         self.output.extend_from_slice(&control::encode(answer));
     }
 }
+
+#[cfg(test)]
+#[path = "operator_tests.rs"]
+mod tests;

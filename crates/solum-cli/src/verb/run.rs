@@ -23,6 +23,7 @@ pub fn run(arguments: &Run) -> Result<u8, Failure> {
     if system::is_described(&arguments.program.program) {
         return verb::system::run(arguments);
     }
+    refuse_unsuited(arguments)?;
     let program = program::find(&arguments.program)?;
     let mut draft = assemble::draft(&arguments.inside, &arguments.arguments, &program)?;
     draft.memory = arguments.around.memory;
@@ -33,6 +34,20 @@ pub fn run(arguments: &Run) -> Result<u8, Failure> {
     match arguments.place {
         Place::Host => launch::on_host(&program, &machine, arguments),
         Place::Vm => in_vm(program, &machine, arguments),
+    }
+}
+
+/// What belongs to a system has no meaning for one program, and is not left unheard.
+fn refuse_unsuited(arguments: &Run) -> Result<(), Failure> {
+    let given =
+        [("--only", !arguments.only.is_empty()), ("--publish-unit", !arguments.publish_units.is_empty())];
+    match given.iter().find(|(_, is_given)| *is_given) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let message = format!("{name} is for a system, and this is one program");
+            Err(Failure::new(ExitCode::UnusableInput, message)
+                .hint("give the directory of a system, one with a solum.toml".to_owned()))
+        }
     }
 }
 

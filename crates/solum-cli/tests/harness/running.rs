@@ -15,7 +15,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use super::{Finished, Scratch, WORKSPACE};
 
 /// Nothing that is tested takes this long. It only ends what hangs; no check depends on it.
-const WATCHDOG: Duration = Duration::from_secs(90);
+const WATCHDOG: Duration = Duration::from_secs(600);
 
 /// A command to be run.
 pub struct Solum<'a> {

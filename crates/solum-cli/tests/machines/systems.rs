@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use rustix::process::Signal;
+
 use crate::harness::system::System;
 use crate::network::free_port;
 
@@ -81,7 +83,7 @@ fn a_page_is_at_the_address_that_is_said() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.ends_with("this is /here\n"), "{answer}");
-    running.signal(rustix::process::Signal::INT);
+    running.signal(Signal::INT);
     running.finish().exits(0);
 }
 
@@ -121,4 +123,30 @@ fn megabytes_are_printed_or_said_to_be_missing() {
     });
     let (printed, missing) = (finished.stdout().lines().count(), missing.sum::<usize>());
     finished.check(printed + missing == LINES, &format!("{printed} lines and {missing} missing"));
+}
+
+#[test]
+fn the_second_ctrl_c_kills() {
+    let system = System::new(
+        "[machine.m.unit.u]\nprogram = \"errand\"\narguments = [\"stubborn\"]\ngrace = \"1 h\"\n",
+    );
+    let running = system.in_machines(&[]).start().until_it_prints("m.u | not hearing\n");
+    running.signal(Signal::INT);
+    let running = running.until_it_says("solum: stopping; once more kills\n");
+    running.signal(Signal::INT);
+    running.finish().exits(130).mentions("error: the machine was ended by force\n");
+}
+
+#[test]
+fn a_killed_solum_takes_its_machine_along_and_the_next_run_works() {
+    let system = System::new(
+        "[machine.m]\ndisk.data = \"64 KiB\"\n[machine.m.unit.u]\nprogram = \"disk-user\"\n\
+         ports.disk = \"disk.data\"\narguments = [\"stay\"]\n",
+    );
+    let running = system.in_machines(&[]).start().until_it_prints("m.u | life 1 on");
+    running.signal(Signal::KILL);
+    assert_eq!(running.finish().status.code(), None);
+    // What was flushed before is still there, and nobody else has the disk.
+    let running = system.in_machines(&[]).start().until_it_prints("m.u | life 2 on");
+    system.down(running).exits(0);
 }

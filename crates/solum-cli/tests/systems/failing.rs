@@ -17,6 +17,17 @@ fn a_unit_that_always_crashes_is_given_up() {
 }
 
 #[test]
+fn a_machine_that_would_start_anew_ends_here() {
+    let system = System::new(
+        "[machine.m]\ngive-up = \"restart\"\n\
+         [machine.m.unit.u]\nprogram = \"errand\"\narguments = [\"exit\", \"3\"]\n\
+         [machine.m.unit.other]\nprogram = \"errand\"\narguments = [\"stay\", \"here\"]\n",
+    );
+    let finished = system.on_host(&[]).run();
+    finished.exits(105).mentions("error: the unit m.u failed 10 times, last: it ended with status 3\n");
+}
+
+#[test]
 fn a_unit_that_is_not_ready_in_time_is_stopped() {
     let system = alone(
         "errand",

@@ -12,6 +12,7 @@ mod failing;
 mod links;
 mod logs;
 mod operating;
+mod unsuited;
 
 use harness::system::System;
 
