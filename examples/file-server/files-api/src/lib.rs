@@ -26,8 +26,8 @@ use serde::{Deserialize, Serialize};
 
 pub use client::{CallResult, Client};
 
-/// The most bytes that one call reads or writes.
-pub const TRANSFER_BYTES_MAX: u32 = 64 * 1024;
+/// The most bytes that one call reads or writes: a message of a link has 64 KiB, and the path has to fit in too.
+pub const TRANSFER_BYTES_MAX: u32 = 48 * 1024;
 
 /// The most entries that one call lists.
 pub const LIST_ENTRIES_MAX: u32 = 128;
