@@ -202,7 +202,8 @@ mod tests {
     fn a_user_file_may_not_replace_the_program() {
         let file =
             Bundled { path: "/bin/p".into(), permissions: 0o600, content: BundledContent::File(vec![]) };
-        let refused = with_init(vec![], &description(), vec![], vec![], vec![file]);
+        let refused =
+            with_init(vec![], &description(), vec![(program_path("p"), vec![])], vec![], vec![file]);
         assert_eq!(refused, Err(ArchiveError::Collision("bin/p".into())));
     }
 }

@@ -74,7 +74,7 @@ fn the_policy_says_after_which_end_a_unit_is_started_again() {
     for (restart, after_success, after_failure) in [
         (Restart::Always, pausing, pausing),
         (Restart::OnFailure, ended, pausing),
-        (Restart::Never, ended, ended),
+        (Restart::Never, ended, UnitPhase::Failed),
     ] {
         for (status, phase) in [
             (Status::Exited(0), after_success),
@@ -195,7 +195,8 @@ fn a_machine_that_does_not_degrade_stops_in_good_order_and_starts_anew() {
     assert_eq!(exhaust(&mut bench, 2), [Effect::GaveUp { unit: 2 }, signal(1, SIGTERM)]);
     assert_eq!(bench.command(2, Command::Start), [], "it is too late for that");
     assert_eq!(bench.ended(1, Status::Exited(0)), [signal(0, SIGTERM)]);
-    let why = "the unit c failed 10 times, last: it was ended by signal 11".to_owned();
+    let why = "the unit c failed 10 times, last: it was ended by signal 11 (SIGSEGV, a bad memory access)"
+        .to_owned();
     assert_eq!(bench.ended(0, Status::Exited(0)), [Effect::RestartMachine { why }]);
 }
 
