@@ -16,16 +16,16 @@ fn a_unit_calls_another_that_is_started_again() {
          [machine.m.unit.caller]\nprogram = \"echo-caller\"\narguments = [\"one\", \"hang\", \"again\"]\n\
          ports.echo = \"server.echo\"\nneeds = [\"server\"]\n",
     );
-    let running = system.in_machines(&[]).start().until_it_prints("m.caller | hanging\n");
+    let running = system.in_machines(&[]).start().until_it_prints("m.server | hanging\n");
     let server = system.unit("m.server");
     assert_eq!((&server["state"], &server["starts"]), (&"running".into(), &1.into()), "{server}");
     system.ask(&["restart", "server"]).run().exits(0).prints("").says("");
     let running = running.until_it_prints("m.caller | the server: again\n");
     assert_eq!(system.unit("m.server")["starts"], 2);
     let logs = system.ask(&["logs", "caller"]).run();
-    logs.exits(0).says("").prints(
-        "m.caller | the server: one\nm.caller | hanging\nm.caller | gone in its life 1\nm.caller | the server: again\n",
-    );
+    logs.exits(0)
+        .says("")
+        .prints("m.caller | the server: one\nm.caller | gone in its life 1\nm.caller | the server: again\n");
     system.ask(&["stop", "nobody"]).run().exits(102).prints("").says(
         "error: there is no unit `nobody`, or several machines have it; there are m.server, m.caller\n",
     );

@@ -89,8 +89,10 @@ fn following_ends_with_the_system() {
     let system = alone("errand", r#"arguments = ["stay", "here"]"#);
     let running = system.on_host(&[]).start().until_it_prints("here\n");
     let logs = system.ask(&["logs", "--follow", "u"]).start().until_it_prints("m.u | here\n");
+    system.ask(&["restart", "u"]).run().exits(0);
+    let logs = logs.until_it_prints("m.u | here\nm.u | here\n");
     system.down(running).exits(0);
-    logs.finish().exits(0).prints("m.u | here\n").says("");
+    logs.finish().exits(0).prints("m.u | here\nm.u | here\n").says("");
 }
 
 #[test]

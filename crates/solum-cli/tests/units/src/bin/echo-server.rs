@@ -14,6 +14,7 @@ struct Ports {
 
 struct Service {
     clock: Clock,
+    console: Console,
     name: String,
 }
 
@@ -23,6 +24,8 @@ impl EchoService for Service {
     }
 
     fn hang(&mut self) {
+        // Who reads this knows that the call is under way.
+        let _ = self.console.line("hanging");
         // Nobody waits that long.
         let _ = self.clock.sleep(Duration::from_secs(3600));
     }
@@ -31,5 +34,6 @@ impl EchoService for Service {
 #[solum::program]
 fn echo_server(mut ports: Ports) -> Result<(), solum::Error> {
     ports.console.line("serving")?;
-    ports.echo.run(&mut Service { clock: ports.clock, name: arguments().join(" ") })
+    let Ports { mut echo, console, clock } = ports;
+    echo.run(&mut Service { clock, console, name: arguments().join(" ") })
 }
