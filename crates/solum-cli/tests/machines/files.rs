@@ -90,6 +90,6 @@ fn files_of_the_image_win_over_those_that_pid_1_makes() {
     let finished = probe(&scratch, &["--root", "--file", "[SCRATCH]/hosts:/etc/hosts"], &errand).run();
     finished.exits(0).says("").prints(
         "elsewhere: 192.0.2.7\n\
-         /etc/passwd: Ok(\"root:x:0:0::/root:\\nnet:x:65530:65530::/:\\ntime:x:65531:65531::/:\\n\")\n",
+         /etc/passwd: Ok(\"root:x:0:0::/root:\\nnet:x:65530:65530::/:\\ntime:x:65531:65531::/:\\nlink:x:65532:65532::/:\\n\")\n",
     );
 }

@@ -42,7 +42,7 @@ fn a_program_is_an_ordinary_user_that_may_open_low_ports() {
         "port 80: Ok(())\n/home/app: directory 700 {user}:{user}\n/tmp: directory 1777 0:0\n\
          /etc/x: Err(PermissionDenied)\n/x: Err(PermissionDenied)\n/home/app/x: Ok(())\n/tmp/x: Ok(())\n/tmp/x: file 644 {user}:{user}\n\
          /proc/sys/kernel/hostname: Ok(\"my-machine-x\\n\")\nlocalhost: 127.0.0.1\n\
-         root:x:0:0::/root:\nnet:x:65530:65530::/:\ntime:x:65531:65531::/:\napp:x:{user}:{user}::/home/app:\n"
+         root:x:0:0::/root:\nnet:x:65530:65530::/:\ntime:x:65531:65531::/:\nlink:x:65532:65532::/:\napp:x:{user}:{user}::/home/app:\n"
     ));
 }
 
