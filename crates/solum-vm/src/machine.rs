@@ -36,7 +36,7 @@ pub struct Machine {
     pub system_mac: Option<[u8; 6]>,
     /// Host directories the machine can mount, each under its 9p tag.
     pub shares: Vec<(String, Share)>,
-    /// Files that the machine has as disks, in order; the one at place N has the serial number of [`disk_serial`].
+    /// Files that the machine has as disks, in order; the one at place N has the serial number of [`disk_serial`](solum_spec::control::disk_serial).
     pub disks: Vec<PathBuf>,
     /// The machine has a screen of this many pixels.
     pub screen: Option<Screen>,

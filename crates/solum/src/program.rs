@@ -39,7 +39,7 @@ pub const fn padded_size<P: Ports>() -> usize {
     note_size(P::PORTS).next_multiple_of(4)
 }
 
-/// Runs a program on what this process was handed. The attribute [`program`](crate::program) makes a `main` of this.
+/// Runs a program on what this process was handed. The attribute [`program`](macro@crate::program) makes a `main` of this.
 pub fn main<P: Ports, E: Display>(program: impl FnOnce(P) -> Result<(), E>) -> ExitCode {
     let outcome = Native::take()
         .map_err(|error| error.to_string())

@@ -4,7 +4,24 @@ use crate::harness::kernel::{option, words_of};
 use crate::harness::{Scratch, elf};
 use crate::without_a_trace;
 
-const VERBS: [&str; 9] = ["run", "take", "exec", "check", "graph", "kernel", "doctor", "completions", "man"];
+const VERBS: [&str; 16] = [
+    "check",
+    "completions",
+    "doctor",
+    "down",
+    "exec",
+    "graph",
+    "kernel",
+    "logs",
+    "man",
+    "press",
+    "ps",
+    "restart",
+    "run",
+    "start",
+    "stop",
+    "take",
+];
 
 #[test]
 fn completions_know_every_verb() {

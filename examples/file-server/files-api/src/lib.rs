@@ -3,7 +3,7 @@
 //! # What a call means
 //!
 //! Each call that changes something happens as a whole or not at all, and its effect is seen at once by every client. It
-//! **lasts** only once a later [`sync`](Files::sync) was answered. If the server is started again before that, all
+//! **lasts** only once a later [`sync`](FilesService::sync) was answered. If the server is started again before that, all
 //! clients' changes since the last sync are gone together: what is there is what was there after some call, never a
 //! mixture.
 //!
