@@ -4,11 +4,13 @@
 
 pub mod command_line;
 pub mod control_channel;
+#[cfg(feature = "system")]
 pub mod desk;
 pub mod devices;
 pub mod identity;
 pub mod kernel_log;
 pub mod life;
+#[cfg_attr(not(feature = "system"), path = "no_link.rs")]
 mod link;
 pub mod modules;
 pub mod mounts;
@@ -17,6 +19,8 @@ pub mod pid1;
 pub mod power;
 pub mod process;
 pub mod role;
+#[cfg(feature = "system")]
 pub mod screen;
 pub mod time;
+#[cfg_attr(not(feature = "system"), path = "no_units.rs")]
 mod units;

@@ -1,0 +1,60 @@
+//! In place of [`units`](crate::units), without the feature `system`: a program that is its whole machine has none, and its
+//! file is smaller by what they need.
+
+use std::convert::Infallible;
+use std::io;
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+use rustix::event::PollFd;
+use rustix::process::{Pid, WaitStatus};
+use solum_spec::control::Outcome;
+use solum_spec::description::Wait;
+use solum_spec::network::Relay;
+use solum_spec::plan::Plan;
+
+/// Without units there is nothing to wait for.
+pub fn grace_ms(_: &Plan) -> u32 {
+    0
+}
+
+/// There are none.
+pub struct Units(Infallible);
+
+impl Units {
+    pub fn start(_: Plan, _: bool) -> io::Result<Self> {
+        Err(io::Error::other("this PID 1 was built for a machine of one program"))
+    }
+
+    pub fn condition(&mut self, _: Wait) {
+        match self.0 {}
+    }
+
+    pub fn patience(&self) -> Option<Duration> {
+        match self.0 {}
+    }
+
+    pub fn poll_descriptors(&self) -> Vec<PollFd<'_>> {
+        match self.0 {}
+    }
+
+    pub fn turn(&mut self) -> Option<Outcome> {
+        match self.0 {}
+    }
+
+    pub fn ended(&mut self, _: Pid, _: WaitStatus) -> bool {
+        match self.0 {}
+    }
+
+    pub fn signal(&mut self, _: u8) {
+        match self.0 {}
+    }
+
+    pub fn start_relay(&mut self) -> Option<(Relay, Vec<RawFd>)> {
+        match self.0 {}
+    }
+
+    pub fn relay_ended(&self) {
+        match self.0 {}
+    }
+}
