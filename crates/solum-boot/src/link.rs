@@ -10,7 +10,8 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_w
 use solum_link::relay::{self, Identity, RemoteLink};
 use solum_link::stream::{PublicKey, SecretKey};
 use solum_link::{End, Side};
-use solum_spec::network::{Relay, RelayedLink};
+pub use solum_spec::network::Relay;
+use solum_spec::network::RelayedLink;
 use solum_spec::plan;
 
 /// Connections that wait until they are taken: one for each link, when all machines come up at once.

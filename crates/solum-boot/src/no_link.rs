@@ -3,9 +3,10 @@
 use std::convert::Infallible;
 use std::io;
 
-use solum_spec::network::Relay;
+/// Nobody can ask for it.
+#[derive(serde::Deserialize)]
+pub enum Relay {}
 
-/// Nobody asks for it.
-pub fn run(_: &Relay, _: &mut dyn FnMut(String)) -> io::Result<Infallible> {
-    Err(io::Error::other("this PID 1 was built for a machine of one program"))
+pub fn run(relay: &Relay, _: &mut dyn FnMut(String)) -> io::Result<Infallible> {
+    match *relay {}
 }

@@ -16,7 +16,6 @@ use signal_hook::iterator::exfiltrator::SignalOnly;
 use solum_spec::control::{self, Decoder, FromMachine, Outcome, ToMachine};
 use solum_spec::description::{Network, Wait};
 use solum_spec::network::{Inside, SystemNetwork};
-use solum_spec::plan::Plan;
 use solum_spec::{Description, reason};
 
 use crate::control_channel::Channel;
@@ -24,8 +23,8 @@ use crate::devices::{self, Announcements};
 use crate::kernel_log;
 use crate::life::{Child, Effect, Event, Life, Status, Terms};
 use crate::process::{self, Processes};
-use crate::units::Units;
-use crate::{command_line, identity, modules, mounts, net, power, units};
+use crate::units::{self, Plan, Units};
+use crate::{command_line, identity, modules, mounts, net, power};
 
 /// Power failure or power button, by a daemon or the hypervisor (signal(7)).
 const SIGPWR: i32 = 30;
@@ -40,11 +39,11 @@ pub fn run(description: Result<Description, String>) -> ! {
     let announcements = Announcements::listen();
     let mut warnings = mounts::mount_all();
     install_panic_hook();
-    match description {
-        Ok(description) => {
+    match description.and_then(|description| Ok((description, units::plan()?))) {
+        Ok((description, plan)) => {
             warnings.extend(load_modules(&description));
             let channel = open_channel(announcements.ok().as_ref());
-            Pid1::new(description, channel).live(warnings)
+            Pid1::new(description, plan, channel).live(warnings)
         }
         Err(why) => {
             modules::load_listed();
@@ -118,6 +117,8 @@ struct Reports {
 
 struct Pid1 {
     description: Description,
+    /// What runs instead of the description's program, until it does.
+    plan: Option<Plan>,
     /// The interface to the other machines of the system.
     inside: Option<Inside>,
     channel: Option<Channel>,
@@ -131,18 +132,18 @@ struct Pid1 {
 }
 
 impl Pid1 {
-    fn new(description: Description, channel: Option<Channel>) -> Self {
-        let within = description.plan.as_ref().and_then(|plan| plan.network.as_ref());
-        let inside = within.map(SystemNetwork::inside);
+    fn new(description: Description, plan: Option<Plan>, channel: Option<Channel>) -> Self {
+        let inside = plan.as_ref().and_then(units::network).map(SystemNetwork::inside);
         let life = Life::new(Terms {
             wait: description.unit.wait.clone(),
-            grace_ms: description.plan.as_ref().map_or(description.unit.grace_ms, units::grace_ms),
+            grace_ms: plan.as_ref().map_or(description.unit.grace_ms, units::grace_ms),
             network: description.network != Network::None || inside.is_some(),
             time_servers: description.time_servers.clone(),
-            links: description.plan.as_ref().is_some_and(Plan::reaches_out),
+            links: plan.as_ref().is_some_and(Plan::reaches_out),
         });
         Self {
             description,
+            plan,
             inside,
             channel,
             life,
@@ -192,7 +193,7 @@ impl Pid1 {
     fn settle(&mut self) -> Vec<String> {
         identity::relax();
         process::raise_limits();
-        let network = self.description.plan.as_ref().and_then(|plan| plan.network.as_ref());
+        let network = self.plan.as_ref().and_then(units::network);
         let hosts = network.map(|network| network.hosts.clone()).unwrap_or_default();
         let mut warnings =
             identity::establish(&self.description.host_name, self.description.unit.user_id, &hosts);
@@ -327,7 +328,7 @@ impl Pid1 {
 
     fn apply(&mut self, effect: Effect) {
         match effect {
-            Effect::StartProgram if self.description.plan.is_some() => self.start_units(),
+            Effect::StartProgram if self.plan.is_some() => self.start_units(),
             Effect::StartProgram => match self.processes.start_program(&self.description) {
                 Ok(()) => self.tell(&FromMachine::Started),
                 Err(error) => {
@@ -342,7 +343,7 @@ impl Pid1 {
             }
             Effect::StartLink => {
                 if let Some((relay, inherited)) = self.units.as_mut().and_then(Units::start_relay) {
-                    self.start_role(Child::Link, &control::encode(&relay), &inherited);
+                    self.start_role(Child::Link, &relay, &inherited);
                 }
             }
             Effect::StartTime(servers) => self.start_role(Child::Time, &control::encode(&servers), &[]),
@@ -366,7 +367,7 @@ impl Pid1 {
     }
 
     fn start_units(&mut self) {
-        let Some(plan) = self.description.plan.take() else { return };
+        let Some(plan) = self.plan.take() else { return };
         match Units::start(plan, self.description.network == Network::None && self.inside.is_none()) {
             Ok(units) => {
                 self.units = Some(units);

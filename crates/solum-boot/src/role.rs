@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use solum_spec::control::{Decoder, FromMachine, encode};
 use solum_spec::description::Network;
-use solum_spec::network::{Inside, Relay};
+use solum_spec::network::Inside;
 use solum_spec::reason;
 
 use crate::life::Child;
@@ -57,7 +57,7 @@ fn play(child: Child) -> io::Result<()> {
             .map(|never| match never {})
         }
         Child::Link => {
-            let relay: Relay = configuration(&mut channel)?;
+            let relay: link::Relay = configuration(&mut channel)?;
             drop_privileges(identity::LINK_USER_ID, CapabilitySet::empty())?;
             link::run(&relay, &mut |text| tell(&channel, &FromMachine::Warning(text)))
                 .map(|never| match never {})

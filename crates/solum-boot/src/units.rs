@@ -13,11 +13,12 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, WaitStatus};
 use rustix::rand::GetRandomFlags;
-use solum_spec::control::{Outcome, disk_serial};
+use solum_spec::control::{self, Outcome, disk_serial};
 use solum_spec::description::Wait;
 use solum_spec::keyboard::KeyChange;
-use solum_spec::network::{Relay, RelayedLink};
-use solum_spec::plan::{self, Plan};
+use solum_spec::network::{Relay, RelayedLink, SystemNetwork};
+pub use solum_spec::plan::Plan;
+use solum_spec::{plan, reason};
 use solum_unit::operator::Talk;
 use solum_unit::{Confinement, News, Operator, Place, Runner, status_of};
 
@@ -36,6 +37,24 @@ const DISK_PATIENCE: Duration = Duration::from_secs(5);
 const FAREWELL_PATIENCE: Duration = Duration::from_secs(10);
 /// More than the units' own graces: a unit that stops is waited for by those that it needs.
 const GRACE_MARGIN_MS: u32 = 30_000;
+
+/// What this machine runs, if it belongs to a system.
+///
+/// # Errors
+///
+/// For people, if the image has a plan that cannot be read.
+pub fn plan() -> Result<Option<Plan>, String> {
+    match fs::read(plan::PATH) {
+        Ok(bytes) => Plan::from_bytes(&bytes).map(Some).map_err(|error| error.to_string()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("{} cannot be read: {}", plan::PATH, reason(&error))),
+    }
+}
+
+/// The network to the other machines.
+pub fn network(plan: &Plan) -> Option<&SystemNetwork> {
+    plan.network.as_ref()
+}
 
 /// How long all units together may take to stop: one after the other at worst.
 pub fn grace_ms(plan: &Plan) -> u32 {
@@ -77,8 +96,8 @@ impl Units {
         Ok(Self { runner, desk, frames, operator, relay_epoch: 0, life: u64::from_ne_bytes(life) })
     }
 
-    /// What the role `link` is told and inherits, which is about to be started. Nothing, if there is nothing for it to do.
-    pub fn start_relay(&mut self) -> Option<(Relay, Vec<RawFd>)> {
+    /// What the role `link` is told (an encoded [`Relay`]) and inherits, which is about to be started. Nothing, if there is nothing for it to do.
+    pub fn start_relay(&mut self) -> Option<(Vec<u8>, Vec<RawFd>)> {
         let network = self.runner.plan().network.clone()?;
         self.relay_epoch += 1;
         self.runner.set_relayed(Some(self.relay_epoch));
@@ -101,7 +120,8 @@ impl Units {
                 descriptors,
             });
         }
-        Some((Relay { life: self.life, secret: network.secret, listen, links }, inherited))
+        let relay = Relay { life: self.life, secret: network.secret, listen, links };
+        Some((control::encode(&relay), inherited))
     }
 
     /// The role `link` has ended: whoever talks with another machine is told that nobody is there.

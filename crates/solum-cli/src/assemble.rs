@@ -104,7 +104,6 @@ pub fn describe(machine: &Machine, inside: &Inside, program: &str, modules: &[Mo
             wait: machine.wait.clone(),
             grace_ms: machine.grace_ms,
         },
-        plan: None,
     }
 }
 
@@ -123,7 +122,7 @@ pub fn initramfs(machine: &Machine, inside: &Inside, inner: Inner) -> Result<Vec
     let built = match inner.init {
         Some(init) => {
             let program = (described.unit.path.clone(), inner.program.bytes);
-            initramfs::with_init(init, &described, vec![program], inner.modules, bundled)
+            initramfs::with_init(init, &described, None, vec![program], inner.modules, bundled)
         }
         None => single_file(machine, inside, &described, inner, bundled),
     };

@@ -2,6 +2,7 @@
 
 use solum_spec::Description;
 use solum_spec::description;
+use solum_spec::plan::{self, Plan};
 
 use crate::cpio::{Archive, ArchiveError, Owner};
 
@@ -57,8 +58,8 @@ pub fn program_path(name: &str) -> String {
     format!("{PROGRAM_DIRECTORY}/{name}")
 }
 
-/// The initramfs of a machine whose PID 1 is Solum's own: init, description, modules, programs with
-/// their paths, the user's files.
+/// The initramfs of a machine whose PID 1 is Solum's own: init, description, the plan of one that belongs to a system,
+/// modules, programs with their paths, the user's files.
 ///
 /// # Errors
 ///
@@ -66,6 +67,7 @@ pub fn program_path(name: &str) -> String {
 pub fn with_init(
     init: Vec<u8>,
     description: &Description,
+    plan: Option<&Plan>,
     programs: Vec<(String, Vec<u8>)>,
     modules: Vec<Module>,
     bundled: Vec<Bundled>,
@@ -78,6 +80,9 @@ pub fn with_init(
     // An empty file does until PID 1 has mounted a devtmpfs over it.
     archive.file(NULL_PATH, 0o666, root, Vec::new())?;
     archive.file(description::PATH, 0o444, root, description.to_bytes())?;
+    if let Some(plan) = plan {
+        archive.file(plan::PATH, 0o400, root, plan.to_bytes())?;
+    }
     for (path, program) in programs {
         archive.file(&path, 0o755, root, program)?;
     }
@@ -146,7 +151,6 @@ mod tests {
                 wait: vec![],
                 grace_ms: 1,
             },
-            plan: None,
         }
     }
 
@@ -166,6 +170,7 @@ mod tests {
         let bytes = with_init(
             b"i".to_vec(),
             &description(),
+            None,
             vec![(program_path("p"), b"p".to_vec())],
             vec![module],
             vec![file],
@@ -193,6 +198,17 @@ mod tests {
     }
 
     #[test]
+    fn nobody_but_root_reads_the_plan() {
+        let bytes =
+            with_init(vec![], &description(), Some(&Plan::default()), vec![], vec![], vec![]).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        // Magic number, inode number, mode, user (Linux, Documentation/driver-api/early-userspace/buffer-format.rst).
+        let entry =
+            text.split("070701").skip(1).find(|entry| entry[104..].starts_with("etc/solum/plan\0")).unwrap();
+        assert_eq!((&entry[8..16], &entry[16..24]), ("00008100", "00000000"));
+    }
+
+    #[test]
     fn a_single_file_machine_holds_one_file() {
         let bytes = single_file(b"p".to_vec(), vec![], vec![]).unwrap();
         assert_eq!(names(&bytes), ["init", "TRAILER!!!"]);
@@ -203,7 +219,7 @@ mod tests {
         let file =
             Bundled { path: "/bin/p".into(), permissions: 0o600, content: BundledContent::File(vec![]) };
         let refused =
-            with_init(vec![], &description(), vec![(program_path("p"), vec![])], vec![], vec![file]);
+            with_init(vec![], &description(), None, vec![(program_path("p"), vec![])], vec![], vec![file]);
         assert_eq!(refused, Err(ArchiveError::Collision("bin/p".into())));
     }
 }

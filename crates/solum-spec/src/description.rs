@@ -4,8 +4,6 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Plan;
-
 /// Where the description lies in an image.
 pub const PATH: &str = "/etc/solum/description";
 
@@ -25,10 +23,8 @@ pub struct Description {
     pub network: Network,
     /// NTP servers (RFC 5905), names or addresses; those a DHCP server offers come first.
     pub time_servers: Vec<String>,
-    /// The program and how it is run.
+    /// The program and how it is run. Left aside if the image has a [`plan`](crate::plan) too.
     pub unit: Unit,
-    /// What the machine runs instead of `unit`, if it belongs to a system.
-    pub plan: Option<Plan>,
 }
 
 /// A 9p share as the machine mounts it.
@@ -191,7 +187,6 @@ mod tests {
                 wait: vec![Wait::Network],
                 grace_ms: 10_000,
             },
-            plan: None,
         }
     }
 

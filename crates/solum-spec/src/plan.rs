@@ -4,8 +4,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::description::{GiveUp, Readiness, Restart, Wait};
+use crate::description::{DescriptionError, GiveUp, Readiness, Restart, Wait};
 use crate::network::SystemNetwork;
+
+/// Where the plan lies in the image of a machine that belongs to a system. It holds the machine's secret key, so nobody but
+/// PID 1 may read it.
+pub const PATH: &str = "/etc/solum/plan";
 
 /// What one supervisor runs. Units name each other, programs, devices and links by their places in these lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,6 +203,18 @@ impl Plan {
     pub fn to_bytes(&self) -> Vec<u8> {
         // Serialising plain structures into memory has no way to fail.
         postcard::to_stdvec(self).unwrap_or_default()
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`DescriptionError`] for bytes of another version of Solum, for fewer bytes and for more.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DescriptionError> {
+        match postcard::take_from_bytes(bytes) {
+            Ok((plan, [])) => Ok(plan),
+            _ => Err(DescriptionError),
+        }
     }
 
     /// Whether a unit here has a link to another machine.

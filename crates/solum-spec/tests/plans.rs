@@ -6,7 +6,7 @@ mod declared;
 
 use std::collections::BTreeMap;
 
-use solum_spec::description::{GiveUp, Readiness, Restart, Wait};
+use solum_spec::description::{DescriptionError, GiveUp, Readiness, Restart, Wait};
 use solum_spec::plan::{Device, Plan};
 use solum_spec::system::{Draft, Machine, System};
 
@@ -202,7 +202,10 @@ fn only_a_machine_of_its_own_is_started_anew_when_a_unit_is_given_up() {
 #[test]
 fn a_plan_survives_the_way_into_an_image() {
     let plan = whole();
-    assert!(!plan.to_bytes().is_empty());
-    let other = Plan { system: "other".into(), ..plan.clone() };
-    assert_ne!(plan.to_bytes(), other.to_bytes());
+    let bytes = plan.to_bytes();
+    assert_eq!(Plan::from_bytes(&bytes), Ok(plan));
+    for end in 0..bytes.len() {
+        assert_eq!(Plan::from_bytes(&bytes[..end]), Err(DescriptionError), "{end} bytes");
+    }
+    assert_eq!(Plan::from_bytes(&[&bytes[..], &[0]].concat()), Err(DescriptionError));
 }

@@ -147,7 +147,6 @@ impl Options {
                 wait: Vec::new(),
                 grace_ms: u32::try_from(self.grace.as_millis()).unwrap_or(u32::MAX),
             },
-            plan: None,
         }
     }
 }

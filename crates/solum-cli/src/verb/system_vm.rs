@@ -206,11 +206,11 @@ impl<'a> Builder<'a> {
             network: if virtual_machine.network { Network::Automatic } else { Network::None },
             time_servers: self.arguments.inside.time_servers.clone(),
             unit: no_unit(),
-            plan: Some(plan),
         };
         let assets = bundle::read_either(self.assets(machine))?;
-        let archive = initramfs::with_init(self.init.clone(), &description, programs, modules, assets)
-            .map_err(|error| Failure::new(ExitCode::UnusableInput, &error).hint(error.hint()))?;
+        let archive =
+            initramfs::with_init(self.init.clone(), &description, Some(&plan), programs, modules, assets)
+                .map_err(|error| Failure::new(ExitCode::UnusableInput, &error).hint(error.hint()))?;
         let image = assemble::compress(archive, self.kernel.compression())?;
         Nameless::new(&image).map_err(|error| {
             let why = format!("the image of {} cannot be kept: {}", machine.name, reason(&error));
