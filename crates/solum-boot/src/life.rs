@@ -2,7 +2,7 @@
 //!
 //! `step(now, event) -> effects`; the shell around it is [`pid1`](crate::pid1).
 
-use solum_spec::control::{ClockReport, FromMachine, NetworkReport, Outcome};
+use solum_spec::control::{ClockReport, FromMachine, NetworkReport, Outcome, SIGKILL, SIGTERM, Status};
 use solum_spec::description::Wait;
 
 /// A process that PID 1 itself starts and watches. All others are somebody's orphans.
@@ -16,15 +16,6 @@ pub enum Child {
     Time,
     /// The role that carries links to other machines.
     Link,
-}
-
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// With this exit status.
-    Exited(u8),
-    /// By this signal.
-    Signaled(u8),
 }
 
 /// Something happened.
@@ -89,11 +80,6 @@ pub struct Terms {
     /// There are links to other machines.
     pub links: bool,
 }
-
-/// Linux signal numbers, the same on every architecture that Solum supports (signal(7)).
-pub const SIGKILL: u8 = 9;
-/// See [`SIGKILL`].
-pub const SIGTERM: u8 = 15;
 
 /// How long orphans may take to end after the program ended, in milliseconds.
 const ORPHAN_GRACE_MS: u64 = 1_000;
@@ -315,12 +301,8 @@ impl Life {
 
     fn ended(&mut self, now: u64, child: Child, status: Status, effects: &mut Vec<Effect>) {
         if child == Child::Program {
-            let after_grace = matches!(self.phase, Phase::Stopping { kill_at: None });
-            let outcome = match status {
-                Status::Exited(status) => Outcome::Exited(status),
-                Status::Signaled(signal) => Outcome::Signaled { signal, after_grace },
-            };
-            self.sweep(now, outcome, effects);
+            let killed = matches!(self.phase, Phase::Stopping { kill_at: None });
+            self.sweep(now, status.outcome(killed), effects);
         } else if child == Child::Time && std::mem::take(&mut self.time_is_replaced) {
             self.time.started_at = None;
             self.start_time(now, effects);
@@ -427,15 +409,6 @@ impl Child {
     }
 }
 
-impl std::fmt::Display for Status {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Exited(status) => write!(f, "ended with status {status}"),
-            Self::Signaled(signal) => write!(f, "was ended by signal {signal}"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -489,7 +462,8 @@ mod tests {
         let effects = life.step(0, Event::Up);
         assert_eq!(effects, [Effect::StartProgram, Effect::StartLink, Effect::StartNet]);
         let effects = life.step(5_000, Event::Ended(Child::Link, Status::Signaled(11)));
-        let warning = "the role link was ended by signal 11; it is started again";
+        let warning =
+            "the role link was ended by signal 11 (SIGSEGV, a bad memory access); it is started again";
         assert_eq!(effects, [Effect::Tell(FromMachine::Warning(warning.into()))]);
         assert_eq!(life.deadline(), Some(6_000));
         assert_eq!(life.step(6_000, Event::DeadlineReached), [Effect::StartLink]);

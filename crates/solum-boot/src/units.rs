@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, WaitStatus};
 use rustix::rand::GetRandomFlags;
-use solum_spec::control::{self, Outcome, disk_serial};
+use solum_spec::control::{self, Outcome, SIGKILL, SIGTERM, disk_serial};
 use solum_spec::description::Wait;
 use solum_spec::keyboard::KeyChange;
 use solum_spec::network::{Relay, RelayedLink, SystemNetwork};
@@ -24,7 +24,6 @@ use solum_unit::{Confinement, News, Operator, Place, Runner, status_of};
 
 use crate::desk::{self, Desk};
 use crate::devices::{self, Announcements};
-use crate::life::{SIGKILL, SIGTERM};
 use crate::{kernel_log, process};
 
 /// The first user of units; below are those of plain machines.

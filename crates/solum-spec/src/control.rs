@@ -66,6 +66,39 @@ pub enum ToMachine {
     },
 }
 
+/// Linux signal numbers, the same on every architecture that Solum supports (signal(7)).
+pub const SIGKILL: u8 = 9;
+/// See [`SIGKILL`].
+pub const SIGTERM: u8 = 15;
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// With this exit status.
+    Exited(u8),
+    /// By this signal (Linux numbers).
+    Signaled(u8),
+}
+
+impl Status {
+    /// This status as the outcome of a program; `killed` says that it was sent SIGKILL after its grace.
+    pub const fn outcome(self, killed: bool) -> Outcome {
+        match self {
+            Self::Exited(status) => Outcome::Exited(status),
+            Self::Signaled(signal) => Outcome::Signaled { signal, after_grace: killed && signal == SIGKILL },
+        }
+    }
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exited(status) => write!(f, "ended with status {status}"),
+            Self::Signaled(signal) => write!(f, "was ended by signal {signal}{}", signal_name(*signal)),
+        }
+    }
+}
+
 /// How a program ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {

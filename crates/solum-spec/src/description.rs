@@ -85,6 +85,8 @@ pub struct Unit {
 
 /// Something a program can be made to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "system", derive(schemars::JsonSchema), schemars(inline))]
+#[serde(rename_all = "kebab-case")]
 pub enum Wait {
     /// An interface has an IPv4 address, or an IPv6 address of global scope. Met from the start without a network.
     Network,
@@ -95,6 +97,11 @@ pub enum Wait {
 /// When a unit that ended is started again. Never after exit status
 /// [`DO_NOT_RESTART`](crate::handover::DO_NOT_RESTART), never after it was stopped on request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "system",
+    derive(schemars::JsonSchema),
+    schemars(inline, description = "When a unit that ended is started again.")
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Restart {
     /// However it ended.
@@ -110,16 +117,22 @@ pub enum Restart {
 /// When a unit counts as ready, so that those that need it may start. One that ends with status 0 and is not started
 /// again has done its work, which counts as ready too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "system",
+    derive(schemars::JsonSchema),
+    schemars(inline, description = "When a unit counts as ready, so that those that need it may start.")
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Readiness {
     /// As soon as it is started.
     Start,
-    /// When it says so ([`FromUnit::Ready`](crate::handover::FromUnit::Ready)).
+    /// When it says so.
     Told,
 }
 
 /// What a machine does about a unit that failed too often.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "system", derive(schemars::JsonSchema), schemars(inline))]
 #[serde(rename_all = "kebab-case")]
 pub enum GiveUp {
     /// It does without: the other units go on.

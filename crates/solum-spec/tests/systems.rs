@@ -9,12 +9,12 @@ use std::path::Path;
 
 use std::net::Ipv4Addr;
 
-use solum_spec::description::Wait;
+use solum_spec::description::{Readiness, Restart, Wait};
 use solum_spec::network::{Keys, Secret};
 use solum_spec::plan::{End, Plan};
 use solum_spec::ports::Direction;
 use solum_spec::system::graph::Graph;
-use solum_spec::system::{Colours, Device, Draft, Ready, Restart, Source, System};
+use solum_spec::system::{Colours, Device, Draft, Source, System};
 
 fn system(name: &str) -> System {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/systems").join(name);
@@ -42,10 +42,10 @@ fn everything_that_is_written_arrives() {
         machine.disks.iter().map(|disk| (disk.name.as_str(), disk.bytes >> 20, disk.block_bytes)).collect();
     assert_eq!(disks, [("a", 64, 512), ("b", 64, 512), ("c", 64, 4096)]);
     let mirror = machine.unit("mirror").unwrap();
-    assert_eq!((mirror.restart, mirror.ready), (Restart::Always, Ready::Told));
+    assert_eq!((mirror.restart, mirror.ready), (Restart::Always, Readiness::Told));
     assert_eq!((mirror.ready_within_ms, mirror.grace_ms, mirror.log.as_mebibytes()), (30_000, 10_000, 1));
     let shell = machine.unit("shell").unwrap();
-    assert_eq!((shell.restart, shell.ready, shell.grace_ms), (Restart::OnFailure, Ready::Start, 500));
+    assert_eq!((shell.restart, shell.ready, shell.grace_ms), (Restart::OnFailure, Readiness::Start, 500));
     assert_eq!(
         (shell.arguments.as_slice(), shell.wait.as_slice()),
         (&["--loud".to_owned()][..], &[Wait::Network][..])

@@ -1,19 +1,8 @@
 //! What the supervisor is told, and what it asks for.
 
-use solum_spec::control::Outcome;
+use solum_spec::control::{Outcome, Status};
 use solum_spec::description::Wait;
 use solum_spec::handover::UnitPhase;
-
-use crate::terms::SIGKILL;
-
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// With this exit status.
-    Exited(u8),
-    /// By this signal.
-    Signaled(u8),
-}
 
 /// Something happened. Units are named by their place in the list of terms; what speaks of a unit that is not there, or
 /// of an epoch that is over, has no effect.
@@ -131,25 +120,4 @@ pub enum Effect {
     },
     /// No unit runs, and none will any more. Nothing follows.
     Over(Outcome),
-}
-
-impl Status {
-    /// This status as the outcome of a unit; `killed` says that the supervisor killed it after its grace.
-    pub(crate) const fn outcome(self, killed: bool) -> Outcome {
-        match self {
-            Self::Exited(status) => Outcome::Exited(status),
-            Self::Signaled(signal) => Outcome::Signaled { signal, after_grace: killed && signal == SIGKILL },
-        }
-    }
-}
-
-impl std::fmt::Display for Status {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Exited(status) => write!(f, "ended with status {status}"),
-            Self::Signaled(signal) => {
-                write!(f, "was ended by signal {signal}{}", solum_spec::control::signal_name(*signal))
-            }
-        }
-    }
 }

@@ -16,10 +16,7 @@ mod unit;
 #[cfg(test)]
 mod tests;
 
-pub use event::{Command, Effect, Event, Status};
+pub use event::{Command, Effect, Event};
 pub use log::LogRing;
 pub use supervisor::Supervisor;
-pub use terms::{
-    FAILURES_MAX, GOOD_RUN_MS, ILLNESS_MS, KILL_PATIENCE_MS, MachineTerms, PAUSE_MS, SIGKILL, SIGTERM,
-    UnitTerms,
-};
+pub use terms::{FAILURES_MAX, GOOD_RUN_MS, ILLNESS_MS, KILL_PATIENCE_MS, MachineTerms, PAUSE_MS, UnitTerms};

@@ -1,11 +1,11 @@
 //! How units stop: one alone, and all of them.
 
-use solum_spec::control::Outcome;
+use solum_spec::control::{Outcome, SIGKILL, SIGTERM};
 use solum_spec::handover::DO_NOT_RESTART;
 
 use crate::Supervisor;
 use crate::event::Effect;
-use crate::terms::{KILL_PATIENCE_MS, SIGKILL, SIGTERM};
+use crate::terms::KILL_PATIENCE_MS;
 use crate::unit::{After, State, Stopping, Unit, duration};
 
 /// Why everything stops.

@@ -1,10 +1,10 @@
 //! The supervisor of one machine: its state, and what follows from each event.
 
-use solum_spec::control::Outcome;
+use solum_spec::control::{Outcome, Status};
 use solum_spec::description::{GiveUp, Readiness, Restart, Wait};
 use solum_spec::handover::{DO_NOT_RESTART, UnitPhase};
 
-use crate::event::{Command, Effect, Event, Status};
+use crate::event::{Command, Effect, Event};
 use crate::needs;
 use crate::stopping::Ending;
 use crate::terms::{FAILURES_MAX, ILLNESS_MS, MachineTerms, UnitTerms};

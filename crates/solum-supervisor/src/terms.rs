@@ -2,11 +2,6 @@
 
 use solum_spec::description::{GiveUp, Readiness, Restart, Wait};
 
-/// Linux signal numbers, the same on every architecture that Solum supports (signal(7)).
-pub const SIGKILL: u8 = 9;
-/// See [`SIGKILL`].
-pub const SIGTERM: u8 = 15;
-
 /// Pause before a unit that ended is started again, in milliseconds: at first, and at most. It doubles each time.
 pub const PAUSE_MS: std::ops::RangeInclusive<u64> = 100..=30_000;
 

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use rustix::event::PollFd;
 use rustix::process::{Pid, Signal, kill_process_group};
 use solum_link::{EndDescriptors, Layout, LinkHost, Side};
-use solum_spec::control::{Decoder, Outcome};
+use solum_spec::control::{Decoder, Outcome, SIGTERM, Status};
 use solum_spec::description::Wait;
 use solum_spec::handover::{FromUnit, UnitPhase, UnitState};
 use solum_spec::keyboard::KeyChange;
 use solum_spec::plan::{self, Plan};
 use solum_spec::reason;
 use solum_supervisor::log::{LogRing, Source, Stream};
-use solum_supervisor::{Command, Effect, Event, MachineTerms, SIGTERM, Status, Supervisor, UnitTerms};
+use solum_supervisor::{Command, Effect, Event, MachineTerms, Supervisor, UnitTerms};
 
 use crate::Confinement;
 use crate::controller::Controller;

@@ -75,7 +75,7 @@ fn a_role_that_ends_is_started_again() {
     let scratch = Scratch::new();
     let finished = probe(&scratch, &["--root", "--wait", "network"], &["kill-role", "solum:net"]).run();
     finished.exits(0).prints("ended solum:net\nit is back\n");
-    finished.mentions("solum: warning: the role net was ended by signal 9; it is started again\n");
+    finished.mentions("solum: warning: the role net was ended by signal 9 (SIGKILL); it is started again\n");
 }
 
 #[test]

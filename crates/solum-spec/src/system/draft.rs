@@ -6,10 +6,11 @@ use serde::Deserialize;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::diagnostic::Diagnostic;
-use super::raw::{self, Located, Named, Ready};
+use super::raw::{self, Located, Named};
 use super::shape::{self, Damage};
 use super::target::Target;
 use super::{Machine, Source, Unit, blocking, machines, names, plugs, programs, schema};
+use crate::description::Readiness;
 
 /// A description whose text is right. What a program's ports decide is not yet checked.
 #[derive(Clone, Debug)]
@@ -44,7 +45,7 @@ pub(super) struct DraftUnit {
     /// All that is known, still without plugs.
     pub unit: Unit,
     pub needs: Vec<Located<String>>,
-    pub ready: Option<Located<Ready>>,
+    pub ready: Option<Located<Readiness>>,
     /// The first asset.
     pub assets_at: Option<Range<usize>>,
     /// `root`, if it is true.

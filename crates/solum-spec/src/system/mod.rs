@@ -27,14 +27,13 @@ mod wire;
 
 pub use diagnostic::{Colours, Diagnostic};
 pub use draft::Draft;
-pub use raw::{GiveUp, Ready, Restart};
 pub use schema::{schema, schema_text};
 pub use wire::Ports;
 
 use serde::Serialize;
 
 use crate::ByteSize;
-use crate::description::Wait;
+use crate::description::{GiveUp, Readiness, Restart, Wait};
 use crate::ports::{Declaration, Direction, Interface};
 
 /// The name of the file that describes a system.
@@ -198,7 +197,7 @@ pub struct Unit {
     /// Units of this machine that have to be ready before it starts. There is no circle.
     pub needs: Vec<String>,
     /// When it counts as ready.
-    pub ready: Ready,
+    pub ready: Readiness,
     /// How long it may take to become ready, in milliseconds.
     pub ready_within_ms: u32,
     /// How long it may take to stop, in milliseconds.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Device, GiveUp, Machine, Ready, Restart, System, Unit};
-use crate::description;
+use super::{Device, Machine, System, Unit};
+use crate::description::GiveUp;
 use crate::network::{self, Keys, SystemNetwork};
 use crate::plan::{self, Plan};
 use crate::ports::Direction;
@@ -17,8 +17,8 @@ impl System {
         planner.plan.programs = self.programs.iter().map(|program| planned_program(program, paths)).collect();
         // One supervisor of several machines is a workstation's: it is not started anew for one of them.
         planner.plan.give_up = match machines {
-            [machine] => machine.give_up.into(),
-            _ => description::GiveUp::Degrade,
+            [machine] => machine.give_up,
+            _ => GiveUp::Degrade,
         };
         for machine in machines {
             planner.machine(machine);
@@ -139,8 +139,8 @@ impl Planner<'_> {
             cores,
             needs,
             wait: unit.wait.clone(),
-            restart: unit.restart.into(),
-            ready: unit.ready.into(),
+            restart: unit.restart,
+            ready: unit.ready,
             ready_within_ms: unit.ready_within_ms,
             grace_ms: unit.grace_ms,
             log_bytes: unit.log.as_bytes(),
@@ -203,33 +203,5 @@ impl Planner<'_> {
             });
             plan.links.len() - 1
         }))
-    }
-}
-
-impl From<GiveUp> for description::GiveUp {
-    fn from(give_up: GiveUp) -> Self {
-        match give_up {
-            GiveUp::Degrade => Self::Degrade,
-            GiveUp::Restart => Self::RestartMachine,
-        }
-    }
-}
-
-impl From<Restart> for description::Restart {
-    fn from(restart: Restart) -> Self {
-        match restart {
-            Restart::Always => Self::Always,
-            Restart::OnFailure => Self::OnFailure,
-            Restart::Never => Self::Never,
-        }
-    }
-}
-
-impl From<Ready> for description::Readiness {
-    fn from(ready: Ready) -> Self {
-        match ready {
-            Ready::Start => Self::Start,
-            Ready::Told => Self::Told,
-        }
     }
 }

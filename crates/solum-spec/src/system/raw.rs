@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use schemars::JsonSchema;
+use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor, value};
-use serde::{Deserialize, Serialize};
+
+use crate::description::{GiveUp, Readiness, Restart, Wait};
 
 use super::schema::{duration, machine_path, name, program, screen_size, size, target};
 
@@ -147,18 +149,6 @@ pub struct Machine {
     pub unit: Named<Unit>,
 }
 
-/// What a machine does about a unit that failed too often.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schemars(inline)]
-pub enum GiveUp {
-    /// The other units go on.
-    #[default]
-    Degrade,
-    /// The machine restarts.
-    Restart,
-}
-
 /// Stands for `WIDTHxHEIGHT` in the schema.
 struct ScreenSize;
 
@@ -228,7 +218,7 @@ pub struct Unit {
     /// Units of this machine that have to be ready before it starts.
     pub needs: Vec<Located<String>>,
     /// When it counts as ready: when it says so (`told`, the default with ports), or as soon as it runs (`start`).
-    pub ready: Option<Located<Ready>>,
+    pub ready: Option<Located<Readiness>>,
     /// How long it may take to become ready. Without it: 30 s.
     #[schemars(schema_with = "duration")]
     pub ready_within: Option<Located<String>>,
@@ -242,42 +232,6 @@ pub struct Unit {
     pub wait: Vec<Located<Wait>>,
     /// Whether a plain program runs as root.
     pub root: Option<Located<bool>>,
-}
-
-/// When a unit is started again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schemars(inline)]
-pub enum Restart {
-    /// Whenever it ended.
-    Always,
-    /// When it ended with another status than 0, or by a signal.
-    #[default]
-    OnFailure,
-    /// Not at all.
-    Never,
-}
-
-/// When a unit counts as ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schemars(inline)]
-pub enum Ready {
-    /// As soon as it runs.
-    Start,
-    /// When it says so.
-    Told,
-}
-
-/// What a unit can be made to wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schemars(inline)]
-pub enum Wait {
-    /// An interface has an address.
-    Network,
-    /// The clock was set from a time server.
-    Clock,
 }
 
 /// What is plugged into a port.

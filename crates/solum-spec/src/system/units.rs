@@ -3,10 +3,10 @@
 use super::diagnostic::Diagnostic;
 use super::draft::{DraftPlug, DraftUnit, Reader, in_text_order};
 use super::programs::{unusable, with_nul};
-use super::raw::{self, Located, Named, OneOrMany, Ready};
+use super::raw::{self, Located, Named, OneOrMany};
 use super::target::{self, Target, TargetError};
 use super::{Asset, Machine, Unit, names};
-use crate::description::Wait;
+use crate::description::Readiness;
 use crate::{Bundle, ByteSize};
 
 const READY_WITHIN_MS: u32 = 30_000;
@@ -37,11 +37,11 @@ pub(super) fn read(
         cores: raw.cores.map(|cores| cores.value),
         restart: raw.restart.map(|restart| restart.value).unwrap_or_default(),
         needs: raw.needs.iter().map(|unit| unit.value.clone()).collect(),
-        ready: Ready::Start,
+        ready: Readiness::Start,
         ready_within_ms: reader.milliseconds(raw.ready_within.as_ref(), READY_WITHIN_MS),
         grace_ms: reader.milliseconds(raw.grace.as_ref(), GRACE_MS),
         log: log(reader, machine, raw.log.as_ref()),
-        wait: raw.wait.iter().map(|wait| event(wait.value)).collect(),
+        wait: raw.wait.iter().map(|wait| wait.value).collect(),
         root: raw.root.as_ref().is_some_and(|root| root.value),
         plugs: Vec::new(),
     };
@@ -55,13 +55,6 @@ pub(super) fn read(
         root_at: raw.root.filter(|root| root.value).map(|root| root.span),
         unit,
         name,
-    }
-}
-
-const fn event(wait: raw::Wait) -> Wait {
-    match wait {
-        raw::Wait::Network => Wait::Network,
-        raw::Wait::Clock => Wait::Clock,
     }
 }
 

@@ -6,10 +6,11 @@ use std::ops::Range;
 use super::diagnostic::Diagnostic;
 use super::draft::{Draft, DraftPlug, DraftUnit, Group, in_order};
 use super::names::host_name;
-use super::raw::{Located, Ready};
+use super::raw::Located;
 use super::suggest::hint;
 use super::target::{Target, Which};
 use super::{Device, End, Link, Machine, Plug, Program, System, Unit};
+use crate::description::Readiness;
 use crate::ports::{Count, Declaration, Direction, Interface};
 
 /// Each program's ports by its name, as its executable declares them; `None` for a plain program.
@@ -81,7 +82,7 @@ impl<'a> Check<'a> {
                 .hint("only Rust programs made with the `solum` SDK have ports; leave it out".to_owned()),
             );
         }
-        if let Some(Located { span, value: Ready::Told }) = &unit.ready {
+        if let Some(Located { span, value: Readiness::Told }) = &unit.ready {
             let message = format!("program `{program}` is plain, and cannot say that it is ready");
             self.wrong(Diagnostic::new(span.clone(), message).hint("write `ready = \"start\"`".to_owned()));
         }
@@ -285,7 +286,7 @@ impl<'a> Check<'a> {
         let answers = declared.unwrap_or_default().iter().any(|port| {
             port.direction == Direction::Serves || ANSWERING.contains(&port.interface.name.as_str())
         });
-        let by_itself = if answers { Ready::Told } else { Ready::Start };
+        let by_itself = if answers { Readiness::Told } else { Readiness::Start };
         let ready = unit.ready.as_ref().map_or(by_itself, |ready| ready.value);
         let plugs = declared.unwrap_or_default().iter().map(|port| {
             let mut devices = Vec::new();

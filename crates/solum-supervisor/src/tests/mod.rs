@@ -7,12 +7,13 @@ mod readiness;
 mod restarting;
 mod starting;
 
+use solum_spec::control::{SIGKILL, SIGTERM, Status};
 use solum_spec::description::{GiveUp, Readiness, Restart};
 use solum_spec::handover::UnitPhase;
 
 use crate::{
-    Command, Effect, Event, FAILURES_MAX, GOOD_RUN_MS, ILLNESS_MS, KILL_PATIENCE_MS, MachineTerms, SIGKILL,
-    SIGTERM, Status, Supervisor, UnitTerms,
+    Command, Effect, Event, FAILURES_MAX, GOOD_RUN_MS, ILLNESS_MS, KILL_PATIENCE_MS, MachineTerms,
+    Supervisor, UnitTerms,
 };
 
 const GRACE_MS: u64 = 10_000;

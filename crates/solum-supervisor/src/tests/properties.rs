@@ -3,13 +3,11 @@
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
+use solum_spec::control::{SIGKILL, SIGTERM, Status};
 use solum_spec::description::{GiveUp, Readiness, Restart, Wait};
 use solum_spec::handover::UnitPhase;
 
-use crate::{
-    Command, Effect, Event, KILL_PATIENCE_MS, MachineTerms, PAUSE_MS, SIGKILL, SIGTERM, Status, Supervisor,
-    UnitTerms,
-};
+use crate::{Command, Effect, Event, KILL_PATIENCE_MS, MachineTerms, PAUSE_MS, Supervisor, UnitTerms};
 
 /// Longest list of units that is tried.
 const UNITS_MAX: usize = 5;

@@ -14,11 +14,10 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use solum_spec::control::Outcome;
+use solum_spec::control::{Outcome, SIGTERM};
 use solum_spec::description::Wait;
 use solum_spec::keyboard::KeyChange;
 use solum_spec::plan::{self, Plan};
-use solum_supervisor::SIGTERM;
 use solum_unit::{Confinement, News, Operator, Place, Runner};
 
 use super::desk::{self, Desk};
