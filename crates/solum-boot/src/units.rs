@@ -19,6 +19,7 @@ use solum_spec::keyboard::KeyChange;
 use solum_spec::network::{Relay, RelayedLink, SystemNetwork};
 pub use solum_spec::plan::Plan;
 use solum_spec::{plan, reason};
+use solum_unit::group;
 use solum_unit::operator::Talk;
 use solum_unit::{Confinement, News, Operator, Place, Runner, status_of};
 
@@ -30,6 +31,8 @@ use crate::{kernel_log, process};
 const FIRST_USER: u32 = 2000;
 /// An empty directory that nobody can write, the root of ported units.
 const EMPTY_ROOT: &str = "/run/solum/empty";
+/// Control groups of units are in this one.
+const GROUPS: &str = "/sys/fs/cgroup/units";
 /// How long a disk may take to appear after its driver was loaded.
 const DISK_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the host may take to read the last lines that units print.
@@ -83,7 +86,11 @@ impl Units {
         }
         let desk = Rc::new(RefCell::new(Desk::new()?));
         let frames = desk.borrow().screens.waker()?;
-        let place = OwnMachine { disks: plan.disks.clone(), desk: Rc::clone(&desk) };
+        let groups = group::prepare(Path::new(GROUPS)).inspect_err(|error| {
+            kernel_log::warning(&format!("units have no control groups: {}", reason(error)));
+        });
+        let place =
+            OwnMachine { disks: plan.disks.clone(), desk: Rc::clone(&desk), has_groups: groups.is_ok() };
         let mut runner = Runner::new(place, plan)?;
         if has_no_network {
             runner.condition(Wait::Network);
@@ -223,6 +230,8 @@ impl Talk for Conversation {
 /// This machine as a place for units.
 struct OwnMachine {
     disks: Vec<plan::Disk>,
+    /// Whether units may have control groups.
+    has_groups: bool,
     desk: Rc<RefCell<Desk>>,
 }
 
@@ -272,6 +281,7 @@ impl Place for OwnMachine {
             empty_root: CString::new(EMPTY_ROOT).ok(),
             ported: None,
             memory: unit.memory,
+            group: self.has_groups.then(|| Path::new(GROUPS).join(unit.full_name())),
             cores: unit.cores.clone(),
         }
     }

@@ -78,6 +78,8 @@ pub enum Status {
     Exited(u8),
     /// By this signal (Linux numbers).
     Signaled(u8),
+    /// By the kernel, because it needed more memory than it may have.
+    OutOfMemory,
 }
 
 impl Status {
@@ -86,6 +88,7 @@ impl Status {
         match self {
             Self::Exited(status) => Outcome::Exited(status),
             Self::Signaled(signal) => Outcome::Signaled { signal, after_grace: killed && signal == SIGKILL },
+            Self::OutOfMemory => Outcome::Signaled { signal: SIGKILL, after_grace: false },
         }
     }
 }
@@ -95,6 +98,9 @@ impl std::fmt::Display for Status {
         match self {
             Self::Exited(status) => write!(f, "ended with status {status}"),
             Self::Signaled(signal) => write!(f, "was ended by signal {signal}{}", signal_name(*signal)),
+            Self::OutOfMemory => {
+                f.write_str("was ended by the kernel, because it needed more memory than it may have")
+            }
         }
     }
 }

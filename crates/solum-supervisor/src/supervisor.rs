@@ -218,7 +218,9 @@ impl Supervisor {
             (Status::Exited(0), Restart::OnFailure | Restart::Never) => {
                 self.rest(unit, State::Ended { well: true }, Some((outcome, false)), it_ended);
             }
-            (Status::Exited(_) | Status::Signaled(_), _) => self.failed(now, unit, outcome, it_ended),
+            (Status::Exited(_) | Status::Signaled(_) | Status::OutOfMemory, _) => {
+                self.failed(now, unit, outcome, it_ended);
+            }
         }
     }
 

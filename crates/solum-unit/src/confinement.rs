@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
@@ -26,8 +27,12 @@ pub struct Confinement {
     pub empty_root: Option<CString>,
     /// A ported program's devices; `None` for a plain program, which keeps the usual system calls.
     pub ported: Option<Devices>,
-    /// The most memory of its own, in bytes (`RLIMIT_DATA`).
+    /// The most memory that it may have, in bytes: all its processes together if it has a group, else each of them for
+    /// what is its own (`RLIMIT_DATA`).
     pub memory: Option<u64>,
+    /// The control group that becomes its own, if the supervisor may make one; [`group::prepare`](crate::group::prepare)
+    /// has made the directory around it.
+    pub group: Option<PathBuf>,
     /// The processors it may run on, by the kernel's numbers; any if empty.
     pub cores: Vec<usize>,
 }

@@ -7,6 +7,7 @@
 pub mod confinement;
 mod controller;
 mod descriptors;
+pub mod group;
 pub mod keyboard;
 mod memory_file;
 pub mod operator;

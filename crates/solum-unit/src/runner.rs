@@ -20,6 +20,7 @@ use solum_supervisor::{Command, Effect, Event, MachineTerms, Supervisor, UnitTer
 
 use crate::Confinement;
 use crate::controller::Controller;
+use crate::group::Group;
 use crate::start::{Process, Start, start};
 use crate::wiring;
 
@@ -90,6 +91,7 @@ struct Slot {
 struct Running {
     epoch: u32,
     process: Process,
+    group: Option<Group>,
     /// Which of its output streams and its control socket have not ended: what has ended can be read for ever.
     open: [bool; 3],
     decoder: Decoder,
@@ -195,7 +197,7 @@ impl<P: Place> Runner<P> {
     /// Everything is to end now.
     pub fn kill_all(&mut self) {
         for running in self.slots.iter().filter_map(|slot| slot.running.as_ref()) {
-            let _ = kill_process_group(running.process.pid, Signal::KILL);
+            running.kill();
         }
     }
 
@@ -259,13 +261,15 @@ impl<P: Place> Runner<P> {
         let whose = |slot: &Slot| slot.running.as_ref().is_some_and(|running| running.process.pid == pid);
         let Some(unit) = self.slots.iter().position(whose) else { return false };
         // Whatever it left behind is gone before it is started anew.
-        let _ = kill_process_group(pid, Signal::KILL);
+        self.slots[unit].running.iter().for_each(Running::kill);
         self.read_output(unit, usize::MAX);
         self.read_messages(unit);
         self.set_attached(unit, None);
         let Some(running) = self.slots.get_mut(unit).and_then(|slot| slot.running.take()) else {
             return false;
         };
+        let starved = running.group.as_ref().is_some_and(Group::has_starved);
+        let status = if starved { Status::OutOfMemory } else { status };
         for stream in [Stream::Output, Stream::Error] {
             self.slots[unit].log.close(Source { unit, stream });
         }
@@ -320,11 +324,13 @@ impl<P: Place> Runner<P> {
     }
 
     fn signal(&self, unit: usize, number: u8) {
-        let (Some(pid), Some(signal)) = (self.pid(unit), Signal::from_named_raw(i32::from(number))) else {
-            return;
-        };
-        // It may have ended in this moment, which is noticed next. What a plain program started gets it too.
-        let _ = kill_process_group(pid, signal);
+        let Some(running) = self.slots.get(unit).and_then(|slot| slot.running.as_ref()) else { return };
+        match Signal::from_named_raw(i32::from(number)) {
+            Some(Signal::KILL) => running.kill(),
+            // It may have ended in this moment, which is noticed next. What a plain program started gets it too.
+            Some(signal) => drop(kill_process_group(running.process.pid, signal)),
+            None => {}
+        }
     }
 
     fn start(&mut self, unit: usize, epoch: u32) -> Result<(), String> {
@@ -391,6 +397,8 @@ impl<P: Place> Runner<P> {
         let own_environment = planned.environment.iter().cloned();
         let environment: Vec<_> =
             self.place.environment(planned).into_iter().chain(own_environment).collect();
+        let group = confinement.group.as_deref().map(|path| Group::open(path, confinement.memory));
+        let group = group.transpose().map_err(|error| format!("its control group: {}", reason(&error)))?;
         let process = start(&Start {
             unit: &planned.full_name(),
             epoch,
@@ -399,10 +407,11 @@ impl<P: Place> Runner<P> {
             environment: &pairs(&environment)?,
             grants: &grants,
             confinement: &confinement,
+            group: group.as_ref(),
         })
         .map_err(said)?;
         let controller = ours.map(Controller::new).transpose().map_err(said)?;
-        Ok(Running { epoch, process, open: [true; 3], decoder: Decoder::new(), controller })
+        Ok(Running { epoch, process, group, open: [true; 3], decoder: Decoder::new(), controller })
     }
 
     /// Tells the other ends of a unit's links that it is there, or gone.
@@ -494,6 +503,12 @@ impl<P: Place> Runner<P> {
 }
 
 impl Running {
+    /// Ends the process, and all that it started.
+    fn kill(&self) {
+        let _ = kill_process_group(self.process.pid, Signal::KILL);
+        self.group.iter().for_each(Group::kill);
+    }
+
     fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let [output, errors] = &self.process.output;
         let streams = [output.as_fd(), errors.as_fd(), self.process.control.as_fd()];

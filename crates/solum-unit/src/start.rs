@@ -15,6 +15,7 @@ use solum_spec::handover::{self, Handover, LinkEnd, Plug, Resource};
 
 use crate::confinement::{self, Confinement};
 use crate::descriptors::{Lifted, Numbered};
+use crate::group::Group;
 use crate::memory_file;
 
 /// Descriptors that a unit may open beside those it is handed: streams that it accepts.
@@ -36,6 +37,8 @@ pub struct Start<'a> {
     pub grants: &'a [Grant<'a>],
     /// How far it is shut in.
     pub confinement: &'a Confinement,
+    /// Its control group, if it has one.
+    pub group: Option<&'a Group>,
 }
 
 /// What is plugged into one port.
@@ -192,6 +195,7 @@ struct Prepared {
     confinement: Confinement,
     filters: Vec<BpfProgram>,
     landlock: Option<OwnedFd>,
+    entrance: Option<OwnedFd>,
 }
 
 /// Pointers to strings that live beside them, and a null pointer at the end.
@@ -221,8 +225,9 @@ impl Prepared {
             Some(devices) => (devices.filters()?, confinement::landlock(&program)?),
             None => (Vec::new(), None),
         };
-        let landlock =
-            landlock.map(|ruleset| rustix::io::fcntl_dupfd_cloexec(ruleset, lifted.end())).transpose()?;
+        let lift = |descriptor: OwnedFd| rustix::io::fcntl_dupfd_cloexec(descriptor, lifted.end());
+        let landlock = landlock.map(lift).transpose()?;
+        let entrance = start.group.map(Group::entrance).transpose()?.map(lift).transpose()?;
         Ok(Self {
             parent: rustix::process::getpid(),
             lifted,
@@ -234,12 +239,16 @@ impl Prepared {
             confinement: start.confinement.clone(),
             filters,
             landlock,
+            entrance,
         })
     }
 
     /// Shuts this process in and makes it the program. Returns only if that failed.
     fn become_program(&self) -> io::Result<()> {
         rustix::process::setsid()?;
+        if let Some(entrance) = &self.entrance {
+            rustix::io::write(entrance, b"0")?;
+        }
         self.limit()?;
         self.lifted.land()?;
         // Whatever was open without being closed on exec.
@@ -294,7 +303,7 @@ impl Prepared {
             // Nothing behind the end of a disk that is a file.
             set(Resource::Fsize, devices.disk.max(devices.screen).unwrap_or(0))?;
         }
-        if let Some(bytes) = self.confinement.memory {
+        if let Some(bytes) = self.confinement.memory.filter(|_| self.entrance.is_none()) {
             set(Resource::Data, bytes)?;
         }
         if !self.confinement.cores.is_empty() {

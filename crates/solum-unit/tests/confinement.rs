@@ -47,6 +47,7 @@ fn attempt(devices: Devices, memory: Option<u64>, words: &[&str]) -> (ExitStatus
         empty_root: is_root.then(|| CString::new(directory.path().to_str().unwrap()).unwrap()),
         ported: Some(devices),
         memory,
+        group: None,
         cores: vec![0],
     };
     let disk = tempfile::tempfile().unwrap();
@@ -62,6 +63,7 @@ fn attempt(devices: Devices, memory: Option<u64>, words: &[&str]) -> (ExitStatus
         environment: &[],
         grants: &[Grant { port: "disk", devices: vec![device] }],
         confinement: &confinement,
+        group: None,
     })
     .unwrap();
     let status = loop {
@@ -171,8 +173,14 @@ fn a_program_that_gives_up_says_so() {
 #[test]
 fn what_cannot_be_started_is_an_error_and_leaves_nothing() {
     let text = tempfile::tempfile().unwrap();
-    let confinement =
-        Confinement { user_id: None, empty_root: None, ported: None, memory: None, cores: vec![] };
+    let confinement = Confinement {
+        user_id: None,
+        empty_root: None,
+        ported: None,
+        memory: None,
+        group: None,
+        cores: vec![],
+    };
     let failed = start(&Start {
         unit: "test.text",
         epoch: 1,
@@ -181,6 +189,7 @@ fn what_cannot_be_started_is_an_error_and_leaves_nothing() {
         environment: &[],
         grants: &[],
         confinement: &confinement,
+        group: None,
     });
     assert!(failed.is_err());
 }

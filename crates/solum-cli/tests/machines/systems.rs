@@ -109,6 +109,33 @@ fn plain_units_find_their_assets() {
 }
 
 #[test]
+fn memory_is_counted_for_all_processes_of_a_unit_together() {
+    let unit = |megabytes: &str, count: &str| {
+        System::new(&format!(
+            "[machine.m.unit.u]\nprogram = \"plain\"\narguments = [\"hoard\", \"{megabytes}\", \"{count}\"]\n\
+             memory = \"24 MiB\"\nrestart = \"never\"\n"
+        ))
+    };
+    let system = unit("14", "3");
+    let finished = system.in_machines(&[]).run();
+    finished
+        .exits(137)
+        .mentions("m.u failed: it was ended by the kernel, because it needed more memory than it may have\n");
+    let system = unit("14", "1");
+    let running = system.in_machines(&[]).start().until_it_prints("m.u | hoarded 14680064 bytes\n");
+    system.down(running).exits(0);
+}
+
+#[test]
+fn nothing_that_a_unit_started_outlives_it() {
+    let system =
+        System::new("[machine.m.unit.u]\nprogram = \"plain\"\narguments = [\"fugitive\", \"/tmp/note\"]\n");
+    let finished = system.in_machines(&[]).run();
+    finished.exits(0).check(finished.stdout().contains("m.u | Ok(())\n"), "there should have been a child");
+    finished.check(finished.stdout().ends_with("m.u | the child is gone\n"), "and then no more");
+}
+
+#[test]
 fn megabytes_are_printed_or_said_to_be_missing() {
     const LINES: usize = 50_000;
     let system = System::new(&format!(

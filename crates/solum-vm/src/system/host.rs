@@ -189,6 +189,7 @@ impl Place for HostPlace {
             empty_root: self.empty_root.clone(),
             ported: None,
             memory: unit.memory,
+            group: None,
             // The processors of a workstation are not the machine's.
             cores: Vec::new(),
         }
