@@ -8,7 +8,7 @@ use crate::handover::UnitPhase;
 use crate::keyboard::KeyChange;
 
 /// Version of these messages.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// What is asked. The first field of the frame is [`VERSION`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +56,8 @@ pub enum What {
 /// What is answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
-    /// Every unit, in the order of the description; to whoever watches, those that changed.
+    /// Units, in the order of the description: all of them, in as many answers as it takes; to whoever watches, those
+    /// that changed.
     Units(Vec<UnitReport>),
     /// A line that a unit printed.
     Line(LogLine),

@@ -141,6 +141,8 @@ struct Connection {
     stream: Box<dyn Talk>,
     decoder: Decoder,
     output: Vec<u8>,
+    /// The other side may still say something. One that only stopped asking can be read for ever.
+    hears: bool,
     /// Whose logs it reads, and how far it is.
     reading: Vec<(usize, Position)>,
     follows: bool,
@@ -171,7 +173,8 @@ impl Operator {
         let readable = |descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN);
         let has_room = self.connections.len() < CONNECTIONS_MAX;
         let listener = self.listener.as_ref().filter(|_| has_room).map(AsFd::as_fd);
-        let inputs = self.connections.iter().map(|connection| connection.stream.input());
+        let hearing = self.connections.iter().filter(|connection| connection.hears);
+        let inputs = hearing.map(|connection| connection.stream.input());
         let full = self.connections.iter().filter(|connection| !connection.output.is_empty());
         let outputs =
             full.map(|connection| PollFd::from_borrowed_fd(connection.stream.output(), PollFlags::OUT));
@@ -214,7 +217,16 @@ impl Operator {
 impl Connection {
     fn new(stream: Box<dyn Talk>) -> Self {
         let (decoder, output, reading) = (Decoder::new(), Vec::new(), Vec::new());
-        Self { stream, decoder, output, reading, follows: false, watching: None, is_answered: false }
+        Self {
+            stream,
+            decoder,
+            output,
+            reading,
+            hears: true,
+            follows: false,
+            watching: None,
+            is_answered: false,
+        }
     }
 
     /// Whether it is worth keeping.
@@ -239,9 +251,12 @@ impl Connection {
 
     fn read(&mut self, system: &mut dyn Operated) -> bool {
         let mut buffer = [0; 4096];
-        match self.stream.read(&mut buffer) {
-            // Who asked and wants to hear no more is still told what was asked for.
-            Ok(0) => return !self.output.is_empty() || !self.reading.is_empty() && !self.follows,
+        // Who asked and says no more is still told what was asked for.
+        match if self.hears { self.stream.read(&mut buffer) } else { Ok(0) } {
+            Ok(0) => {
+                self.hears = false;
+                return !self.output.is_empty() || !self.reading.is_empty() && !self.follows;
+            }
             Ok(length) => self.decoder.push(&buffer[..length]),
             Err(error) => return matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
         }
@@ -273,11 +288,9 @@ impl Connection {
         let Some(told) = &mut self.watching else { return };
         let now = system.units();
         let changed = now.iter().enumerate().filter(|(index, unit)| told.get(*index) != Some(unit));
-        let answer = Answer::Units(changed.map(|(_, unit)| unit.clone()).collect());
+        let changed = changed.map(|(_, unit)| unit.clone()).collect();
         *told = now;
-        if answer != Answer::Units(Vec::new()) {
-            self.say(&answer);
-        }
+        self.say_units(changed);
     }
 
     /// The last answer; nothing if there are lines to be sent first.
@@ -289,7 +302,10 @@ impl Connection {
             ));
         }
         let wish = match &order.what {
-            What::List => return Ok(Some(Answer::Units(system.units()))),
+            What::List => {
+                self.say_units(system.units());
+                return Ok(Some(Answer::Done));
+            }
             What::Logs { units, lines, follow } => {
                 self.begin_reading(units, *lines, system)?;
                 self.follows = *follow;
@@ -374,6 +390,24 @@ impl Connection {
                 None => return,
             };
             self.say(&answer);
+        }
+    }
+
+    /// In as many answers as it takes for none to be longer than a frame may be.
+    fn say_units(&mut self, units: Vec<UnitReport>) {
+        let (mut part, mut bytes) = (Vec::new(), 0);
+        for unit in units {
+            // A frame's own few bytes are counted for each unit.
+            let more = control::encode(&unit).len();
+            if bytes + more > control::PAYLOAD_MAX {
+                self.say(&Answer::Units(std::mem::take(&mut part)));
+                bytes = 0;
+            }
+            bytes += more;
+            part.push(unit);
+        }
+        if !part.is_empty() {
+            self.say(&Answer::Units(part));
         }
     }
 

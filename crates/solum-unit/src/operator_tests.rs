@@ -135,7 +135,7 @@ fn orders_are_obeyed_once_and_acknowledged() {
         assert_eq!(answered(&mut fake, what), [Answer::Done]);
     }
     assert_eq!(fake.wishes, [Wish::Start(1), Wish::Stop(0), Wish::Restart(1), Wish::Down]);
-    assert_eq!(answered(&mut fake, What::List), [Answer::Units(fake.reports.clone())]);
+    assert_eq!(answered(&mut fake, What::List), [Answer::Units(fake.reports.clone()), Answer::Done]);
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn who_hangs_up_is_forgotten_and_who_only_stops_asking_is_answered() {
     let mut person = Person::asking(&mut operator, What::List);
     person.stream.shutdown(std::net::Shutdown::Write).unwrap();
     operator.turn(&mut fake);
-    assert_eq!(person.hear(), (vec![Answer::Units(fake.reports.clone())], true));
+    assert_eq!(person.hear(), (vec![Answer::Units(fake.reports.clone()), Answer::Done], true));
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn a_slow_reader_is_told_exactly_what_it_missed() {
     let mut slow = Person::asking(&mut operator, logs(&["m.a"], None, true));
     let mut quick = Person::asking(&mut operator, What::List);
     flood(&mut fake, &mut operator, 20_000);
-    assert_eq!(quick.hear().0.len(), 1, "nobody waits for the slow one");
+    assert_eq!(quick.hear().0.len(), 2, "nobody waits for the slow one");
     let waiting = operator.connections[0].output.len();
     assert!(waiting < 2 * WAITING_BYTES, "{waiting} bytes wait");
     let mut answers = Vec::new();
@@ -376,5 +376,52 @@ fn who_comes_when_there_are_too_many_waits_and_is_served_later() {
     people.pop();
     operator.turn(&mut fake);
     operator.turn(&mut fake);
-    assert_eq!(late.hear(), (vec![Answer::Units(fake.reports.clone())], true));
+    assert_eq!(late.hear(), (vec![Answer::Units(fake.reports.clone()), Answer::Done], true));
+}
+
+#[test]
+fn more_units_than_fit_into_a_frame_are_listed_in_several() {
+    let mut fake = Fake::new(1000);
+    let template = UnitReport { reason: "r".repeat(1000), ..fake.reports[0].clone() };
+    fake.reports = (0..200).map(|index| UnitReport { starts: index, ..template.clone() }).collect();
+    let (mut operator, mut listed) = (Operator::default(), Vec::new());
+    let mut person = Person::asking(&mut operator, What::List);
+    let mut parts = 0;
+    loop {
+        operator.turn(&mut fake);
+        let (answers, has_ended) = person.hear();
+        for answer in answers {
+            match answer {
+                Answer::Units(units) => (parts, listed) = (parts + 1, [listed, units].concat()),
+                other => assert_eq!(other, Answer::Done),
+            }
+        }
+        if has_ended {
+            break;
+        }
+    }
+    assert_eq!((parts, listed), (4, fake.reports));
+}
+
+#[test]
+fn who_only_stopped_asking_is_not_waited_for() {
+    let (mut fake, mut operator) = bench(1 << 20);
+    for at_ms in 0..2000 {
+        fake.print(0, at_ms, &format!("{}\n", "x".repeat(500)));
+    }
+    let mut person = Person::asking(&mut operator, logs(&["m.a"], None, false));
+    operator.turn(&mut fake);
+    person.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    operator.turn(&mut fake);
+    let readable: Vec<_> = operator.poll_descriptors();
+    assert_eq!(readable.len(), 1, "there is more to be sent, and nothing to be heard");
+    drop(readable);
+    let (mut lines, mut has_ended) = (0, false);
+    while !has_ended {
+        let (answers, ended) = person.hear();
+        lines += answers.iter().filter(|answer| matches!(answer, Answer::Line(_))).count();
+        has_ended = ended;
+        operator.turn(&mut fake);
+    }
+    assert!(lines > 1500, "{lines} lines");
 }

@@ -18,7 +18,7 @@ pub fn ps(arguments: &Ps) -> Result<(), Failure> {
     let mut units = Vec::new();
     answers(&arguments.running, What::List, |answer| {
         if let Answer::Units(listed) = answer {
-            units = listed;
+            units.extend(listed);
         }
     })?;
     if arguments.json {
@@ -142,7 +142,7 @@ fn answers(running: &Running, what: What, mut heard: impl FnMut(Answer)) -> Resu
     let mut is_answered = false;
     for answer in ask(stream, what).map_err(lost)? {
         let answer = answer.map_err(lost)?;
-        is_answered |= matches!(answer, Answer::Done | Answer::Units(_));
+        is_answered |= answer == Answer::Done;
         match answer {
             Answer::Refused(why) => return Err(Failure::new(ExitCode::UnusableInput, why)),
             answer => heard(answer),
