@@ -2,8 +2,11 @@
 //!
 //! `step(now, event) -> effects`; the shell around it is [`pid1`](crate::pid1).
 
+use std::net::IpAddr;
+
 use solum_spec::control::{ClockReport, FromMachine, NetworkReport, Outcome, SIGKILL, SIGTERM, Status};
-use solum_spec::description::Wait;
+use solum_spec::description::{Network, Wait};
+use solum_spec::network::Inside;
 
 /// A process that PID 1 itself starts and watches. All others are somebody's orphans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +110,13 @@ enum Phase {
         killed: bool,
     },
     Over,
+}
+
+/// Whether this is the network that programs wait for. The way to the other machines of a system is not, if there is
+/// another.
+pub fn is_awaited(report: &NetworkReport, inside: Option<Inside>, network: &Network) -> bool {
+    let is_inside = inside.is_some_and(|inside| IpAddr::V4(inside.address) == report.address);
+    !is_inside || *network == Network::None
 }
 
 /// A role and when it is started again.
@@ -412,7 +422,7 @@ impl Child {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::net::Ipv4Addr;
 
     fn terms() -> Terms {
         Terms { wait: vec![], grace_ms: 10_000, network: true, time_servers: vec![], links: false }
@@ -454,6 +464,16 @@ mod tests {
     fn a_machine_without_network_waits_for_none() {
         let mut life = Life::new(Terms { wait: vec![Wait::Network], network: false, ..terms() });
         assert_eq!(life.step(0, Event::Up), [Effect::StartProgram]);
+    }
+
+    #[test]
+    fn the_way_to_other_machines_is_awaited_only_if_there_is_no_other_network() {
+        let address = Ipv4Addr::new(10, 83, 0, 1);
+        let inside = Some(Inside { mac: [0; 6], address, prefix: 16 });
+        let inner = NetworkReport { address: address.into(), ..report() };
+        assert!(!is_awaited(&inner, inside, &Network::Automatic));
+        assert!(is_awaited(&inner, inside, &Network::None) && is_awaited(&inner, None, &Network::Automatic));
+        assert!(is_awaited(&report(), inside, &Network::Automatic));
     }
 
     #[test]

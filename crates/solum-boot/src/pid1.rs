@@ -21,7 +21,7 @@ use solum_spec::{Description, reason};
 use crate::control_channel::Channel;
 use crate::devices::{self, Announcements};
 use crate::kernel_log;
-use crate::life::{Child, Effect, Event, Life, Terms};
+use crate::life::{self, Child, Effect, Event, Life, Terms};
 use crate::process::{self, Processes};
 use crate::units::{self, Plan, Units};
 use crate::{command_line, identity, modules, mounts, net, power};
@@ -302,10 +302,13 @@ impl Pid1 {
         self.reports.retain_mut(|role| role.read(&mut messages));
         for message in messages {
             match message {
-                FromMachine::Network(report) => {
+                FromMachine::Network(report)
+                    if life::is_awaited(&report, self.inside, &self.description.network) =>
+                {
                     self.condition(Wait::Network);
                     self.happen(Event::Network(report));
                 }
+                FromMachine::Network(report) => self.tell(&FromMachine::Network(report)),
                 FromMachine::Clock(report) => {
                     self.condition(Wait::Clock);
                     self.happen(Event::Clock(report));
