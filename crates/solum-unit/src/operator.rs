@@ -173,7 +173,7 @@ impl Operator {
         let readable = |descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN);
         let has_room = self.connections.len() < CONNECTIONS_MAX;
         let listener = self.listener.as_ref().filter(|_| has_room).map(AsFd::as_fd);
-        let hearing = self.connections.iter().filter(|connection| connection.hears);
+        let hearing = self.connections.iter().filter(|connection| connection.is_heard());
         let inputs = hearing.map(|connection| connection.stream.input());
         let full = self.connections.iter().filter(|connection| !connection.output.is_empty());
         let outputs =
@@ -229,9 +229,16 @@ impl Connection {
         }
     }
 
+    /// Whether the other side may say something that is to be heard now.
+    fn is_heard(&self) -> bool {
+        self.hears && self.output.len() < WAITING_BYTES
+    }
+
     /// Whether it is worth keeping.
     fn turn(&mut self, system: &mut dyn Operated) -> bool {
-        if !self.read(system) {
+        // Who does not listen to the answers is not asked for more orders.
+        let is_full = self.output.len() >= WAITING_BYTES;
+        if !is_full && !self.read(system) {
             return false;
         }
         loop {
@@ -285,6 +292,10 @@ impl Connection {
 
     /// Tells whoever watches what units do differently since they were last told.
     fn report_changes(&mut self, system: &dyn Operated) {
+        // Whoever is slow is told later, of what is true then.
+        if self.output.len() >= WAITING_BYTES {
+            return;
+        }
         let Some(told) = &mut self.watching else { return };
         let now = system.units();
         let changed = now.iter().enumerate().filter(|(index, unit)| told.get(*index) != Some(unit));

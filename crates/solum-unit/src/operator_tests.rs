@@ -425,3 +425,33 @@ fn who_only_stopped_asking_is_not_waited_for() {
     }
     assert!(lines > 1500, "{lines} lines");
 }
+
+#[test]
+fn who_watches_and_does_not_read_costs_no_more_than_its_share() {
+    let (mut fake, mut operator) = bench(1000);
+    let mut person = Person::asking(&mut operator, What::Watch);
+    for count in 0..5000 {
+        fake.reports[0].reason = format!("{count}{}", "r".repeat(1000));
+        operator.turn(&mut fake);
+    }
+    let waiting = operator.connections[0].output.len();
+    assert!(waiting < 2 * WAITING_BYTES, "{waiting} bytes wait");
+    person.ask(What::Start("m.b".into()));
+    operator.turn(&mut fake);
+    assert_eq!(fake.wishes, [], "nor is it asked for more");
+    let mut told = String::new();
+    loop {
+        let (answers, _) = person.hear();
+        operator.turn(&mut fake);
+        for answer in &answers {
+            if let Answer::Units(units) = answer {
+                told.clone_from(&units[0].reason);
+            }
+        }
+        if answers.contains(&Answer::Done) {
+            break;
+        }
+    }
+    assert!(told.starts_with("4999r"), "in the end it knows what is true");
+    assert_eq!(fake.wishes, [Wish::Start(1)]);
+}

@@ -26,6 +26,9 @@ use crate::wiring;
 
 /// Bytes read from a unit at once.
 const READ_BYTES: usize = 16 * 1024;
+/// How often a pipe is read until all is heard that a process wrote before it ended: as much as a pipe holds (pipe(7)), and
+/// once more for its end. What a fugitive child goes on writing would never end.
+const READS_OF_A_PIPE: usize = 65_536 / READ_BYTES + 1;
 /// How often in one turn a unit that never stops talking is read.
 const READS_A_TURN: usize = 16;
 
@@ -262,7 +265,7 @@ impl<P: Place> Runner<P> {
         let Some(unit) = self.slots.iter().position(whose) else { return false };
         // Whatever it left behind is gone before it is started anew.
         self.slots[unit].running.iter().for_each(Running::kill);
-        self.read_output(unit, usize::MAX);
+        self.read_output(unit, READS_OF_A_PIPE);
         self.read_messages(unit);
         self.set_attached(unit, None);
         let Some(running) = self.slots.get_mut(unit).and_then(|slot| slot.running.take()) else {
@@ -467,6 +470,9 @@ impl<P: Place> Runner<P> {
     fn read_messages(&mut self, unit: usize) {
         let Some(running) = self.slots.get_mut(unit).and_then(|slot| slot.running.as_mut()) else { return };
         let epoch = running.epoch;
+        if !running.open[2] {
+            return;
+        }
         let mut buffer = [0; 4096];
         match running.process.control.read(&mut buffer) {
             Ok(0) => running.open[2] = false,
@@ -474,9 +480,18 @@ impl<P: Place> Runner<P> {
             Err(_) => {}
         }
         let mut messages = Vec::new();
-        // What is no message is left unheard: the unit harms itself alone.
-        while let Ok(Some(message)) = running.decoder.decode() {
-            messages.push(message);
+        loop {
+            match running.decoder.decode() {
+                Ok(Some(message)) => messages.push(message),
+                Ok(None) => break,
+                // Nothing that follows can be understood, so it is not heard any more, and nothing of it is kept.
+                Err(_) => {
+                    running.open[2] = false;
+                    let _ = running.process.control.shutdown(std::net::Shutdown::Both);
+                    running.decoder = Decoder::new();
+                    break;
+                }
+            }
         }
         for message in messages {
             self.happen(match message {

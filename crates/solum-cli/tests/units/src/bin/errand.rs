@@ -1,5 +1,9 @@
 //! Does what its first argument says, and has nothing plugged in.
 
+use std::fs::File;
+use std::io::Write;
+use std::mem::ManuallyDrop;
+use std::os::fd::FromRawFd;
 use std::time::Duration;
 
 use solum::{Clock, Console, Error, Health};
@@ -34,6 +38,7 @@ fn errand(mut ports: Ports) -> Result<(), Error> {
             ports.health.unhealthy(*why)?;
             stay(&ports)
         }
+        ["babble"] => ports.console.line(babble()),
         ["flood", lines] => flood_when_ready(&mut ports, lines),
         ["exit", status] => {
             ports.console.line("ending")?;
@@ -52,6 +57,19 @@ fn errand(mut ports: Ports) -> Result<(), Error> {
 fn stay(ports: &Ports) -> Result<(), Error> {
     loop {
         ports.clock.sleep(Duration::from_secs(3600))?;
+    }
+}
+
+/// Tells the supervisor what is no message, until it hears no more.
+fn babble() -> String {
+    // Behind the handover (solum_spec::handover::DESCRIPTOR).
+    const CONTROL: i32 = 4;
+    // SAFETY: the descriptor was handed to this process, and stays open as long as it runs.
+    let mut control = ManuallyDrop::new(unsafe { File::from_raw_fd(CONTROL) });
+    loop {
+        if let Err(error) = control.write_all(&[0xff; 4096]) {
+            return format!("not heard any more: {}", error.kind());
+        }
     }
 }
 
