@@ -111,9 +111,9 @@ pub struct Inside {
     /// Starts the program only when the network has an address, or the clock was set
     #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT", help_heading = "Inside the machine")]
     pub wait: Vec<WaitFor>,
-    /// How the machine gets its addresses: dhcp, none, or ADDRESS/PREFIX[,gateway=ADDRESS][,dns=ADDRESS]…
-    #[arg(long, default_value = "dhcp", value_parser = network, value_name = "HOW", help_heading = "Inside the machine")]
-    pub network: Network,
+    /// How the machine gets its addresses: dhcp, none, or ADDRESS/PREFIX[,gateway=ADDRESS][,dns=ADDRESS]… [default: dhcp]
+    #[arg(long, value_parser = network, value_name = "HOW", help_heading = "Inside the machine")]
+    pub network: Option<Network>,
     /// An NTP server, name or address; may be given several times
     #[arg(long = "time-server", value_name = "SERVER", help_heading = "Inside the machine")]
     pub time_servers: Vec<String>,
@@ -126,6 +126,11 @@ pub struct Inside {
 }
 
 impl Inside {
+    /// The way to addresses that holds.
+    pub fn network(&self) -> Network {
+        self.network.clone().unwrap_or_default()
+    }
+
     /// The grace that holds.
     pub fn grace_seconds(&self) -> u32 {
         self.grace.unwrap_or(10)
@@ -135,12 +140,12 @@ impl Inside {
 /// The virtual machine around it.
 #[derive(Debug, Args)]
 pub struct Around {
-    /// Memory of the machine
-    #[arg(long, default_value_t = DEFAULT_MEMORY, value_name = "SIZE", help_heading = "Machine")]
-    pub memory: ByteSize,
-    /// Number of processors
-    #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Machine")]
-    pub cpus: u16,
+    /// Memory of the machine, like 512M; a number without a unit is bytes [default: 128 MiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Machine")]
+    pub memory: Option<ByteSize>,
+    /// Number of processors [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Machine")]
+    pub cpus: Option<u16>,
     /// Makes a port of the machine reachable from the host
     #[arg(long, value_name = "[ADDRESS:]HOST:MACHINE[/udp]", help_heading = "Machine")]
     pub publish: Vec<Publish>,
@@ -165,6 +170,18 @@ pub struct Around {
     /// Shows the kernel's messages and says what Solum decides
     #[arg(long, short)]
     pub verbose: bool,
+}
+
+impl Around {
+    /// The memory that holds.
+    pub fn memory(&self) -> ByteSize {
+        self.memory.unwrap_or(DEFAULT_MEMORY)
+    }
+
+    /// The number of processors that holds.
+    pub fn cpus(&self) -> u16 {
+        self.cpus.unwrap_or(1)
+    }
 }
 
 /// Which kernel.
@@ -239,13 +256,18 @@ impl FromStr for PublishUnit {
 
 /// `solum take`
 #[derive(Debug, Args)]
+#[command(mut_arg("program", |program| {
+    // An argument that is changed becomes the last one, unless all say which they are.
+    program.index(2).help("A Cargo package directory, or a static executable")
+}))]
 pub struct Take {
     /// The file to write
+    #[arg(index = 1)]
     pub out_initramfs: PathBuf,
     #[command(flatten)]
     pub program: Program,
     /// Arguments of the program
-    #[arg(last = true)]
+    #[arg(last = true, index = 3)]
     pub arguments: Vec<String>,
     /// Adds the modules of this kernel (a provider or a kernel file); without it, only a kernel that has its
     /// drivers built in can boot the image
@@ -573,6 +595,32 @@ mod tests {
     #[test]
     fn the_flags_are_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn only_run_says_that_it_takes_systems() {
+        let mut command = Arguments::command();
+        let mut help = |verb| {
+            let verb: &mut clap::Command = command.find_subcommand_mut(verb).unwrap();
+            verb.render_help().to_string()
+        };
+        assert!(help("run").contains("solum.toml"));
+        let take = help("take");
+        assert!(!take.contains("solum.toml") && take.contains("Cargo package directory"), "{take}");
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_help() {
+        let run = |words: &[&str]| match Arguments::try_parse_from([&["solum", "run", "p"], words].concat()) {
+            Ok(Arguments { verb: Verb::Run(run) }) => run,
+            other => panic!("{other:?}"),
+        };
+        let plain = run(&[]);
+        assert_eq!((plain.around.memory(), plain.around.cpus()), (ByteSize::mebibytes(128), 1));
+        assert_eq!((plain.inside.network(), plain.inside.grace_seconds()), (Network::Automatic, 10));
+        let given = run(&["--memory", "1G", "--cpus", "3", "--network", "none"]);
+        assert_eq!((given.around.memory(), given.around.cpus()), (ByteSize::mebibytes(1024), 3));
+        assert_eq!(given.inside.network(), Network::None);
     }
 
     #[test]

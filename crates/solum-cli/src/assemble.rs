@@ -57,7 +57,7 @@ pub fn draft(inside: &Inside, arguments: &[String], program: &Found) -> Result<D
         name: inside.name.clone().unwrap_or_else(|| program.name.clone()),
         memory: DEFAULT_MEMORY,
         cpus: 1,
-        network: inside.network.clone(),
+        network: inside.network(),
         publish: Vec::new(),
         shares: Vec::new(),
         arguments: arguments.to_vec(),

@@ -1,8 +1,9 @@
 //! Driving Cargo: which package, which binary, for which target, and where the executable came out.
 
-use std::io::BufReader;
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::thread::{self, JoinHandle};
 
 use cargo_metadata::{Message, MetadataCommand, Package, TargetKind};
 use solum_image::Architecture;
@@ -10,6 +11,7 @@ use solum_image::Architecture;
 use crate::arguments::Program;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
+use crate::program::Purpose;
 
 /// How Rust programs are linked so that they need nothing beside them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,14 +73,14 @@ pub struct Built {
 }
 
 /// Builds the program of a package directory and says where it is. Cargo's own output goes to the user.
-pub fn build_program(directory: &Path, program: &Program) -> Result<Built, Failure> {
+pub fn build_program(directory: &Path, program: &Program, purpose: Purpose) -> Result<Built, Failure> {
     let manifest = directory.join("Cargo.toml");
     if !manifest.is_file() {
         return Err(Failure::new(
             ExitCode::UnusableInput,
             format_args!("the directory {} has no Cargo.toml", directory.display()),
         )
-        .hint("give a Cargo package directory, or a static executable".to_owned()));
+        .hint(purpose.hint()));
     }
     let manifest =
         manifest.canonicalize().map_err(|error| Failure::file("cannot read", &manifest, &error))?;
@@ -98,7 +100,8 @@ pub fn build_program(directory: &Path, program: &Program) -> Result<Built, Failu
         cargo.args(["--features", &program.features.join(",")]);
     }
     target.configure(&mut cargo, &[]);
-    let path = run_build(cargo, &name, &mut || {})?;
+    let talk = if purpose == Purpose::System { Talk::WithoutFinished } else { Talk::All };
+    let path = run_build(cargo, &name, talk, &mut || {})?;
     Ok(Built { name, path })
 }
 
@@ -111,7 +114,7 @@ pub fn build_init(
     let mut cargo = cargo_build(&workspace.join("Cargo.toml"), "machine");
     cargo.args(["--package", "solum-init", "--bin", "solum-init", "--quiet"]);
     target.configure(&mut cargo, &INIT_FLAGS);
-    run_build(cargo, "solum-init", begun)
+    run_build(cargo, "solum-init", Talk::All, begun)
 }
 
 /// The command that installs the published init of this version below `root`.
@@ -153,12 +156,65 @@ fn cargo_build(manifest: &Path, profile: &str) -> Command {
     cargo
 }
 
+/// How much of what Cargo says the user sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Talk {
+    /// All of it, with its progress.
+    All,
+    /// Not that a build is finished: of a system there are as many as it has packages.
+    WithoutFinished,
+}
+
+/// Starts Cargo, and whoever passes on what it says.
+fn start(cargo: &mut Command, talk: Talk) -> io::Result<(Child, Option<JoinHandle<()>>)> {
+    if talk == Talk::All {
+        return Ok((cargo.stderr(Stdio::inherit()).spawn()?, None));
+    }
+    let is_chosen = ["CARGO_TERM_COLOR", "NO_COLOR"].iter().any(|name| std::env::var_os(name).is_some());
+    if io::stderr().is_terminal() && !is_chosen {
+        // It would see a pipe, and leave its colours out.
+        cargo.env("CARGO_TERM_COLOR", "always");
+    }
+    let mut child = cargo.stderr(Stdio::piped()).spawn()?;
+    let said = child.stderr.take().map(BufReader::new);
+    let passing_on = thread::spawn(move || said.into_iter().for_each(pass_on));
+    Ok((child, Some(passing_on)))
+}
+
+fn pass_on(mut said: impl BufRead) {
+    let mut line = Vec::new();
+    while matches!(said.read_until(b'\n', &mut line), Ok(1..)) {
+        if !is_finished(&line) {
+            // Nobody is left to hear that standard error is closed.
+            let _ = io::stderr().write_all(&line);
+        }
+        line.clear();
+    }
+}
+
+/// Whether Cargo says in this line that a build is finished, in colours (ECMA-48, SGR) or not.
+fn is_finished(line: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(line);
+    let mut parts = text.split("\x1b[");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        plain += part.split_once('m').map_or(part, |(_, rest)| rest);
+    }
+    // Cargo puts its verbs in a column of twelve; what compilers say begins elsewhere.
+    plain.starts_with("    Finished ")
+}
+
 /// Runs Cargo and returns the executable of the binary or example `name`; calls `begun` after the first thing that had to
 /// be compiled.
-fn run_build(mut cargo: Command, name: &str, begun: &mut dyn FnMut()) -> Result<PathBuf, Failure> {
+fn run_build(
+    mut cargo: Command,
+    name: &str,
+    talk: Talk,
+    begun: &mut dyn FnMut(),
+) -> Result<PathBuf, Failure> {
     let failed = || Failure::new(ExitCode::BuildFailed, format_args!("cargo could not build `{name}`"));
     let unread = |error: &std::io::Error| failed().context(vec![crate::failure::reason(error)]);
-    let mut child = cargo.stderr(Stdio::inherit()).spawn().map_err(|error| cargo_missing(&error))?;
+    let (mut child, passing_on) = start(&mut cargo, talk).map_err(|error| cargo_missing(&error))?;
     let messages = child.stdout.take().map(BufReader::new).map(Message::parse_stream);
     let (mut has_begun, mut executable) = (false, None);
     for message in messages.into_iter().flatten() {
@@ -171,6 +227,13 @@ fn run_build(mut cargo: Command, name: &str, begun: &mut dyn FnMut()) -> Result<
         }
     }
     let status = child.wait().map_err(|error| unread(&error))?;
+    if let Some(passing_on) = passing_on {
+        // A panic of that thread has been reported by it.
+        let _ = passing_on.join();
+    }
+    if let Some(code) = ExitCode::of_interrupted(status) {
+        return Err(Failure::new(code, format_args!("building `{name}` was interrupted")));
+    }
     if !status.success() {
         return Err(failed().hint("the reason is in Cargo's own messages above".to_owned()));
     }
@@ -251,6 +314,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn that_a_build_is_finished_is_known_in_colours_too() {
+        for line in
+            ["    Finished `release` profile\n", "\x1b[1m\x1b[92m    Finished\x1b[0m `release` profile\n"]
+        {
+            assert!(is_finished(line.as_bytes()), "{line:?}");
+        }
+        for line in ["   Compiling a v0.1.0\n", "error: Finished\n", "12 |     Finished\n", "Finished \n", ""]
+        {
+            assert!(!is_finished(line.as_bytes()), "{line:?}");
+        }
+    }
+
+    #[test]
     fn what_has_to_be_compiled_is_told_once_and_what_is_built_is_not() {
         let directory = tempfile::tempdir().unwrap();
         let manifest = directory.path().join("Cargo.toml");
@@ -263,7 +339,7 @@ mod tests {
             let mut cargo = cargo_build(&manifest, "dev");
             cargo.arg("--quiet").env("CARGO_TARGET_DIR", directory.path().join("target"));
             let mut told = 0;
-            let path = run_build(cargo, "small", &mut || told += 1).unwrap();
+            let path = run_build(cargo, "small", Talk::All, &mut || told += 1).unwrap();
             assert!(path.is_file());
             assert_eq!(told, expected);
         }

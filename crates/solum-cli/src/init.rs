@@ -72,6 +72,9 @@ fn install(cache: &Cache) -> Result<PathBuf, Failure> {
         cargo::install_init(VERSION, &target, &root).stdin(Stdio::null()).status().map_err(|error| {
             Failure::new(ExitCode::ToolMissing, format_args!("cargo cannot be started: {}", reason(&error)))
         })?;
+    if let Some(code) = ExitCode::of_interrupted(status) {
+        return Err(Failure::new(code, format_args!("installing solum-init {VERSION} was interrupted")));
+    }
     if status.success() && path.is_file() {
         return Ok(path);
     }

@@ -10,7 +10,8 @@ use crate::arguments::KernelChoice;
 use crate::cache::Cache;
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, reason};
-use crate::terminal::{Bars, interruptible};
+use crate::signals::{self, interruptible};
+use crate::terminal::Bars;
 
 /// Modules for every device that Solum's machines can have, so that an initramfs written for later boots anywhere.
 const EVERY_MODULE: [&str; 11] = [
@@ -55,6 +56,9 @@ pub fn named(word: &str, cache: &Cache) -> Result<Chosen, Failure> {
 
 /// Resolves a selection, showing what goes on.
 pub fn resolve(selection: &Selection, request: &SourceRequest, cache: &Cache) -> Result<Kernel, Failure> {
+    if let Selection::Path(path) = selection {
+        is_there(path)?;
+    }
     let bars = Bars::new();
     let host = Host::current();
     let interruptible = interruptible(host.interrupt.clone()).map_err(|error| {
@@ -69,6 +73,21 @@ pub fn resolve(selection: &Selection, request: &SourceRequest, cache: &Cache) ->
     resolved.map_err(|error| failed(&error))
 }
 
+/// A word that is no provider is a path, and whoever mistyped either should hear of both.
+fn is_there(path: &Path) -> Result<(), Failure> {
+    let Err(error) = path.metadata() else { return Ok(()) };
+    let shown = path.display();
+    let message = match path.components().count() {
+        1 if !path.is_absolute() => format!(
+            "`{shown}` is not a kernel provider, and as the path of a kernel file it cannot be used: {}",
+            reason(&error)
+        ),
+        _ => format!("the kernel file {shown} cannot be used: {}", reason(&error)),
+    };
+    Err(Failure::new(ExitCode::UnusableInput, message)
+        .hint("give a provider (debian, source or host) or the path of a kernel file".to_owned()))
+}
+
 /// What a user is told when there is no kernel.
 pub fn failed(error: &Error) -> Failure {
     let code = match error {
@@ -78,7 +97,7 @@ pub fn failed(error: &Error) -> Failure {
         Error::Fragment { .. } | Error::EntryUnknown { .. } | Error::NotATree { .. } => {
             ExitCode::UnusableInput
         }
-        Error::Interrupted => ExitCode::Killed,
+        Error::Interrupted => signals::asked().unwrap_or(ExitCode::Interrupted),
         _ => ExitCode::KernelUnavailable,
     };
     Failure::new(code, error).hint(error.hint())

@@ -17,7 +17,8 @@ use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::output::{print_json, print_line};
 use crate::program::Found;
-use crate::terminal::{self, say};
+use crate::signals;
+use crate::terminal::{self, Spinner, say};
 
 /// A kernel and an initramfs, and the virtual machine that is to boot them.
 pub struct Launch<'a> {
@@ -49,8 +50,8 @@ pub fn devices(
     kernel_config: Option<&str>,
 ) -> solum_vm::Machine {
     let mut machine = solum_vm::Machine::new("", "", "");
-    machine.cpus = around.cpus;
-    machine.memory = around.memory;
+    machine.cpus = around.cpus();
+    machine.memory = around.memory();
     machine.network = *network != Network::None;
     if let Network::Static(fixed) = network {
         machine.fixed = Some(fixed.clone());
@@ -90,21 +91,21 @@ impl Launch<'_> {
         let mut machine = machine;
         machine.console = if interactive { Console::Terminal } else { Console::Streams };
         let (handle, requests) = solum_vm::requests().map_err(host_refuses)?;
-        terminal::obey_signals(handle).map_err(host_refuses)?;
+        signals::obey(handle).map_err(host_refuses)?;
         // The machine needs a moment more than its program to be gone.
         let stop = Duration::from_secs(u64::from(self.grace_seconds) + 10);
         let silence = self.says_hello.then(|| Limits::silence_under(machine.accelerator));
         let limits = Limits { silence, ..limits(self.around, stop) };
-        let spinner = terminal::spinner(format!("booting {}", self.name));
+        let spinner = Spinner::new(format!("booting {}", self.name));
         let verbose = self.around.verbose;
         let mut observer = |notice: Notice<'_>| {
             if matches!(notice, Notice::Message(FromMachine::Started)) {
-                spinner.finish_and_clear();
+                spinner.finish();
             }
-            spinner.suspend(|| tell(notice, verbose));
+            tell(notice, verbose);
         };
         let report = solum_vm::run(&machine, limits, streams(), requests, &mut observer);
-        spinner.finish_and_clear();
+        spinner.finish();
         conclude(report.map_err(failed_to_run)?, verbose)
     }
 
@@ -160,7 +161,7 @@ pub fn on_host(program: &Found, machine: &Machine, arguments: &Run) -> Result<u8
         environment: machine.environment.clone(),
     };
     let (handle, requests) = solum_vm::requests().map_err(host_refuses)?;
-    terminal::obey_signals(handle).map_err(host_refuses)?;
+    signals::obey(handle).map_err(host_refuses)?;
     let limits = limits(&arguments.around, Duration::from_secs(inside.grace_seconds().into()));
     let report = host::run(&process, limits, requests).map_err(failed_to_run)?;
     conclude(report, arguments.around.verbose)
@@ -201,9 +202,25 @@ pub fn conclude_system(end: End) -> Result<u8, Failure> {
     conclude(Report { end, kernel_log: Vec::new(), durations }, false)
 }
 
-/// Turns the end of a machine of a system into an exit status, or into what the user is told.
-pub fn conclude_machine(report: Result<Report, VmError>) -> Result<u8, Failure> {
-    conclude(report.map_err(failed_to_run)?, false)
+/// Turns the end of a machine of a system into an exit status, or into what the user is told. What a machine of one program
+/// is given by flags is said in the description of a system.
+pub fn conclude_machine(name: &str, report: Result<Report, VmError>) -> Result<u8, Failure> {
+    // All machines that a `count` makes are described together.
+    let name = name.split('.').next().unwrap_or(name);
+    let more = |text: &str| format!("write {text} below [machine.{name}] in solum.toml");
+    let more_memory = match &report {
+        Err(VmError::MemoryTooSmall { needed, .. }) => Some(more(&format!("`memory = \"{needed} MiB\"`"))),
+        Ok(Report { end: End::OutOfMemory(worth_a_try), .. }) => {
+            Some(more(&format!("`memory = \"{} MiB\"`", worth_a_try.as_mebibytes())))
+        }
+        Ok(Report { end: End::MemoryTooSmall(_), .. }) => Some(more("more `memory`")),
+        _ => None,
+    };
+    let concluded = report.map_err(failed_to_run).and_then(|report| conclude(report, false));
+    concluded.map_err(|failure| match more_memory {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    })
 }
 
 /// Turns the end of a run into an exit status, or into what the user is told.
@@ -221,7 +238,7 @@ fn conclude(report: Report, verbose: bool) -> Result<u8, Failure> {
             seconds(Some(times.total))
         ));
     }
-    let code = match &report.end {
+    match &report.end {
         End::Program(Outcome::Exited(status)) => return Ok(*status),
         End::Program(Outcome::Signaled { signal, .. }) => {
             say(&report.end.to_string());
@@ -233,18 +250,27 @@ fn conclude(report: Report, verbose: bool) -> Result<u8, Failure> {
             // As after any other SIGKILL.
             return Ok(128 + 9);
         }
-        End::Program(Outcome::NotStarted(_)) => ExitCode::NotStarted,
-        End::TimedOut(_) => ExitCode::TimedOut,
-        End::Killed => ExitCode::Killed,
-        _ => ExitCode::MachineFailed,
-    };
+        _ => {}
+    }
+    let code = exit_code(&report.end, report.durations.started.is_some(), signals::asked());
     let last_lines = match &report.end {
-        End::KernelPanic(_) | End::MemoryTooSmall(_) | End::Vanished | End::NoProgress(_) => {
+        End::KernelPanic(_) | End::MemoryTooSmall(_) | End::Vanished | End::NoProgress(..) => {
             last_lines(report.kernel_log, verbose)
         }
         _ => Vec::new(),
     };
     Err(Failure::new(code, &report.end).hint(report.end.hint()).context(last_lines))
+}
+
+/// The exit status after an end that is not the program's own; `asked` is that of the user's last request.
+fn exit_code(end: &End, was_started: bool, asked: Option<ExitCode>) -> ExitCode {
+    match (end, asked) {
+        (End::Killed, _) => asked.unwrap_or(ExitCode::Interrupted),
+        (End::TimedOut(_), _) => ExitCode::TimedOut,
+        (End::Stopped | End::Program(Outcome::NotStarted(_)), Some(asked)) if !was_started => asked,
+        (End::Program(Outcome::NotStarted(_)), _) => ExitCode::NotStarted,
+        _ => ExitCode::MachineFailed,
+    }
 }
 
 /// A panic makes the kernel print its whole log again; its end is what tells. With --verbose all of it was shown.
@@ -273,4 +299,26 @@ fn failed_to_run(error: VmError) -> Failure {
 
 fn host_refuses(error: io::Error) -> Failure {
     failed_to_run(VmError::Host(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_before_the_program_is_started_decides_the_exit_status() {
+        let not_started = || End::Program(Outcome::NotStarted("no such file".into()));
+        for (end, was_started, asked, code) in [
+            (End::Stopped, false, Some(ExitCode::Interrupted), ExitCode::Interrupted),
+            (End::Stopped, false, Some(ExitCode::Terminated), ExitCode::Terminated),
+            (End::Stopped, false, None, ExitCode::MachineFailed),
+            (End::Stopped, true, Some(ExitCode::Interrupted), ExitCode::MachineFailed),
+            (not_started(), false, Some(ExitCode::HungUp), ExitCode::HungUp),
+            (not_started(), false, None, ExitCode::NotStarted),
+            (End::Killed, true, Some(ExitCode::Terminated), ExitCode::Terminated),
+            (End::Vanished, false, Some(ExitCode::Interrupted), ExitCode::MachineFailed),
+        ] {
+            assert_eq!(exit_code(&end, was_started, asked), code, "{end:?} {was_started} {asked:?}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
+use solum_spec::count;
 use solum_spec::operation::LogLine;
 
 use crate::output::print;
@@ -40,7 +41,10 @@ impl Lines {
     /// Says that lines are missing.
     pub fn lost(&mut self, unit: &str, lines: u64, bytes: u64) {
         say(&format!(
-            "{unit}: {lines} lines ({bytes} bytes) are missing here: they came faster than they were read"
+            "{unit}: {} ({}) {} missing here: output came faster than it was read",
+            count(lines, "line"),
+            count(bytes, "byte"),
+            if lines == 1 { "is" } else { "are" }
         ));
     }
 

@@ -17,6 +17,7 @@ mod lines;
 mod output;
 mod program;
 mod running;
+mod signals;
 mod system;
 mod terminal;
 mod typing;

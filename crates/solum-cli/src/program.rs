@@ -22,15 +22,38 @@ pub struct Found {
     pub executable: Executable,
 }
 
+/// What a program is looked for for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// `solum run`, which knows systems too.
+    Run,
+    /// `solum take`.
+    Take,
+    /// To be one of a system.
+    System,
+}
+
+impl Purpose {
+    /// What can be given instead of what is none.
+    pub fn hint(self) -> String {
+        let hint = match self {
+            Self::Run => {
+                "give a Cargo package directory, a static executable, or a directory with a solum.toml"
+            }
+            Self::Take | Self::System => "give a Cargo package directory, or a static executable",
+        };
+        hint.to_owned()
+    }
+}
+
 /// Finds the program, building it first if it is a package.
-pub fn find(program: &Program) -> Result<Found, Failure> {
+pub fn find(program: &Program, purpose: Purpose) -> Result<Found, Failure> {
     let given = &program.program;
     let metadata = fs::metadata(given).map_err(|error| {
-        Failure::file("there is no program to run at", given, &error)
-            .hint("give a Cargo package directory, or a static executable".to_owned())
+        Failure::file("there is no program to run at", given, &error).hint(purpose.hint())
     })?;
     let (name, path) = if metadata.is_dir() {
-        let built = cargo::build_program(given, program)?;
+        let built = cargo::build_program(given, program, purpose)?;
         (built.name, built.path)
     } else if metadata.is_file() {
         package_flags_are_unused(program)?;
@@ -42,7 +65,7 @@ pub fn find(program: &Program) -> Result<Found, Failure> {
             ExitCode::UnusableInput,
             format_args!("{} is neither a file nor a directory", given.display()),
         )
-        .hint("give a Cargo package directory, or a static executable".to_owned()));
+        .hint(purpose.hint()));
     };
     let bytes = fs::read(&path).map_err(|error| Failure::file("cannot read", &path, &error))?;
     let executable = executable::inspect(&bytes, Architecture::HOST).map_err(|refusal| {

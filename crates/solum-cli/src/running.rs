@@ -5,8 +5,11 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::io::Errno;
 
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
@@ -38,7 +41,7 @@ impl Claim {
             Ok(()) => Ok(Self { state, _lock: lock }),
             Err(_) => Err(Failure::new(
                 ExitCode::HostRefuses,
-                format_args!("the system in {} runs already", directory.display()),
+                format_args!("the system in {} runs already", full(directory).display()),
             )
             .hint(format!(
                 "look at it with `solum ps -C {0}`, stop it with `solum down -C {0}`",
@@ -77,9 +80,30 @@ impl Drop for Claim {
 pub fn connect(directory: &Path) -> Result<UnixStream, Failure> {
     let connected = near(&directory.join(STATE)).and_then(|(_directory, path)| UnixStream::connect(path));
     connected.map_err(|_| {
-        Failure::new(ExitCode::UnusableInput, format_args!("no system runs in {}", directory.display()))
+        Failure::new(ExitCode::UnusableInput, format_args!("no system runs in {}", full(directory).display()))
             .hint("start it with `solum run DIRECTORY`, or name its directory with -C".to_owned())
     })
+}
+
+/// The whole path of a directory, for people: `.` is a different place to each of them.
+fn full(directory: &Path) -> PathBuf {
+    std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned())
+}
+
+/// Tells when the system of a directory is over: whoever runs it has given up its claim, or is gone.
+pub fn end_of(directory: &Path) -> Receiver<()> {
+    let (sender, receiver) = channel();
+    let lock = File::open(directory.join(STATE).join(LOCK));
+    // It waits until this process ends, if the system does not.
+    thread::spawn(move || {
+        // No lock, no claim.
+        if let Ok(lock) = lock {
+            while flock(&lock, FlockOperation::LockShared) == Err(Errno::INTR) {}
+        }
+        // Whoever asked may have lost patience.
+        let _ = sender.send(());
+    });
+    receiver
 }
 
 /// A short path to the socket, as long as the descriptor is open: the address of a socket has 108 bytes (unix(7)), and a

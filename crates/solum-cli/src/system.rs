@@ -10,7 +10,7 @@ use solum_spec::system::{Diagnostic, Draft, FILE_NAME, Ports, Source, System};
 use crate::arguments::Program;
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, Wrong, reason};
-use crate::program::{self, Found};
+use crate::program::{self, Found, Purpose};
 
 /// A description whose text is right.
 pub struct Described {
@@ -121,18 +121,19 @@ fn executable(directory: &Path, source: &Source) -> Result<Found, Failure> {
     };
     match source {
         Source::Package { directory: package, binary, example, features, profile } => {
-            program::find(&Program {
+            let program = Program {
                 bin: binary.clone(),
                 example: example.clone(),
                 features: features.clone(),
                 profile: profile.clone(),
                 ..from(package)
-            })
+            };
+            program::find(&program, Purpose::System)
         }
-        Source::File { path } => program::find(&from(path)),
+        Source::File { path } => program::find(&from(path), Purpose::System),
         Source::Build { command, output } => {
             build(directory, command)?;
-            program::find(&from(output))
+            program::find(&from(output), Purpose::System)
         }
     }
 }
@@ -157,6 +158,9 @@ fn build(directory: &Path, command: &[String]) -> Result<(), Failure> {
         })?;
     if status.success() {
         return Ok(());
+    }
+    if let Some(code) = ExitCode::of_interrupted(status) {
+        return Err(Failure::new(code, format_args!("`{shown}` was interrupted")));
     }
     Err(Failure::new(ExitCode::BuildFailed, format_args!("`{shown}` failed: {status}"))
         .hint("the reason is in its own messages above".to_owned()))

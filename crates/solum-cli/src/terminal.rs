@@ -1,21 +1,40 @@
-//! The person at the terminal: what is going on, and Ctrl-C.
+//! The person at the terminal: what is going on.
 
-use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
-use std::thread;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::exit_code::ExitCode;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
-use signal_hook::iterator::Signals;
-use signal_hook::low_level::emulate_default_handler;
-use solum_kernel::{Interrupt, Progress, Unit};
-use solum_vm::Handle;
+use solum_kernel::{Progress, Unit};
+
+/// The line that shows that something goes on, if there is one.
+static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+fn shown() -> Option<ProgressBar> {
+    SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+fn show(bar: Option<ProgressBar>) {
+    *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = bar;
+}
 
 /// Says something about Solum's own work, on standard error. The program's output is on standard output.
 pub fn say(text: &str) {
+    match shown() {
+        Some(bar) => bar.suspend(|| write_line(text)),
+        None => write_line(text),
+    }
+}
+
+/// Says that what goes on is being stopped; the line that shows that something goes on says so too.
+pub fn say_stopping(text: &str) {
+    say(text);
+    if let Some(bar) = shown() {
+        bar.set_message("stopping");
+    }
+}
+
+fn write_line(text: &str) {
     let mut stderr = io::stderr().lock();
     let (dim, off) = if stderr.is_terminal() { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
     // Nobody is left to hear that standard error is closed.
@@ -23,12 +42,30 @@ pub fn say(text: &str) {
 }
 
 /// A line that shows that something goes on, and vanishes when it is over. Only on a terminal.
-pub fn spinner(text: String) -> ProgressBar {
-    let bar = ProgressBar::new_spinner().with_message(text);
-    let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-    bar.enable_steady_tick(Duration::from_millis(120));
-    bar
+pub struct Spinner(ProgressBar);
+
+impl Spinner {
+    /// Shows it.
+    pub fn new(text: String) -> Self {
+        let bar = ProgressBar::new_spinner().with_message(text);
+        let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        bar.enable_steady_tick(Duration::from_millis(120));
+        show(Some(bar.clone()));
+        Self(bar)
+    }
+
+    /// It is over.
+    pub fn finish(&self) {
+        show(None);
+        self.0.finish_and_clear();
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.finish();
+    }
 }
 
 /// Progress of a long task: on a terminal a bar, elsewhere a line for each phase.
@@ -39,7 +76,9 @@ pub struct Bars {
 impl Bars {
     /// Nothing is shown until there is something to show.
     pub fn new() -> Self {
-        Self { bar: ProgressBar::hidden() }
+        let bar = ProgressBar::hidden();
+        show(Some(bar.clone()));
+        Self { bar }
     }
 
     fn style(unit: Unit, has_total: bool) -> ProgressStyle {
@@ -77,6 +116,7 @@ impl Progress for Bars {
 
 impl Drop for Bars {
     fn drop(&mut self) {
+        show(None);
         self.bar.finish_and_clear();
     }
 }
@@ -90,130 +130,4 @@ pub fn is_interactive() -> bool {
 pub fn is_in_foreground() -> bool {
     let foreground = rustix::termios::tcgetpgrp(rustix::stdio::stdin());
     foreground.map_or(true, |group| group == rustix::process::getpgrp())
-}
-
-/// What Ctrl-C and SIGTERM mean at the moment. Once a signal has been listened to, its default is gone.
-enum Stage {
-    /// What they mean to any process.
-    Ordinary,
-    /// Getting a kernel is to be given up.
-    Kernel(Interrupt),
-    /// There is a machine, and whoever runs it obeys them.
-    Machine,
-}
-
-static STAGE: Mutex<Stage> = Mutex::new(Stage::Ordinary);
-
-/// How long giving up may take: to remove a gigabyte of object files.
-const GIVING_UP: Duration = Duration::from_secs(10);
-
-fn stage() -> MutexGuard<'static, Stage> {
-    STAGE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// While this lives, Ctrl-C and SIGTERM interrupt the getting of a kernel.
-pub struct Interruptible;
-
-impl Drop for Interruptible {
-    fn drop(&mut self) {
-        *stage() = Stage::Ordinary;
-    }
-}
-
-/// Lets the first Ctrl-C or SIGTERM raise an interrupt; the second ends this process at once. SIGHUP keeps its default,
-/// or its being ignored under `nohup`: whatever commands run end with this process in any case.
-pub fn interruptible(interrupt: Interrupt) -> io::Result<Interruptible> {
-    static LISTENING: Once = Once::new();
-    *stage() = Stage::Kernel(interrupt);
-    let stoppable = Interruptible;
-    let mut result = Ok(());
-    LISTENING.call_once(|| result = listen());
-    result.map(|()| stoppable)
-}
-
-fn listen() -> io::Result<()> {
-    let mut signals = Signals::new(heeded(&[SIGINT, SIGTERM]))?;
-    thread::spawn(move || signals.forever().for_each(give_up));
-    Ok(())
-}
-
-fn give_up(signal: i32) {
-    match &*stage() {
-        Stage::Machine => {}
-        Stage::Kernel(interrupt) if !interrupt.is_raised() => {
-            say("stopping; once more ends at once");
-            interrupt.raise();
-            thread::spawn(move || {
-                thread::sleep(GIVING_UP);
-                let _ = emulate_default_handler(signal);
-            });
-        }
-        // It does not return.
-        Stage::Ordinary | Stage::Kernel(_) => {
-            let _ = emulate_default_handler(signal);
-        }
-    }
-}
-
-/// Without what whoever started Solum had it ignore: nohup(1) the hang-up, a shell without job control Ctrl-C for what runs
-/// in its background (POSIX XCU 2.11).
-fn heeded(signals: &[i32]) -> Vec<i32> {
-    static IGNORED: OnceLock<u64> = OnceLock::new();
-    // Read once: a handler of our own is not ignored any more.
-    let ignored =
-        IGNORED.get_or_init(|| ignored_signals(&fs::read_to_string("/proc/self/status").unwrap_or_default()));
-    signals.iter().copied().filter(|signal| ignored >> (signal - 1) & 1 == 0).collect()
-}
-
-/// Passes on what the user asks of a machine: the first Ctrl-C, SIGTERM or hang-up stops it in an orderly way, the
-/// second kills it; a terminal of another size is told on.
-pub fn obey_signals(handle: Handle) -> io::Result<()> {
-    let mut signals = Signals::new(heeded(&[SIGINT, SIGTERM, SIGHUP, SIGWINCH]))?;
-    *stage() = Stage::Machine;
-    tell_size(&handle);
-    thread::spawn(move || {
-        let (mut asked, mut killed) = (false, false);
-        for signal in signals.forever() {
-            match signal {
-                SIGWINCH => tell_size(&handle),
-                // A third time: whatever still holds this process up, the user wants it gone.
-                _ if killed => std::process::exit(ExitCode::Killed as i32),
-                _ if asked => {
-                    killed = true;
-                    handle.kill();
-                }
-                _ => {
-                    asked = true;
-                    say("stopping; once more kills");
-                    handle.stop();
-                }
-            }
-        }
-    });
-    Ok(())
-}
-
-/// The set of ignored signals in the text of `/proc/self/status`, signal 1 as the lowest bit (proc_pid_status(5)).
-fn ignored_signals(status: &str) -> u64 {
-    let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)
-}
-
-fn tell_size(handle: &Handle) {
-    if let Ok(size) = rustix::termios::tcgetwinsize(rustix::stdio::stdout()) {
-        handle.resize(size.ws_row, size.ws_col);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ignored_signals_are_read_from_the_status() {
-        let status = "Name:\tsolum\nSigBlk:\t00000000000000ff\nSigIgn:\t0000000000001001\nSigCgt:\t0000\n";
-        assert_eq!(ignored_signals(status), 1 << (SIGHUP - 1) | 1 << 12);
-        assert_eq!(ignored_signals("SigIgn:\tnonsense\n"), 0);
-        assert_eq!(ignored_signals(""), 0);
-    }
 }

@@ -22,6 +22,6 @@ pub mod system;
 pub use description::Description;
 pub use endpoint::{Protocol, Publish, PublishError};
 pub use machine::Machine;
-pub use reason::reason;
+pub use reason::{count, reason};
 pub use share::{Bundle, BundleError, Share, ShareError};
 pub use size::{ByteSize, ByteSizeError};

@@ -74,6 +74,11 @@ pub enum Answer {
     Done,
     /// It was not done; the text says why. Nothing follows.
     Refused(String),
+    /// Everything stops now, and may take so long.
+    Stopping {
+        /// Milliseconds until whatever does not stop by itself has been killed.
+        within_ms: u64,
+    },
 }
 
 /// A line that a unit printed.

@@ -23,6 +23,9 @@ pub enum Ending {
 /// The exit status that a shell, and a program made like one, turns SIGTERM into.
 const EXITED_BY_SIGTERM: u8 = 128 + SIGTERM;
 
+/// Why a unit does not run that somebody stopped.
+const ON_REQUEST: &str = "it was stopped on request";
+
 /// Whether a unit that was asked to stop did so.
 const fn stopped_well(outcome: &Outcome) -> bool {
     matches!(
@@ -35,7 +38,7 @@ const fn stopped_well(outcome: &Outcome) -> bool {
 impl Supervisor {
     /// A unit is not to run, whatever it is doing.
     pub(crate) fn stop(&mut self, now: u64, unit: usize) {
-        let reason = "it was stopped on request";
+        let reason = ON_REQUEST;
         match &mut self.units[unit].state {
             State::Starting { .. } | State::Running { .. } => self.begin_stop(now, unit, After::Rest, reason),
             State::Stopping(stopping) => stopping.after = After::Rest,
@@ -108,7 +111,12 @@ impl Supervisor {
                 self.let_wait(unit);
             }
             After::Rest => {
-                self.rest(unit, State::Stopped, Some((outcome, is_failure)), it_ended);
+                let reason = match (&self.ending, is_failure) {
+                    (Some(_), _) => it_ended,
+                    (None, false) => ON_REQUEST.to_owned(),
+                    (None, true) => format!("{ON_REQUEST}: {it_ended}"),
+                };
+                self.rest(unit, State::Stopped, Some((outcome, is_failure)), reason);
             }
         }
     }

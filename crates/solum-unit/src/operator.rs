@@ -33,6 +33,8 @@ pub trait Operated {
     fn find(&self, name: &str) -> Result<usize, String>;
     /// What a unit has printed.
     fn log(&self, unit: usize) -> Option<&LogRing>;
+    /// How long it may take until everything has stopped.
+    fn stop_limit(&self) -> Duration;
     /// Does what is wanted of a unit, or of all.
     fn obey(&mut self, wish: Wish);
     /// Lets this happen at the keyboard of a machine, or at the only one there is.
@@ -71,6 +73,11 @@ impl<P: Place> Operated for Runner<P> {
 
     fn log(&self, unit: usize) -> Option<&LogRing> {
         Self::log(self, unit)
+    }
+
+    /// Each unit may have to wait for all that need it.
+    fn stop_limit(&self) -> Duration {
+        Duration::from_millis(self.plan().units.iter().map(|unit| u64::from(unit.grace_ms)).sum())
     }
 
     fn obey(&mut self, wish: Wish) {
@@ -337,6 +344,10 @@ impl Connection {
                 return Ok(Some(Answer::Done));
             }
         };
+        if wish == Wish::Down {
+            let within_ms = u64::try_from(system.stop_limit().as_millis()).unwrap_or(u64::MAX);
+            self.say(&Answer::Stopping { within_ms });
+        }
         system.obey(wish);
         Ok(Some(Answer::Done))
     }

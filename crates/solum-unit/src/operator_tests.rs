@@ -46,6 +46,10 @@ impl Operated for Fake {
         self.logs.get(unit)
     }
 
+    fn stop_limit(&self) -> Duration {
+        Duration::from_millis(1_500)
+    }
+
     fn obey(&mut self, wish: Wish) {
         self.wishes.push(wish);
     }
@@ -130,10 +134,11 @@ fn answered(fake: &mut Fake, what: What) -> Vec<Answer> {
 #[test]
 fn orders_are_obeyed_once_and_acknowledged() {
     let mut fake = Fake::new(1000);
-    for what in [What::Start("m.b".into()), What::Stop("m.a".into()), What::Restart("m.b".into()), What::Down]
-    {
+    for what in [What::Start("m.b".into()), What::Stop("m.a".into()), What::Restart("m.b".into())] {
         assert_eq!(answered(&mut fake, what), [Answer::Done]);
     }
+    let stopping = Answer::Stopping { within_ms: 1_500 };
+    assert_eq!(answered(&mut fake, What::Down), [stopping, Answer::Done]);
     assert_eq!(fake.wishes, [Wish::Start(1), Wish::Stop(0), Wish::Restart(1), Wish::Down]);
     assert_eq!(answered(&mut fake, What::List), [Answer::Units(fake.reports.clone()), Answer::Done]);
 }

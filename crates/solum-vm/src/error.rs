@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use solum_spec::{Protocol, Publish, reason};
+use solum_spec::{ByteSize, Protocol, Publish, reason};
 
 use crate::kernel_line::LineError;
 use crate::user_network::NetworkError;
@@ -36,8 +36,8 @@ pub enum VmError {
     NotAKernel(PathBuf, &'static str),
     /// This kernel and initramfs need at least so many mebibytes of memory.
     MemoryTooSmall {
-        /// What the machine was given, in mebibytes.
-        given: u64,
+        /// What the machine was given.
+        given: ByteSize,
         /// The least that has a chance, in mebibytes.
         needed: u64,
     },
@@ -69,10 +69,7 @@ impl fmt::Display for VmError {
             Self::File(path, error) => write!(f, "{} cannot be read: {}", path.display(), reason(error)),
             Self::NotAKernel(path, what) => write!(f, "{} is {what}", path.display()),
             Self::MemoryTooSmall { given, needed } => {
-                write!(
-                    f,
-                    "{given} MiB of memory are too few: this kernel and image need {needed} MiB at least"
-                )
+                write!(f, "{given} of memory are too few: this kernel and image need {needed} MiB at least")
             }
             Self::Output(error) => write!(f, "the program's output was lost: {}", reason(error)),
             Self::Host(error) => write!(f, "the host cannot carry out the run: {}", reason(error)),
@@ -101,10 +98,22 @@ impl VmError {
             Self::NotAKernel(..) => {
                 "give --kernel a bzImage (often called vmlinuz) or the name of a provider"
             }
-            Self::MemoryTooSmall { needed, .. } => return Some(format!("try --memory {needed}M")),
+            Self::MemoryTooSmall { given, needed } => return Some(memory_hint(*given, *needed)),
             Self::Spawn(..) | Self::File(..) | Self::Host(_) => return None,
         };
         Some(hint.to_owned())
+    }
+}
+
+/// Nobody wants a machine of so few bytes: whoever wrote the number meant another unit.
+fn memory_hint(given: ByteSize, needed: u64) -> String {
+    match given.as_bytes() {
+        bytes @ 1..1024 => {
+            let enough = needed.max(bytes);
+            let meant = format!("a number without a unit is bytes; {bytes} MiB would be --memory {bytes}M");
+            if enough == bytes { meant } else { format!("{meant}, and {enough}M are enough") }
+        }
+        _ => format!("try --memory {needed}M"),
     }
 }
 

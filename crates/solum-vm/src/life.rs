@@ -279,7 +279,9 @@ impl Life {
     fn stop(&mut self, now: Duration, cause: Cause) -> Vec<Effect> {
         let effect = match self.phase {
             Phase::Up => Effect::Send(ToMachine::Stop),
-            // Nobody listens on the control channel yet, if ever; a kernel with a button driver may react.
+            // PID 1 would have said hello before it did anything that has to be ended in good order.
+            Phase::Starting if self.limits.silence.is_some() => return self.kill(now, cause),
+            // Of an initramfs that is not ours nobody knows how far it is; a kernel with a button driver may react.
             Phase::Starting => Effect::PressPowerButton,
             _ => return Vec::new(),
         };
@@ -339,6 +341,11 @@ mod tests {
         Life::new(limits)
     }
 
+    /// A run of an initramfs that need not be ours.
+    fn foreign() -> Life {
+        Life::new(Limits { timeout: Some(300 * SECOND), silence: None, stop: 20 * SECOND })
+    }
+
     /// Plays events at seconds, and gives back all effects.
     fn play(life: &mut Life, events: &[(u32, Event)]) -> Vec<Effect> {
         events.iter().flat_map(|(second, event)| life.step(*second * SECOND, event.clone())).collect()
@@ -385,7 +392,7 @@ mod tests {
         for (before, effect) in
             [(vec![], Effect::PressPowerButton), (vec![(1, HELLO)], Effect::Send(ToMachine::Stop))]
         {
-            let mut life = life();
+            let mut life = foreign();
             play(&mut life, &before);
             assert_eq!(play(&mut life, &[(2, STOP), (3, STOP)]), [effect]);
             assert_eq!(play(&mut life, &[(21, Event::Tick)]), []);
@@ -395,8 +402,16 @@ mod tests {
     }
 
     #[test]
-    fn an_early_request_is_passed_on_at_hello() {
+    fn a_machine_in_which_nobody_can_be_asked_yet_is_ended_at_once() {
         let mut life = life();
+        assert_eq!(play(&mut life, &[(1, Event::Activity), (2, STOP), (2, STOP)]), [Effect::Kill]);
+        assert_eq!(play(&mut life, &[(2, Event::Gone)]), []);
+        assert_eq!(life.cause(), Cause::Stopped);
+    }
+
+    #[test]
+    fn an_early_request_is_passed_on_at_hello() {
+        let mut life = foreign();
         let effects = play(&mut life, &[(1, STOP), (2, HELLO), (3, exited())]);
         assert_eq!(effects, [Effect::PressPowerButton, Effect::Send(ToMachine::Stop), Effect::Drain]);
         assert_eq!(life.cause(), Cause::Program(Outcome::Exited(3)));

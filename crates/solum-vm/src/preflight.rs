@@ -30,7 +30,7 @@ fn check_memory(machine: &Machine) -> Result<ByteSize, VmError> {
     let enough = enough_memory(kernel, initramfs, machine.machine_type);
     let given = machine.memory;
     if given.as_bytes() < kernel.saturating_add(initramfs).saturating_add(SMALLEST_SYSTEM) {
-        return Err(VmError::MemoryTooSmall { given: given.as_mebibytes(), needed: enough.as_mebibytes() });
+        return Err(VmError::MemoryTooSmall { given, needed: enough.as_mebibytes() });
     }
     // If this much turns out to be too little, it is not what to recommend.
     Ok(enough.max(ByteSize::bytes(given.as_bytes().saturating_add(given.as_bytes() / 4))))

@@ -7,6 +7,7 @@ use std::time::Duration;
 use solum_spec::ByteSize;
 use solum_spec::control::Outcome;
 
+use crate::accelerator::Accelerator;
 use crate::life::Cause;
 
 /// All that is known of a run that is over.
@@ -52,8 +53,8 @@ pub enum End {
     Killed,
     /// The time limit was reached.
     TimedOut(Duration),
-    /// Nothing happened for this long before PID 1 said hello.
-    NoProgress(Duration),
+    /// Nothing happened for this long before PID 1 said hello, under this accelerator.
+    NoProgress(Duration, Accelerator),
     /// PID 1 speaks this other version of the control protocol.
     OtherProtocol(u16),
     /// What came on the control channel is not its protocol.
@@ -73,7 +74,7 @@ impl fmt::Display for End {
             Self::Stopped => f.write_str("the machine was stopped before its program said how it ended"),
             Self::Killed => f.write_str("the machine was ended by force"),
             Self::TimedOut(limit) => write!(f, "the time limit of {} s was reached", limit.as_secs_f32()),
-            Self::NoProgress(limit) => {
+            Self::NoProgress(limit, _) => {
                 write!(f, "the machine did nothing for {} s while it started", limit.as_secs_f32())
             }
             Self::Garbled => {
@@ -104,9 +105,12 @@ impl End {
             Self::Vanished => {
                 "--verbose shows everything the kernel says; if that is nothing, try more --memory"
             }
-            Self::NoProgress(_) => {
-                "--verbose shows how far the kernel gets; if it runs under KVM, try --accel tcg, because a \
-                 nested /dev/kvm can be unusable"
+            Self::NoProgress(_, Accelerator::Kvm) => {
+                "try --accel tcg, because a nested /dev/kvm can be unusable; --verbose shows how far the kernel gets"
+            }
+            Self::NoProgress(_, Accelerator::Tcg) => {
+                "--verbose shows how far the kernel gets; if it says nothing at all, try one that is known to boot: \
+                 --kernel debian"
             }
             Self::OtherProtocol(_) | Self::Garbled => "build the image with this version of Solum",
             _ => return None,
@@ -161,7 +165,7 @@ pub(crate) struct Memory {
 }
 
 /// The end of a run, from why it ended and from what the kernel said.
-pub(crate) fn judge(cause: Cause, kernel_log: &[String], memory: Memory) -> End {
+pub(crate) fn judge(cause: Cause, kernel_log: &[String], memory: Memory, accelerator: Accelerator) -> End {
     let otherwise = match cause {
         Cause::Program(Outcome::Signaled { signal: SIGKILL, after_grace: false })
             if kernel_log.iter().any(|line| line.contains(OUT_OF_MEMORY)) =>
@@ -174,7 +178,7 @@ pub(crate) fn judge(cause: Cause, kernel_log: &[String], memory: Memory) -> End 
         Cause::OtherProtocol(version) => return End::OtherProtocol(version),
         Cause::Garbled => return End::Garbled,
         Cause::Stopped => End::Stopped,
-        Cause::Silent(limit) => End::NoProgress(limit),
+        Cause::Silent(limit) => End::NoProgress(limit, accelerator),
         Cause::Panicked | Cause::Unknown => End::Vanished,
     };
     let Some(panic) = panic_reason(kernel_log) else { return otherwise };
@@ -233,7 +237,7 @@ mod tests {
             ),
         ] {
             let lines: Vec<String> = log.iter().map(|line| (*line).to_owned()).collect();
-            assert_eq!(judge(cause, &lines, memory), end, "{log:?}");
+            assert_eq!(judge(cause, &lines, memory, Accelerator::Tcg), end, "{log:?}");
         }
     }
 

@@ -10,6 +10,7 @@ use solum_spec::control::{self, Decoder, FromMachine};
 
 pub use crate::life::Limits;
 
+use crate::accelerator::Accelerator;
 use crate::drain::Drain;
 use crate::emulator::{Emulator, Received, Source};
 use crate::error::VmError;
@@ -71,6 +72,7 @@ pub fn run_wired(
     let emulator = Emulator::start(machine, cable)?;
     let mut session = Session {
         console: machine.console,
+        accelerator: machine.accelerator,
         memory,
         life: Life::new(limits),
         start: Instant::now(),
@@ -105,6 +107,7 @@ const COMPLAINTS_MAX: usize = 64 * 1024;
 
 struct Session<'a> {
     console: Console,
+    accelerator: Accelerator,
     memory: Memory,
     life: Life,
     start: Instant,
@@ -305,7 +308,7 @@ impl Session<'_> {
         }
         let kernel_log = self.kernel_log.into_lines();
         Ok(Report {
-            end: report::judge(cause, &kernel_log, self.memory),
+            end: report::judge(cause, &kernel_log, self.memory, self.accelerator),
             kernel_log,
             durations: self.durations,
         })

@@ -7,7 +7,7 @@ mod png;
 mod ticket;
 pub mod vm;
 
-pub use host::{HostPlace, Published};
+pub use host::{HostPlace, Published, Unprepared};
 pub use ticket::{Answers, ask};
 
 use std::time::Duration;

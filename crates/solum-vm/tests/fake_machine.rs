@@ -14,7 +14,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use solum_spec::control::{Decoder, FromMachine, Outcome, PROTOCOL, ToMachine, encode};
-use solum_vm::{Console, End, Handle, Limits, Machine, Notice, Report, Streams, VmError, requests, run};
+use solum_vm::{
+    Accelerator, Console, End, Handle, Limits, Machine, Notice, Report, Streams, VmError, requests, run,
+};
 
 /// QEMU's arguments, as the stand-in gets them.
 const ARGUMENTS: &str = "SOLUM_FAKE_ARGUMENTS";
@@ -191,11 +193,18 @@ fn ends_that_nobody_explains() {
 
 #[test]
 fn a_start_that_makes_no_progress_ends() {
-    let mut stage = stage("hangs");
-    stage.limits.silence = Some(Duration::ZERO);
-    let played = stage.play();
-    assert_eq!(played.end(), &End::NoProgress(Duration::ZERO));
-    assert!(played.end().hint().unwrap().contains("--accel tcg"));
+    for (accelerator, hint) in
+        [(Accelerator::Kvm, "try --accel tcg"), (Accelerator::Tcg, "--verbose shows how far the kernel gets")]
+    {
+        let mut stage = stage("hangs");
+        stage.limits.silence = Some(Duration::ZERO);
+        stage.machine.accelerator = accelerator;
+        let played = stage.play();
+        assert_eq!(played.end(), &End::NoProgress(Duration::ZERO, accelerator));
+        let given = played.end().hint().unwrap();
+        assert!(given.starts_with(hint), "{given}");
+        assert_eq!(given.contains("kvm"), accelerator == Accelerator::Kvm, "{given}");
+    }
 }
 
 #[test]

@@ -33,7 +33,7 @@ const PURE: &[&str] =
 
 /// Files in which a ban does not hold, by the first of its tokens, and why.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    ("crates/solum-cli/src/terminal.rs", "process", "a third Ctrl-C ends what does not end by itself"),
+    ("crates/solum-cli/src/signals.rs", "process", "a third Ctrl-C ends what does not end by itself"),
     ("crates/solum-boot/src/role.rs", "process", "a role is a process of its own, with nobody to return to"),
     ("crates/solum-vm/tests/fake_machine.rs", "process", "it plays the process that QEMU is"),
     ("crates/solum-vm/tests/fake_machine.rs", "ignore", "no test, but what the tests start in QEMU's place"),

@@ -1,6 +1,7 @@
 //! `solum check`: whether a description is right.
 
 use serde::Serialize;
+use solum_spec::count;
 use solum_spec::ports::Direction;
 use solum_spec::system::{self, Device, Draft, System};
 
@@ -50,7 +51,7 @@ fn checked(arguments: &Check) -> Result<(Draft, Option<System>), Failure> {
 }
 
 fn summary(system: &System) -> String {
-    let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let count = |number: usize, what| count(number as u64, what);
     let units = system.machines.iter().map(|machine| machine.units.len()).sum();
     let (machines, links) = (count(system.machines.len(), "machine"), count(system.links.len(), "link"));
     format!("{}: {machines}, {}, {links}", system.name, count(units, "unit"))

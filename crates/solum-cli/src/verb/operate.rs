@@ -1,5 +1,8 @@
 //! `solum ps`, `logs`, `start`, `stop`, `restart`, `press`, `down`: what a person asks of a running system.
 
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
 use serde::Serialize;
 use solum_spec::handover::UnitPhase;
 use solum_spec::keyboard::{KeyChange, typed};
@@ -12,6 +15,7 @@ use crate::failure::{Failure, reason};
 use crate::lines::Lines;
 use crate::output::{print_json, print_line};
 use crate::running;
+use crate::terminal::Spinner;
 
 /// Lists the units.
 pub fn ps(arguments: &Ps) -> Result<(), Failure> {
@@ -126,9 +130,38 @@ pub fn press(arguments: &Press) -> Result<(), Failure> {
     answers(&arguments.running, What::Press { machine: arguments.machine.clone(), keys }, |_| {})
 }
 
-/// Stops the whole system.
+/// Stops the whole system, and waits until it is over.
 pub fn down(arguments: &Running) -> Result<(), Failure> {
-    answers(arguments, What::Down, |_| {})
+    /// Beyond what its units may take: for last lines, and for a host that is busy.
+    const MARGIN: Duration = Duration::from_secs(15);
+    /// Until it is worth showing that something goes on.
+    const UNSHOWN: Duration = Duration::from_secs(1);
+    let end = running::end_of(&arguments.directory);
+    let mut within = Duration::ZERO;
+    answers(arguments, What::Down, |answer| {
+        if let Answer::Stopping { within_ms } = answer {
+            within = Duration::from_millis(within_ms);
+        }
+    })?;
+    if is_over(&end, UNSHOWN) {
+        return Ok(());
+    }
+    let _shown = Spinner::new("stopping the system".to_owned());
+    let limit = within.saturating_add(MARGIN);
+    if is_over(&end, limit) {
+        return Ok(());
+    }
+    let directory = arguments.directory.display();
+    let message = format!("the system has not ended {} s after it was asked to", limit.as_secs());
+    Err(Failure::new(ExitCode::HostRefuses, message).hint(format!(
+        "`solum ps -C {directory}` shows what it waits for; Ctrl-C twice where it was started kills it"
+    )))
+}
+
+/// Waits at most so long for the end.
+fn is_over(end: &Receiver<()>, patience: Duration) -> bool {
+    // A waiter that is gone without a word waits for nothing any more.
+    end.recv_timeout(patience) != Err(RecvTimeoutError::Timeout)
 }
 
 fn answers(running: &Running, what: What, mut heard: impl FnMut(Answer)) -> Result<(), Failure> {

@@ -14,7 +14,7 @@ use crate::failure::{Failure, reason};
 use crate::kernel_choice::{self, Chosen};
 use crate::launch::{self, Launch};
 use crate::output::{Nameless, write_whole};
-use crate::program::Found;
+use crate::program::{Found, Purpose};
 use crate::terminal::say;
 use crate::{init, program, system, verb};
 
@@ -24,10 +24,10 @@ pub fn run(arguments: &Run) -> Result<u8, Failure> {
         return verb::system::run(arguments);
     }
     refuse_unsuited(arguments)?;
-    let program = program::find(&arguments.program)?;
+    let program = program::find(&arguments.program, Purpose::Run)?;
     let mut draft = assemble::draft(&arguments.inside, &arguments.arguments, &program)?;
-    draft.memory = arguments.around.memory;
-    draft.cpus = arguments.around.cpus;
+    draft.memory = arguments.around.memory();
+    draft.cpus = arguments.around.cpus();
     draft.publish = arguments.around.publish.clone();
     draft.shares = arguments.shares.clone();
     let machine = draft.validate().map_err(|error| assemble::contradiction(&error))?;
@@ -39,8 +39,11 @@ pub fn run(arguments: &Run) -> Result<u8, Failure> {
 
 /// What belongs to a system has no meaning for one program, and is not left unheard.
 fn refuse_unsuited(arguments: &Run) -> Result<(), Failure> {
-    let given =
-        [("--only", !arguments.only.is_empty()), ("--publish-unit", !arguments.publish_units.is_empty())];
+    let given = [
+        ("--only", !arguments.only.is_empty()),
+        ("--publish-unit", !arguments.publish_units.is_empty()),
+        ("--frames", arguments.frames.is_some()),
+    ];
     match given.iter().find(|(_, is_given)| *is_given) {
         None => Ok(()),
         Some((name, _)) => {

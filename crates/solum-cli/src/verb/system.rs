@@ -10,7 +10,7 @@ use solum_spec::operation::{Answer, What};
 use solum_spec::plan::{self, Plan};
 use solum_spec::system::{Machine, System};
 use solum_unit::Operator;
-use solum_vm::system::{Answers, HostPlace, Notice, Published, ask, host};
+use solum_vm::system::{Answers, HostPlace, Notice, Published, Unprepared, ask, host};
 use solum_vm::{Handle, Requests};
 
 use crate::arguments::{Place, Run};
@@ -19,8 +19,9 @@ use crate::failure::{Failure, reason};
 use crate::launch;
 use crate::lines::Lines;
 use crate::running::Claim;
+use crate::signals;
 use crate::system::{Described, Executables};
-use crate::terminal::{self, say};
+use crate::terminal::say;
 use crate::typing::Typing;
 
 /// Builds, wires and runs a system; gives back an exit status.
@@ -50,8 +51,13 @@ fn on_host(
     refuse_assets(&machines)?;
     let plan = system.plan(&machines, &paths);
     let published = published(arguments, &plan)?;
+    if arguments.frames.is_some() && plan.screens.is_empty() {
+        let message = "--frames keeps what screens show, and no machine of this system has a screen";
+        return Err(Failure::new(ExitCode::UnusableInput, message)
+            .hint("leave it out, or describe a screen in solum.toml: screen.NAME = \"640x480\"".to_owned()));
+    }
     let place = HostPlace::prepare(claim.state(), &plan, &published, arguments.frames.as_deref())
-        .map_err(|why| Failure::new(ExitCode::HostRefuses, why))?;
+        .map_err(unprepared)?;
     for listener in &plan.listeners {
         if let Some(address) = place.address(listener) {
             say(&format!("{} is at {address}", port_name(listener)));
@@ -89,14 +95,27 @@ fn refuse_unsuited(arguments: &Run) -> Result<(), Failure> {
         ("--grace", inside.grace.is_some()),
         ("--share", !arguments.shares.is_empty()),
         ("--publish", !around.publish.is_empty()),
+        ("--memory", around.memory.is_some()),
+        ("--cpus", around.cpus.is_some()),
+        ("--network", inside.network.is_some()),
         ("--dry-run", around.dry_run),
     ];
     match given.iter().find(|(_, is_given)| *is_given) {
+        None if arguments.frames.is_some() && arguments.place == Place::Vm => {
+            let message = "--frames is for systems whose units are processes of this host";
+            Err(Failure::new(ExitCode::UnusableInput, message)
+                .hint("add --place host; a virtual machine's screen is seen by a viewer of VNC".to_owned()))
+        }
         None => Ok(()),
         Some((what, _)) => {
             let message = format!("{what} cannot be given to a system: it is for a machine of one program");
             let hint = match *what {
                 "--publish" => "write --publish-unit MACHINE.UNIT.PORT=HOST",
+                "--memory" => "write `memory = \"512 MiB\"` below its [machine.NAME] in solum.toml",
+                "--cpus" => "write `cores = 2` below its [machine.NAME] in solum.toml",
+                "--network" => {
+                    "plug `tcp.PORT` into a port of a unit in solum.toml; its machine then has a network"
+                }
                 "--dry-run" => "look at it with `solum check` or `solum graph`",
                 _ => "what its units need is said in solum.toml",
             };
@@ -124,8 +143,13 @@ fn refuse_assets(machines: &[&Machine]) -> Result<(), Failure> {
 pub fn attended(claim: &Claim) -> Result<(Operator, Requests, Handle), Failure> {
     let operator = Operator::new(claim.listen()?).map_err(|error| refused(&error))?;
     let (handle, requests) = solum_vm::requests().map_err(|error| refused(&error))?;
-    terminal::obey_signals(handle.clone()).map_err(|error| refused(&error))?;
+    signals::obey(handle.clone()).map_err(|error| refused(&error))?;
     Ok((operator, requests, handle))
+}
+
+/// What a user is told when this host cannot be the place of a system.
+pub fn unprepared(unprepared: Unprepared) -> Failure {
+    Failure::new(ExitCode::HostRefuses, unprepared.why).hint(unprepared.hint)
 }
 
 /// What a user is told when this host does not let a system run.

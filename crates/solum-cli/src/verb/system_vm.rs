@@ -17,7 +17,7 @@ use solum_vm::system::vm::{self, Booted};
 use solum_vm::system::{HostPlace, Published};
 use solum_vm::{Console, Limits, MachineType};
 
-use super::system::{Screen, attended, port_name, published, refused};
+use super::system::{Screen, attended, port_name, published, refused, unprepared};
 use crate::arguments::{MachineKind, Run};
 use crate::cache::Cache;
 use crate::exit_code::ExitCode;
@@ -64,8 +64,8 @@ pub fn run(
 
 /// The first machine that did not end well speaks for all.
 fn conclude(reports: vm::Reports) -> Result<u8, Failure> {
-    for (_, report) in reports {
-        match launch::conclude_machine(report)? {
+    for (name, report) in reports {
+        match launch::conclude_machine(&name, report)? {
             0 => {}
             status => return Ok(status),
         }
@@ -123,8 +123,7 @@ impl<'a> Builder<'a> {
     ) -> Result<(Booted, Nameless), Failure> {
         let mut plan = self.system.plan(&[machine], &self.paths);
         plan.network = self.system.network(machine, &self.keys);
-        let place = HostPlace::prepare(self.claim.state(), &plan, &[], None)
-            .map_err(|why| Failure::new(ExitCode::HostRefuses, why))?;
+        let place = HostPlace::prepare(self.claim.state(), &plan, &[], None).map_err(unprepared)?;
         let config = self.kernel.config();
         let mut virtual_machine = solum_vm::Machine::new(machine.name.clone(), self.kernel.image(), "");
         virtual_machine.memory = machine.memory;

@@ -3,14 +3,25 @@
 use crate::arguments::Take;
 use crate::assemble::{self, Inner};
 use crate::cache::Cache;
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::output::write_whole;
-use crate::{init, kernel_choice, program};
+use crate::program::Purpose;
+use crate::{init, kernel_choice, program, system};
 
 /// Builds the program, puts the initramfs together, writes it.
 pub fn take(arguments: &Take) -> Result<(), Failure> {
+    let given = &arguments.program.program;
+    if system::is_described(given) {
+        let message =
+            format!("{} is a system, and `solum take` writes the image of one program", given.display());
+        return Err(Failure::new(ExitCode::UnusableInput, message).hint(format!(
+            "run the system with `solum run {}`, or take one of its programs",
+            given.display()
+        )));
+    }
     let cache = Cache::of_user()?;
-    let program = program::find(&arguments.program)?;
+    let program = program::find(&arguments.program, Purpose::Take)?;
     let draft = assemble::draft(&arguments.inside, &arguments.arguments, &program)?;
     let machine = draft.validate().map_err(|error| assemble::contradiction(&error))?;
     let modules = match &arguments.kernel {

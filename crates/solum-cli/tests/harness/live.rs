@@ -1,8 +1,9 @@
 //! Following a machine while it runs.
 
-use rustix::process::{Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{PidfdFlags, Signal, kill_process, pidfd_open};
 
-use super::Running;
+use super::{Finished, Running};
 
 impl Running {
     /// Waits until this is in its standard output. What hangs, the harness ends; what ends without it, fails.
@@ -26,6 +27,19 @@ impl Running {
             unreachable!("the check fails");
         }
         self
+    }
+
+    /// Sends `solum` itself a signal until it is taken for a second request: those that follow each other closely are one.
+    #[track_caller]
+    pub fn insist(self, signal: Signal) -> Finished {
+        let process = pidfd_open(self.pid(), PidfdFlags::empty()).unwrap();
+        let pause = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+        // Readable when the process has ended (pidfd_open(2)).
+        let has_ended = || poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&pause)).unwrap() > 0;
+        while !self.stderr.has("solum: killing\n") && !has_ended() {
+            self.signal(signal);
+        }
+        self.finish()
     }
 
     /// Sends `solum` itself a signal.

@@ -181,6 +181,12 @@ struct Captured {
     ended: bool,
 }
 
+impl Captured {
+    fn has(&self, text: &str) -> bool {
+        String::from_utf8_lossy(&self.bytes).contains(text)
+    }
+}
+
 /// A pipe that is being read.
 pub struct Capture {
     shared: Arc<(Mutex<Captured>, Condvar)>,
@@ -210,10 +216,13 @@ impl Capture {
     /// Waits until this is in it; false if it ends without.
     pub fn wait_for(&self, text: &str) -> bool {
         let (lock, changed) = &*self.shared;
-        let seen = |captured: &Captured| String::from_utf8_lossy(&captured.bytes).contains(text);
-        let waiting = |captured: &mut Captured| !captured.ended && !seen(captured);
-        let captured = changed.wait_while(lock.lock().unwrap(), waiting).unwrap();
-        seen(&captured)
+        let waiting = |captured: &mut Captured| !captured.ended && !captured.has(text);
+        changed.wait_while(lock.lock().unwrap(), waiting).unwrap().has(text)
+    }
+
+    /// Whether this is in it by now.
+    pub fn has(&self, text: &str) -> bool {
+        self.shared.0.lock().unwrap().has(text)
     }
 
     /// Whether it has ended.

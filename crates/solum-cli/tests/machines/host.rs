@@ -59,8 +59,7 @@ fn the_first_request_stops_and_the_second_kills() {
     let running = probe(&scratch, &[], &["stubborn"]).start().until_it_prints("ready\n");
     running.signal(Signal::INT);
     let running = running.until_it_says("solum: stopping; once more kills\n");
-    running.signal(Signal::INT);
-    running.finish().exits(130).prints("ready\n").mentions("error: ");
+    running.insist(Signal::INT).exits(130).prints("ready\n").mentions("error: ");
 }
 
 #[test]

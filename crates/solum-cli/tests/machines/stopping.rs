@@ -32,11 +32,21 @@ fn the_second_request_kills() {
     let running = probe(&scratch, &["--grace", "200"], &["stubborn"]).start().until_it_prints("ready\n");
     running.signal(Signal::INT);
     let running = running.until_it_says("solum: stopping; once more kills\n");
-    running.signal(Signal::INT);
-    let finished = running.finish();
-    let text = "solum: stopping; once more kills\nerror: the machine was ended by force\n";
+    let finished = running.insist(Signal::INT);
+    let text = "solum: stopping; once more kills\nsolum: killing\nerror: the machine was ended by force\n";
     finished.exits(130).prints("ready\n").says(text);
     assert_eq!(scratch.names("tmp"), [""; 0], "nothing is left behind");
+}
+
+#[test]
+fn the_same_request_twice_in_a_moment_is_one() {
+    let scratch = Scratch::new();
+    let running = probe(&scratch, &[], &["polite"]).start().until_it_prints("ready\n");
+    // As timeout(1) does: to its command, and to the group in which that is too.
+    running.signal(Signal::TERM);
+    running.signal(Signal::INT);
+    let text = "solum: stopping; once more kills\n";
+    running.finish().exits(7).prints("ready\nasked to end by signal 15\n").says(text);
 }
 
 #[test]
@@ -126,19 +136,37 @@ fn a_machine_that_still_waits_for_its_network_can_be_stopped() {
     let running = running.start().until_it_says("network: eth0 has ");
     running.signal(Signal::INT);
     let finished = running.finish();
-    finished.exits(107).prints("");
+    finished.exits(130).prints("");
     finished.mentions("error: the machine was asked to stop before its program was started\n");
 }
 
 #[test]
 fn a_request_while_the_kernel_boots_ends_the_machine() {
     let scratch = Scratch::new();
-    let running = probe(&scratch, &["--verbose"], &["polite"]).start().until_it_says("Linux version");
-    running.signal(Signal::INT);
-    let finished = running.finish();
-    // It depends on the moment whether the program was started before the request came to it.
-    let status = finished.status.code().unwrap();
-    finished.check([7, 105, 107, 143].contains(&status), "it should end, and say how far it got");
+    for (signal, asked) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let running = probe(&scratch, &["--verbose"], &["polite"]).start().until_it_says("Linux version");
+        running.signal(signal);
+        let finished = running.finish();
+        // It depends on the moment whether the program was started before the request came to it.
+        let status = finished.status.code().unwrap();
+        finished.check([7, 143, asked].contains(&status), "it should end, and say how far it got");
+    }
+}
+
+#[test]
+fn a_machine_that_never_comes_up_is_ended_at_the_first_request() {
+    let scratch = Scratch::new();
+    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        // The kernel waits for a disk that there is not (rootwait), and never comes to PID 1.
+        let options = ["--verbose", "--append", "rdinit=/none root=/dev/none rootwait"];
+        let running = probe(&scratch, &options, &["polite"]).start();
+        let running = running.until_it_says("Waiting for root device");
+        running.signal(signal);
+        let finished = running.finish();
+        finished.exits(status).prints("").mentions("solum: stopping; once more kills\n");
+        // It had no button and no grace to wait for.
+        finished.mentions("error: the machine was stopped before its program said how it ended\n");
+    }
 }
 
 /// The processes that this one has started, from proc(5).

@@ -160,8 +160,7 @@ fn the_second_ctrl_c_kills() {
     let running = system.in_machines(&[]).start().until_it_prints("m.u | not hearing\n");
     running.signal(Signal::INT);
     let running = running.until_it_says("solum: stopping; once more kills\n");
-    running.signal(Signal::INT);
-    running.finish().exits(130).mentions("error: the machine was ended by force\n");
+    running.insist(Signal::INT).exits(130).mentions("error: the machine was ended by force\n");
 }
 
 #[test]

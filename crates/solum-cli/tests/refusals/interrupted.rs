@@ -80,9 +80,9 @@ impl Build {
 
 #[test]
 fn an_interrupted_build_ends_with_its_compilers_and_leaves_nothing() {
-    for signal in [Signal::INT, Signal::TERM] {
+    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let (scratch, finished) = build().end_by(signal);
-        finished.exits(130).prints("").mentions("solum: stopping; once more ends at once\n");
+        finished.exits(status).prints("").mentions("solum: stopping; once more ends at once\n");
         finished.mentions("error: getting a kernel was interrupted\n");
         assert!(scratch.names("cache/kernels/.staging/source").is_empty());
     }

@@ -46,7 +46,22 @@ fn a_kernel_that_is_not_there() {
     let scratch = Scratch::new();
     scratch.file("program", elf::program());
     let finished = scratch.solum(&["run", "[SCRATCH]/program", "--kernel", "[SCRATCH]/missing"]).run();
-    refused(&scratch, &finished, 102, "error: cannot read [SCRATCH]/missing: No such file or directory\n");
+    let hint = "hint: give a provider (debian, source or host) or the path of a kernel file\n";
+    let text =
+        format!("error: the kernel file [SCRATCH]/missing cannot be used: no such file or directory\n{hint}");
+    refused(&scratch, &finished, 102, &text);
+    let text = format!(
+        "error: `nonexist` is not a kernel provider, and as the path of a kernel file it cannot be used: no such \
+         file or directory\n{hint}"
+    );
+    for words in [
+        &["run", "[SCRATCH]/program"][..],
+        &["take", "[SCRATCH]/out", "[SCRATCH]/program"],
+        &["kernel", "build", "[SCRATCH]/out"],
+    ] {
+        let finished = scratch.solum(&[words, &["--kernel", "nonexist"]].concat()).run();
+        refused(&scratch, &finished, 102, &text);
+    }
     let finished = scratch.solum(&["exec", "[SCRATCH]/missing", "[SCRATCH]/program"]).run();
     refused(&scratch, &finished, 102, "error: [SCRATCH]/missing cannot be read: no such file or directory\n");
 }
@@ -112,7 +127,9 @@ fn no_word_but_those_of_the_providers_is_special() {
     let scratch = Scratch::new();
     scratch.file("program", elf::program());
     let finished = scratch.solum(&["run", "[SCRATCH]/program", "--kernel", "default"]).run();
-    refused(&scratch, &finished, 102, "error: cannot read default: No such file or directory\n");
+    let text = "error: `default` is not a kernel provider, and as the path of a kernel file it cannot be used: no such \
+                file or directory\nhint: give a provider (debian, source or host) or the path of a kernel file\n";
+    refused(&scratch, &finished, 102, text);
 }
 
 /// A server that answers every request with this, as long as the test runs; gives back its address.

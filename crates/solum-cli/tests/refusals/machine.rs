@@ -151,16 +151,25 @@ fn more_processors_than_qemu_makes() {
 #[test]
 fn too_little_memory_for_the_kernel() {
     let scratch = Scratch::new();
-    for memory in ["0", "1M", "4M"] {
+    for (memory, given) in [("0", "0 bytes"), ("1M", "1 MiB"), ("4M", "4 MiB")] {
         let finished = run(&scratch, &["--memory", memory]);
         finished.exits(105).prints("");
         let said = finished.stderr();
-        let given = memory.trim_end_matches('M');
-        let sentence = format!("error: {given} MiB of memory are too few: this kernel and image need ");
+        let sentence = format!("error: {given} of memory are too few: this kernel and image need ");
         finished.check(said.starts_with(&sentence), &format!("it should begin with {sentence:?}"));
         finished.mentions(" MiB at least\nhint: try --memory ");
         crate::without_a_trace(&scratch, &finished);
     }
+}
+
+#[test]
+fn a_bare_number_is_bytes_which_nobody_means() {
+    let scratch = Scratch::new();
+    let finished = run(&scratch, &["--memory", "8"]);
+    finished.exits(105).prints("").mentions("error: 8 bytes of memory are too few: ");
+    finished.mentions("hint: a number without a unit is bytes; 8 MiB would be --memory 8M, and ");
+    let finished = run(&scratch, &["--memory", "512"]);
+    finished.exits(105).mentions("hint: a number without a unit is bytes; 512 MiB would be --memory 512M\n");
 }
 
 #[test]

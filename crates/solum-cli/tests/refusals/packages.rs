@@ -38,7 +38,7 @@ fn packages_without_one_obvious_binary() {
             "nothing",
             &[],
             "error: the directory [SCRATCH]/nothing has no Cargo.toml\n\
-             hint: give a Cargo package directory, or a static executable\n",
+             hint: give a Cargo package directory, a static executable, or a directory with a solum.toml\n",
         ),
         (
             "several",

@@ -104,7 +104,21 @@ fn a_program_that_is_not_there() {
     let scratch = Scratch::new();
     let finished = scratch.solum(&["run", "[SCRATCH]/nowhere"]).run();
     let text = "error: there is no program to run at [SCRATCH]/nowhere: no such file or directory\n\
+                hint: give a Cargo package directory, a static executable, or a directory with a solum.toml\n";
+    refused(&scratch, &finished, 102, text);
+    let finished = scratch.solum(&["take", "[SCRATCH]/out", "[SCRATCH]/nowhere"]).run();
+    let text = "error: there is no program to run at [SCRATCH]/nowhere: no such file or directory\n\
                 hint: give a Cargo package directory, or a static executable\n";
+    refused(&scratch, &finished, 102, text);
+}
+
+#[test]
+fn take_refuses_a_system() {
+    let scratch = Scratch::new();
+    scratch.file("system/solum.toml", "");
+    let finished = scratch.solum(&["take", "[SCRATCH]/out", "[SCRATCH]/system"]).run();
+    let text = "error: [SCRATCH]/system is a system, and `solum take` writes the image of one program\n\
+                hint: run the system with `solum run [SCRATCH]/system`, or take one of its programs\n";
     refused(&scratch, &finished, 102, text);
 }
 

@@ -205,6 +205,35 @@ fn commands_that_build_programs_may_fail() {
 }
 
 #[test]
+fn cargo_says_of_a_systems_packages_what_it_compiles_and_what_is_wrong() {
+    let scratch = Scratch::new();
+    let mut text = "[system]\nname = \"packed\"\n".to_owned();
+    for name in ["first", "second"] {
+        let manifest =
+            format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[workspace]\n");
+        scratch.file(&format!("{name}/Cargo.toml"), manifest);
+        scratch.file(&format!("{name}/src/main.rs"), "fn main() {}\n");
+        text += &format!(
+            "[program.{name}]\npackage = \"{name}\"\n[machine.m.unit.{name}]\nprogram = \"{name}\"\n"
+        );
+    }
+    scratch.file("solum.toml", text);
+    let check = || {
+        let solum = scratch.solum_without_init(&["check", "[SCRATCH]"]);
+        solum.env("CARGO_TARGET_DIR", "[SCRATCH]/target").run()
+    };
+    let said = check();
+    said.exits(0).mentions("   Compiling first v0.1.0").mentions("   Compiling second v0.1.0");
+    said.check(!said.stderr().contains("Finished"), "nobody needs to be told so for each package");
+    check().exits(0).prints("packed: 1 machine, 2 units, 0 links\n").says("");
+    scratch.file("second/src/main.rs", "fn main() { missing }\n");
+    check()
+        .exits(101)
+        .mentions("error[E0425]: cannot find value `missing`")
+        .mentions("error: could not compile `second`");
+}
+
+#[test]
 fn what_a_program_says_of_its_ports_may_be_of_another_version() {
     let scratch = system(&[]);
     scratch.file("bin/files", elf::ported(&[9, 0, 0]));

@@ -37,6 +37,14 @@ fn without_a_running_system_there_is_nobody_to_ask() {
 }
 
 #[test]
+fn a_place_where_nothing_runs_is_named_in_full() {
+    let system = alone("errand", STAYING);
+    let here = std::env::current_dir().unwrap().join("../..").canonicalize().unwrap();
+    let text = format!("error: no system runs in {}\n", here.display());
+    system.scratch.solum_without_init(&["ps"]).run().exits(102).prints("").mentions(&text);
+}
+
+#[test]
 fn a_killed_solum_takes_its_units_along_and_the_next_run_works() {
     let system = System::new(
         "[machine.m.unit.ported]\nprogram = \"errand\"\narguments = [\"stubborn\"]\n\

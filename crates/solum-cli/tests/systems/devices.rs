@@ -44,8 +44,10 @@ fn a_disk_that_is_shorter_than_described_is_refused() {
     finished.exits(106).prints("");
     let said = system.scratch.contract(&finished.stderr());
     let text = "error: [SCRATCH]/system/.solum/disks/m.data.disk: disk data of m is described with 65536 bytes, and \
-                this file has 1000\n";
-    finished.check(said.starts_with(text), &format!("it should say {text}"));
+                this file has 1000\n\
+                hint: grow it with `truncate --size=65536 [SCRATCH]/system/.solum/disks/m.data.disk`, or give \
+                `disk.data` in solum.toml the size that it has\n";
+    finished.check(said == text, &format!("it should say {text}"));
     assert_eq!(fs::metadata(&path).unwrap().len(), 1000, "and it is left as it was");
 }
 

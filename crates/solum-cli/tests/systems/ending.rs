@@ -70,9 +70,20 @@ fn the_second_ctrl_c_kills() {
         let unit = system.process("m.u");
         running.signal(Signal::INT);
         let running = running.until_it_says("solum: stopping; once more kills\n");
-        running.signal(Signal::INT);
+        let finished = running.insist(Signal::INT);
         unit.ends();
-        running.finish().exits(130);
+        finished.exits(130);
+    }
+}
+
+#[test]
+fn down_returns_when_the_system_is_over() {
+    let system = alone("errand", "arguments = [\"stubborn\"]\ngrace = \"1 s\"");
+    for _ in 0..2 {
+        let running = system.on_host(&[]).start().until_it_prints("not hearing\n");
+        system.ask(&["down"]).run().exits(0).prints("").says("");
+        system.ask(&["ps"]).run().exits(102).mentions("no system runs in ");
+        running.finish();
     }
 }
 

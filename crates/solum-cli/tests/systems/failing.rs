@@ -59,7 +59,8 @@ fn a_unit_that_does_not_stop_is_killed_after_its_grace() {
         system.ask(&["stop", "u"]).run().exits(0);
         let running = running.until_it_says("m.u stopping: it did not stop within 300 ms and is killed\n");
         process.ends();
-        let running = running.until_it_says("m.u ended: it was ended by signal 9 (SIGKILL)\n");
+        let text = "m.u ended: it was stopped on request: it was ended by signal 9 (SIGKILL)\n";
+        let running = running.until_it_says(text);
         let finished = system.down(running);
         finished.exits(137).check(true, place);
     }

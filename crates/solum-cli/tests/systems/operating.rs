@@ -38,7 +38,7 @@ fn a_unit_is_stopped_started_and_started_again() {
     for _ in 0..2 {
         system.ask(&["stop", "u"]).run().exits(0).prints("").says("");
     }
-    let running = running.until_it_says("m.u ended: it was ended by signal 15 (SIGTERM)\n");
+    let running = running.until_it_says("m.u ended: it was stopped on request\n");
     let unit = system.unit("m.u");
     assert_eq!((&unit["state"], &unit["pid"]), (&"ended".into(), &serde_json::Value::Null));
     system.ask(&["start", "m.u"]).run().exits(0).prints("").says("");

@@ -193,7 +193,10 @@ fn server_group<'a>(
 fn count_label(count: Option<u32>) -> String {
     count.map_or_else(
         || "a machine without a `count`".to_owned(),
-        |count| format!("{count} machines are made of this"),
+        |machines| match machines {
+            1 => "1 machine is made of this".to_owned(),
+            machines => format!("{machines} machines are made of this"),
+        },
     )
 }
 

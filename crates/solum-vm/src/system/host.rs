@@ -38,6 +38,15 @@ pub struct Published {
     pub address: SocketAddr,
 }
 
+/// Why this host cannot be the place of a system's units.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unprepared {
+    /// A sentence: a disk that is shorter than its description says, or what the system says.
+    pub why: String,
+    /// What to do about it, where something can be done.
+    pub hint: Option<String>,
+}
+
 /// This host as a place for units.
 pub struct HostPlace {
     disks: PathBuf,
@@ -54,22 +63,22 @@ impl HostPlace {
     ///
     /// # Errors
     ///
-    /// A sentence: a disk that is shorter than its description says, or what the system says.
+    /// [`Unprepared`] says why.
     pub fn prepare(
         state: &Path,
         plan: &Plan,
         published: &[Published],
         frames: Option<&Path>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Unprepared> {
         let disks = state.join("disks");
         let failed = |path: &Path| {
-            let path = path.display().to_string();
-            move |error: io::Error| format!("{path}: {}", solum_spec::reason(&error))
+            let path = path.to_owned();
+            move |error: io::Error| refused(&path, &error)
         };
         fs::create_dir_all(&disks).map_err(failed(&disks))?;
         for disk in &plan.disks {
             let path = disk_path(&disks, disk);
-            prepare_disk(&path, disk).map_err(failed(&path))?;
+            prepare_disk(&path, disk)?;
         }
         let empty = state.join("empty");
         fs::create_dir_all(&empty).map_err(failed(&empty))?;
@@ -127,24 +136,39 @@ fn disk_path(disks: &Path, disk: &plan::Disk) -> PathBuf {
     disks.join(format!("{}.{}.disk", disk.machine, disk.name))
 }
 
-fn prepare_disk(path: &Path, disk: &plan::Disk) -> io::Result<()> {
+/// What the system says of a file.
+fn refused(path: &Path, error: &io::Error) -> Unprepared {
+    Unprepared { why: format!("{}: {}", path.display(), solum_spec::reason(error)), hint: None }
+}
+
+fn prepare_disk(path: &Path, disk: &plan::Disk) -> Result<(), Unprepared> {
+    let failed = |error: io::Error| refused(path, &error);
     match OpenOptions::new().read(true).write(true).create_new(true).open(path) {
         Ok(file) => {
             // Without its full length it must not be found there later.
-            file.set_len(disk.bytes).inspect_err(|_| drop(fs::remove_file(path)))
+            file.set_len(disk.bytes).inspect_err(|_| drop(fs::remove_file(path))).map_err(failed)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let found = fs::metadata(path)?.len();
+            let found = fs::metadata(path).map_err(failed)?.len();
             if found < disk.bytes {
-                return Err(io::Error::other(format!(
-                    "disk {} of {} is described with {} bytes, and this file has {found}",
-                    disk.name, disk.machine, disk.bytes
-                )));
+                return Err(too_short(path, disk, found));
             }
             Ok(())
         }
-        Err(error) => Err(error),
+        Err(error) => Err(failed(error)),
     }
+}
+
+fn too_short(path: &Path, disk: &plan::Disk, found: u64) -> Unprepared {
+    let plan::Disk { name, machine, bytes, .. } = disk;
+    let why = format!(
+        "{}: disk {name} of {machine} is described with {bytes} bytes, and this file has {found}",
+        path.display()
+    );
+    let size = format!("--size={bytes}");
+    let grow = crate::shell::quote(&["truncate".as_ref(), size.as_ref(), path.as_os_str()]);
+    let hint = format!("grow it with `{grow}`, or give `disk.{name}` in solum.toml the size that it has");
+    Unprepared { why, hint: Some(hint) }
 }
 
 impl Place for HostPlace {

@@ -5,10 +5,12 @@ use std::io::{self, PipeWriter, Write};
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use solum_spec::control::{self, Decoder, FromMachine};
+use solum_spec::count;
 use solum_spec::handover::UnitPhase;
 use solum_spec::keyboard::KeyChange;
 use solum_spec::operation::{Answer, LogLine, Order, UnitReport, VERSION, What};
@@ -51,6 +53,8 @@ struct Member {
     first_unit: usize,
     units: usize,
     handle: Handle,
+    /// How long it may take to stop.
+    stop: Duration,
     orders: PipeWriter,
     thread: Option<JoinHandle<()>>,
     report: Option<Result<Report, VmError>>,
@@ -175,11 +179,13 @@ impl System {
                 self.logs[unit].write(at_ms, Source { unit, stream }, &bytes);
             }
             Answer::Lost { unit, lines, bytes } => {
-                let text = format!("{unit}: {lines} lines ({bytes} bytes) came faster than they were taken");
+                let (lines, bytes) = (count(lines, "line"), count(bytes, "byte"));
+                let text =
+                    format!("{unit}: {lines} ({bytes}) lost, because output came faster than it was taken");
                 observer(Notice::Said(&text));
             }
             Answer::Refused(why) => observer(Notice::Said(&format!("{}: {why}", self.members[machine].name))),
-            Answer::Done => {}
+            Answer::Done | Answer::Stopping { .. } => {}
         }
     }
 
@@ -244,6 +250,10 @@ impl Operated for System {
         self.logs.get(unit)
     }
 
+    fn stop_limit(&self) -> Duration {
+        self.members.iter().map(|member| member.stop).max().unwrap_or_default()
+    }
+
     fn obey(&mut self, wish: Wish) {
         match wish {
             Wish::Start(unit) => self.order(unit, What::Start),
@@ -280,7 +290,7 @@ impl Member {
         let (input, mut orders) = io::pipe()?;
         // It waits in the pipe until the machine listens.
         orders.write_all(&control::encode(&Order { version: VERSION, what: What::Watch }))?;
-        let name = booted.name.clone();
+        let (name, stop) = (booted.name.clone(), booted.limits.stop);
         let thread = std::thread::Builder::new().name(format!("machine {name}")).spawn(move || {
             let streams = Streams {
                 input: Some(Box::new(input)),
@@ -296,7 +306,7 @@ impl Member {
                 crate::run_wired(&booted.machine, booted.limits, streams, cable, requests, &mut observer);
             post.send(Event::Ended(Box::new(report)));
         })?;
-        Ok(Self { name, first_unit, units, handle, orders, thread: Some(thread), report: None })
+        Ok(Self { name, first_unit, units, handle, stop, orders, thread: Some(thread), report: None })
     }
 }
 
