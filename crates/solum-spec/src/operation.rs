@@ -104,4 +104,6 @@ pub struct UnitReport {
     pub starts: u32,
     /// Its process, if it runs: a number of the machine that it runs in.
     pub pid: Option<u32>,
+    /// The process of the host that is its machine, if that is a virtual one and runs.
+    pub machine_pid: Option<u32>,
 }

@@ -34,7 +34,11 @@ pub trait Operated {
     /// What a unit has printed.
     fn log(&self, unit: usize) -> Option<&LogRing>;
     /// Does what is wanted of a unit, or of all.
-    fn obey(&mut self, wish: Wish);
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says why it cannot.
+    fn obey(&mut self, wish: Wish) -> Result<(), String>;
     /// Lets this happen at the keyboard of a machine, or at the only one there is.
     ///
     /// # Errors
@@ -56,6 +60,7 @@ impl<P: Place> Operated for Runner<P> {
                 reason: reason.to_owned(),
                 starts: state.epoch,
                 pid: self.pid(index).map(|pid| pid.as_raw_nonzero().get().unsigned_abs()),
+                machine_pid: None,
             })
         };
         plan.units.iter().enumerate().filter_map(report).collect()
@@ -73,13 +78,14 @@ impl<P: Place> Operated for Runner<P> {
         Self::log(self, unit)
     }
 
-    fn obey(&mut self, wish: Wish) {
+    fn obey(&mut self, wish: Wish) -> Result<(), String> {
         match wish {
             Wish::Start(unit) => self.command(unit, Command::Start),
             Wish::Stop(unit) => self.command(unit, Command::Stop),
             Wish::Restart(unit) => self.command(unit, Command::Restart),
             Wish::Down => self.stop_all(),
         }
+        Ok(())
     }
 
     fn press(&mut self, machine: Option<&str>, keys: &[KeyChange]) -> Result<(), String> {
@@ -326,7 +332,7 @@ impl Connection {
                 return Ok(Some(Answer::Done));
             }
         };
-        system.obey(wish);
+        system.obey(wish)?;
         Ok(Some(Answer::Done))
     }
 

@@ -22,6 +22,7 @@ impl Fake {
             reason: "it is ready".into(),
             starts: 1,
             pid: Some(7),
+            machine_pid: None,
         };
         let logs = vec![LogRing::new(log_bytes), LogRing::new(log_bytes)];
         Self { reports: vec![report("a"), report("b")], logs, wishes: Vec::new() }
@@ -46,8 +47,9 @@ impl Operated for Fake {
         self.logs.get(unit)
     }
 
-    fn obey(&mut self, wish: Wish) {
+    fn obey(&mut self, wish: Wish) -> Result<(), String> {
         self.wishes.push(wish);
+        Ok(())
     }
 
     fn press(&mut self, machine: Option<&str>, _: &[KeyChange]) -> Result<(), String> {
