@@ -36,12 +36,12 @@ pub fn cut(options: &Options, cuts: u64) -> Result<Vec<Kill>, String> {
         };
         let victims = machines.iter().filter(|(name, _)| is_all || **name == what);
         victims.for_each(|(_, pid)| kill(Some(*pid)));
-        let recovery = Some(wait_for_all(options, &machines)?);
+        let recovery = wait_for_all(options, &machines)?;
         eprintln!(
-            "power cut {number} of {cuts}: {what}, {:.1} s",
-            recovery.unwrap_or_default().as_secs_f64()
+            "power cut {number} of {cuts}: {what}, all run again after {:.1} s",
+            recovery.as_secs_f64()
         );
-        kills.push(Kill { what, is_machine: true, recovery });
+        kills.push(Kill { what, is_machine: true, recovery: Some(recovery) });
     }
     Ok(kills)
 }
@@ -51,14 +51,13 @@ fn machines(units: &[Unit]) -> BTreeMap<String, i32> {
     units.iter().filter_map(|unit| Some((unit.machine().to_owned(), unit.machine_pid?))).collect()
 }
 
-/// Waits until every unit runs in a machine that was on before the power cut, or in the next life of one that was.
+/// Waits until every unit runs again. Before `solum` has noticed the power cut, they all seem to.
 fn wait_for_all(options: &Options, before: &BTreeMap<String, i32>) -> Result<Duration, String> {
     let began = Instant::now();
-    let killed = |units: &[Unit]| machines(units) != *before;
     let mut is_noticed = false;
     loop {
         let units = list(options)?;
-        is_noticed |= killed(&units);
+        is_noticed |= machines(&units) != *before;
         if is_noticed && units.iter().all(|unit| unit.state == "running" && unit.machine_pid.is_some()) {
             return Ok(began.elapsed());
         }
