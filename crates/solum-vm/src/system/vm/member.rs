@@ -14,7 +14,7 @@ use solum_spec::operation::{Answer, Order, VERSION, What};
 use super::Booted;
 use super::lives::Lives;
 use crate::error::VmError;
-use crate::report::Report;
+use crate::report::{End, Report};
 use crate::requests::{Handle, Waker, requests};
 use crate::run::{Limits, Streams};
 
@@ -122,7 +122,7 @@ impl Member {
                 crate::Notice::KernelLine(_) => {}
             };
             let report = crate::run_wired(&booted.machine, limits, streams, cable, requests, &mut observer);
-            post.send(Event::Ended(Box::new(report)));
+            post.send(Event::Ended(Box::new(report.map(|report| of_whole_run(report, booted.limits)))));
         })?);
         self.handle = handle;
         Ok(())
@@ -167,6 +167,14 @@ impl Member {
         let order = control::encode(&Order { version: VERSION, what });
         self.orders.write_all(&order).map_err(|_| is_off(self.name()))
     }
+}
+
+/// The limit of a later life is what was left of that of the run, which is the one to be told.
+fn of_whole_run(mut report: Report, limits: Limits) -> Report {
+    if let (End::TimedOut(limit), Some(whole)) = (&mut report.end, limits.timeout) {
+        *limit = whole;
+    }
+    report
 }
 
 /// A conversation that begins with the wish to know everything.
