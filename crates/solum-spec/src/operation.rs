@@ -8,7 +8,7 @@ use crate::handover::UnitPhase;
 use crate::keyboard::KeyChange;
 
 /// Version of these messages.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// What is asked. The first field of the frame is [`VERSION`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -156,7 +156,7 @@ fn another_version_is_refused_and_told_which_this_is() {
     let mut person = Person::new(&mut operator);
     person.write(&control::encode(&Order { version: VERSION + 1, what: What::Down }));
     operator.turn(&mut fake);
-    let text = "the system was started by another version of Solum (2, asked in 3)";
+    let text = "the system was started by another version of Solum (3, asked in 4)";
     assert_eq!(person.hear(), (vec![Answer::Refused(text.into())], true));
     assert_eq!(fake.wishes, []);
 }
