@@ -8,7 +8,7 @@ use crate::handover::UnitPhase;
 use crate::keyboard::KeyChange;
 
 /// Version of these messages.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// What is asked. The first field of the frame is [`VERSION`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,4 +109,6 @@ pub struct UnitReport {
     pub starts: u32,
     /// Its process, if it runs: a number of the machine that it runs in.
     pub pid: Option<u32>,
+    /// The process of the host that is its machine, if that is a virtual one and runs.
+    pub machine_pid: Option<u32>,
 }

@@ -5,6 +5,7 @@
 //!
 //! Beside it lies [`LogRing`], which keeps what units print and tells a slow reader what it missed.
 
+mod backoff;
 mod event;
 pub mod log;
 mod needs;
@@ -16,7 +17,9 @@ mod unit;
 #[cfg(test)]
 mod tests;
 
+pub use backoff::Backoff;
 pub use event::{Command, Effect, Event};
 pub use log::LogRing;
 pub use supervisor::Supervisor;
 pub use terms::{FAILURES_MAX, GOOD_RUN_MS, ILLNESS_MS, KILL_PATIENCE_MS, MachineTerms, PAUSE_MS, UnitTerms};
+pub use unit::duration;

@@ -3,7 +3,8 @@
 use solum_spec::control::Outcome;
 use solum_spec::handover::UnitPhase;
 
-use crate::terms::{GOOD_RUN_MS, ILLNESS_MS, PAUSE_MS, UnitTerms};
+use crate::backoff::Backoff;
+use crate::terms::{ILLNESS_MS, PAUSE_MS, UnitTerms};
 
 /// What a unit is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,8 +90,7 @@ pub struct Unit {
     pub last_end: Option<LastEnd>,
     /// Failures since the last good run.
     pub failures: u32,
-    /// The last pause, if there was no good run since.
-    pause_ms: u64,
+    backoff: Backoff,
 }
 
 impl Unit {
@@ -103,7 +103,7 @@ impl Unit {
             reason: "nobody started it".into(),
             last_end: None,
             failures: 0,
-            pause_ms: 0,
+            backoff: Backoff::new(PAUSE_MS),
         }
     }
 
@@ -143,21 +143,20 @@ impl Unit {
     pub fn judge_run(&mut self, now: u64) {
         if let State::Running { since, ill } = &self.state {
             let well_until = ill.as_ref().map_or(now, |(since, _)| *since);
-            if well_until.saturating_sub(*since) >= GOOD_RUN_MS {
-                self.forget_failures();
+            if self.backoff.ran_for(well_until.saturating_sub(*since)) {
+                self.failures = 0;
             }
         }
     }
 
     pub const fn forget_failures(&mut self) {
         self.failures = 0;
-        self.pause_ms = 0;
+        self.backoff.forget();
     }
 
     /// How long to wait before the next start: longer each time.
     pub fn next_pause_ms(&mut self) -> u64 {
-        self.pause_ms = self.pause_ms.saturating_mul(2).clamp(*PAUSE_MS.start(), *PAUSE_MS.end());
-        self.pause_ms
+        self.backoff.next_pause_ms()
     }
 
     pub const fn phase(&self) -> UnitPhase {
@@ -173,7 +172,7 @@ impl Unit {
     }
 }
 
-/// A duration as a person writes it.
+/// A duration in milliseconds as a person writes it.
 pub fn duration(ms: u64) -> String {
     if ms.is_multiple_of(1_000) { format!("{} s", ms / 1_000) } else { format!("{ms} ms") }
 }

@@ -36,7 +36,11 @@ pub trait Operated {
     /// How long it may take until everything has stopped.
     fn stop_limit(&self) -> Duration;
     /// Does what is wanted of a unit, or of all.
-    fn obey(&mut self, wish: Wish);
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says why it cannot.
+    fn obey(&mut self, wish: Wish) -> Result<(), String>;
     /// Lets this happen at the keyboard of a machine, or at the only one there is.
     ///
     /// # Errors
@@ -58,6 +62,7 @@ impl<P: Place> Operated for Runner<P> {
                 reason: reason.to_owned(),
                 starts: state.epoch,
                 pid: self.pid(index).map(|pid| pid.as_raw_nonzero().get().unsigned_abs()),
+                machine_pid: None,
             })
         };
         plan.units.iter().enumerate().filter_map(report).collect()
@@ -80,13 +85,14 @@ impl<P: Place> Operated for Runner<P> {
         Duration::from_millis(self.plan().units.iter().map(|unit| u64::from(unit.grace_ms)).sum())
     }
 
-    fn obey(&mut self, wish: Wish) {
+    fn obey(&mut self, wish: Wish) -> Result<(), String> {
         match wish {
             Wish::Start(unit) => self.command(unit, Command::Start),
             Wish::Stop(unit) => self.command(unit, Command::Stop),
             Wish::Restart(unit) => self.command(unit, Command::Restart),
             Wish::Down => self.stop_all(),
         }
+        Ok(())
     }
 
     fn press(&mut self, machine: Option<&str>, keys: &[KeyChange]) -> Result<(), String> {
@@ -348,7 +354,7 @@ impl Connection {
             let within_ms = u64::try_from(system.stop_limit().as_millis()).unwrap_or(u64::MAX);
             self.say(&Answer::Stopping { within_ms });
         }
-        system.obey(wish);
+        system.obey(wish)?;
         Ok(Some(Answer::Done))
     }
 

@@ -22,6 +22,7 @@ impl Fake {
             reason: "it is ready".into(),
             starts: 1,
             pid: Some(7),
+            machine_pid: None,
         };
         let logs = vec![LogRing::new(log_bytes), LogRing::new(log_bytes)];
         Self { reports: vec![report("a"), report("b")], logs, wishes: Vec::new() }
@@ -50,8 +51,9 @@ impl Operated for Fake {
         Duration::from_millis(1_500)
     }
 
-    fn obey(&mut self, wish: Wish) {
+    fn obey(&mut self, wish: Wish) -> Result<(), String> {
         self.wishes.push(wish);
+        Ok(())
     }
 
     fn press(&mut self, machine: Option<&str>, _: &[KeyChange]) -> Result<(), String> {
@@ -159,7 +161,7 @@ fn another_version_is_refused_and_told_which_this_is() {
     let mut person = Person::new(&mut operator);
     person.write(&control::encode(&Order { version: VERSION + 1, what: What::Down }));
     operator.turn(&mut fake);
-    let text = "the system was started by another version of Solum (2, asked in 3)";
+    let text = "the system was started by another version of Solum (3, asked in 4)";
     assert_eq!(person.hear(), (vec![Answer::Refused(text.into())], true));
     assert_eq!(fake.wishes, []);
 }

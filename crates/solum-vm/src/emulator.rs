@@ -126,6 +126,11 @@ impl Emulator {
         Ok(Self { child, inlets, control, monitor, input })
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Writes to the control channel. The machine may be gone, which its end of file says too.
     pub(crate) fn send(&mut self, frame: &[u8]) {
         let _ = self.control.write_all(frame);

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -25,34 +26,47 @@ const READ: usize = 256 << 10;
 #[derive(Debug)]
 pub struct Network {
     thread: Option<JoinHandle<()>>,
-    /// Closes when the network is dropped, which ends the thread.
-    end: Option<UnixStream>,
+    /// Wakes the thread. Closes when the network is dropped, which ends the thread.
+    bell: Option<UnixStream>,
+    /// New cables, and where they are plugged in.
+    plugs: Sender<(usize, UnixStream)>,
 }
 
 impl Network {
-    /// A network with so many cables, to be plugged into machines.
+    /// A network with so many places for cables.
     ///
     /// # Errors
     ///
     /// If there are no sockets or threads.
-    pub fn start(cables: usize) -> io::Result<(Self, Vec<OwnedFd>)> {
-        let (end, over) = UnixStream::pair()?;
-        let mut ports = Vec::new();
-        let mut theirs = Vec::new();
-        for _ in 0..cables {
-            let (ours, cable) = UnixStream::pair()?;
-            ours.set_nonblocking(true)?;
-            ports.push(Some(Port::new(ours)));
-            theirs.push(OwnedFd::from(cable));
+    pub fn start(places: usize) -> io::Result<Self> {
+        let (bell, rung) = UnixStream::pair()?;
+        rung.set_nonblocking(true)?;
+        let (plugs, plugged) = channel();
+        let carry = move || carry((0..places).map(|_| None).collect(), &rung, &plugged);
+        let thread = std::thread::Builder::new().name("network".into()).spawn(carry)?;
+        Ok(Self { thread: Some(thread), bell: Some(bell), plugs })
+    }
+
+    /// A cable from this place, to be plugged into a machine. One that was there before is pulled.
+    ///
+    /// # Errors
+    ///
+    /// If there are no sockets.
+    pub fn plug(&self, place: usize) -> io::Result<OwnedFd> {
+        let (ours, cable) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        // The thread outlives this, so it hears both.
+        let _ = self.plugs.send((place, ours));
+        if let Some(mut bell) = self.bell.as_ref() {
+            bell.write_all(&[0])?;
         }
-        let thread = std::thread::Builder::new().name("network".into()).spawn(move || carry(ports, &over))?;
-        Ok((Self { thread: Some(thread), end: Some(end) }, theirs))
+        Ok(cable.into())
     }
 }
 
 impl Drop for Network {
     fn drop(&mut self) {
-        self.end.take();
+        self.bell.take();
         if let Some(thread) = self.thread.take() {
             // A panic of that thread has been reported by it.
             let _ = thread.join();
@@ -122,9 +136,15 @@ fn is_later(error: &io::Error) -> bool {
 }
 
 /// Carries frames until nobody wants the network any more.
-fn carry(mut ports: Vec<Option<Port>>, over: &UnixStream) {
+fn carry(mut ports: Vec<Option<Port>>, rung: &UnixStream, plugged: &Receiver<(usize, UnixStream)>) {
     let mut switch = Switch::default();
-    while wait(&ports, over) {
+    while wait(&ports, rung) {
+        while let Ok((place, socket)) = plugged.try_recv() {
+            switch.pulled(place);
+            if let Some(port) = ports.get_mut(place) {
+                *port = Some(Port::new(socket));
+            }
+        }
         for from in 0..ports.len() {
             let Some(port) = &mut ports[from] else { continue };
             let Ok(frames) = port.read() else {
@@ -150,14 +170,18 @@ fn carry(mut ports: Vec<Option<Port>>, over: &UnixStream) {
 }
 
 /// Waits until there is something to do; false if the network is over.
-fn wait(ports: &[Option<Port>], over: &UnixStream) -> bool {
-    let mut polled = vec![PollFd::from_borrowed_fd(over.as_fd(), PollFlags::IN)];
+fn wait(ports: &[Option<Port>], mut rung: &UnixStream) -> bool {
+    let mut polled = vec![PollFd::from_borrowed_fd(rung.as_fd(), PollFlags::IN)];
     polled.extend(ports.iter().flatten().map(|port| {
         let write = if port.output.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
         PollFd::from_borrowed_fd(port.socket.as_fd(), PollFlags::IN | write)
     }));
     match poll(&mut polled, None) {
-        Ok(_) => polled[0].revents().is_empty(),
+        Ok(_) if polled[0].revents().is_empty() => true,
+        Ok(_) => match rung.read(&mut [0; 64]) {
+            Ok(length) => length > 0,
+            Err(error) => is_later(&error),
+        },
         Err(error) => error == Errno::INTR,
     }
 }
@@ -196,8 +220,9 @@ mod tests {
     }
 
     fn network(cables: usize) -> (Network, Vec<UnixStream>) {
-        let (network, cables) = Network::start(cables).unwrap();
-        (network, cables.into_iter().map(UnixStream::from).collect())
+        let network = Network::start(cables).unwrap();
+        let cables = (0..cables).map(|place| network.plug(place).unwrap().into()).collect();
+        (network, cables)
     }
 
     #[test]
@@ -229,5 +254,23 @@ mod tests {
         drop(pulled);
         say(&mut cables[1], &frame(0, 1, 60));
         assert_eq!(hear(&mut cables[0]), frame(0, 1, 60));
+    }
+
+    #[test]
+    fn a_machine_that_comes_back_gets_a_new_cable_whatever_became_of_the_old_one() {
+        let (network, mut cables) = network(3);
+        let mut dangling = cables.remove(1);
+        say(&mut dangling, &frame(9, 1, 60));
+        cables.iter_mut().for_each(|cable| drop(hear(cable)));
+        let mut again = UnixStream::from(network.plug(1).unwrap());
+        assert_eq!(dangling.read(&mut [0; 16]).unwrap_or(0), 0, "its cable is pulled");
+        // Nobody knows where it is before it has said something.
+        say(&mut cables[0], &frame(1, 0, 61));
+        assert_eq!(hear(&mut again), frame(1, 0, 61));
+        assert_eq!(hear(&mut cables[1]), frame(1, 0, 61));
+        drop(again);
+        let mut again = UnixStream::from(network.plug(1).unwrap());
+        say(&mut again, &frame(0, 1, 62));
+        assert_eq!(hear(&mut cables[0]), frame(0, 1, 62));
     }
 }

@@ -1,11 +1,12 @@
 //! How a run ended.
 
 use std::fmt;
+use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
 use solum_spec::ByteSize;
-use solum_spec::control::Outcome;
+use solum_spec::control::{Outcome, signal_name};
 
 use crate::accelerator::Accelerator;
 use crate::life::Cause;
@@ -47,6 +48,8 @@ pub enum End {
     MemoryTooSmall(String),
     /// The machine is gone, and nobody said how the program ended.
     Vanished,
+    /// This signal ended QEMU: to the machine, a power cut.
+    PowerCut(i32),
     /// The user stopped it, and the program's status is not known.
     Stopped,
     /// The user ended it by force.
@@ -71,6 +74,10 @@ impl fmt::Display for End {
             Self::KernelPanic(text) => write!(f, "the kernel panicked: {text}"),
             Self::MemoryTooSmall(text) => write!(f, "the machine has too little memory: {text}"),
             Self::Vanished => f.write_str("the machine ended without saying how its program ended"),
+            Self::PowerCut(signal) => {
+                let name = u8::try_from(*signal).map_or("", signal_name);
+                write!(f, "QEMU was ended by signal {signal}{name}")
+            }
             Self::Stopped => f.write_str("the machine was stopped before its program said how it ended"),
             Self::Killed => f.write_str("the machine was ended by force"),
             Self::TimedOut(limit) => write!(f, "the time limit of {} s was reached", limit.as_secs_f32()),
@@ -192,6 +199,11 @@ pub(crate) fn judge(cause: Cause, kernel_log: &[String], memory: Memory, acceler
     }
 }
 
+/// The signal that ended QEMU, if nobody here sent it and QEMU did not say why it gives up.
+pub(crate) fn power_cut(cause: &Cause, status: ExitStatus, complaints: &str) -> Option<i32> {
+    status.signal().filter(|_| *cause == Cause::Unknown && complaints.trim().is_empty())
+}
+
 /// QEMU's own words, if it is QEMU that failed and not the machine.
 pub(crate) fn refusal(cause: &Cause, status: ExitStatus, complaints: &str) -> Option<String> {
     if status.success() || *cause != Cause::Unknown {
@@ -243,10 +255,14 @@ mod tests {
 
     #[test]
     fn a_refusal_is_qemus_own_failure_and_nothing_else() {
-        use std::os::unix::process::ExitStatusExt;
         let failed = ExitStatus::from_raw(1 << 8);
         assert_eq!(refusal(&Cause::Unknown, ExitStatus::from_raw(0), "qemu: a warning"), None);
-        assert_eq!(refusal(&Cause::Killed, ExitStatus::from_raw(9), ""), None);
+        let killed = ExitStatus::from_raw(9);
+        assert_eq!(refusal(&Cause::Killed, killed, ""), None);
+        assert_eq!(power_cut(&Cause::Unknown, killed, "\n"), Some(9));
+        assert_eq!(power_cut(&Cause::Unknown, killed, "qemu: out of everything"), None);
+        assert_eq!(power_cut(&Cause::Stopped, killed, ""), None);
+        assert_eq!(power_cut(&Cause::Unknown, failed, ""), None);
         assert_eq!(
             refusal(&Cause::Unknown, failed, "qemu: bad\n\nqemu: worse\n").as_deref(),
             Some("bad; worse")

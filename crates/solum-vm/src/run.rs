@@ -19,7 +19,7 @@ use crate::life::{Effect, Event, Life};
 use crate::machine::{Console, Machine};
 use crate::preflight;
 use crate::qmp;
-use crate::report::{self, Durations, Memory, Report};
+use crate::report::{self, Durations, End, Memory, Report};
 use crate::requests::{Request, Requests};
 use crate::sink::Sink;
 
@@ -41,6 +41,8 @@ pub enum Notice<'a> {
     Message(&'a FromMachine),
     /// A line of the kernel's log.
     KernelLine(&'a str),
+    /// QEMU runs, and is this process of the host.
+    Emulator(u32),
 }
 
 /// Runs `machine` to its end.
@@ -70,6 +72,7 @@ pub fn run_wired(
     let output = Sink::start(output, requests.waker())?;
     let error = Sink::start(error, requests.waker())?;
     let emulator = Emulator::start(machine, cable)?;
+    observer(Notice::Emulator(emulator.pid()));
     let mut session = Session {
         console: machine.console,
         accelerator: machine.accelerator,
@@ -303,12 +306,18 @@ impl Session<'_> {
             self.error.finish().and(written).map_err(VmError::Output)?;
         }
         let complaints = String::from_utf8_lossy(&self.complaints);
-        if let Some(refusal) = report::refusal(&cause, status, &complaints) {
+        let power_cut = report::power_cut(&cause, status, &complaints);
+        if power_cut.is_none()
+            && let Some(refusal) = report::refusal(&cause, status, &complaints)
+        {
             return Err(VmError::Refused(refusal));
         }
         let kernel_log = self.kernel_log.into_lines();
         Ok(Report {
-            end: report::judge(cause, &kernel_log, self.memory, self.accelerator),
+            end: power_cut.map_or_else(
+                || report::judge(cause, &kernel_log, self.memory, self.accelerator),
+                End::PowerCut,
+            ),
             kernel_log,
             durations: self.durations,
         })

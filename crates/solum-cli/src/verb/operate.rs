@@ -69,6 +69,7 @@ struct Listed<'a> {
     reason: &'a str,
     starts: u32,
     pid: Option<u32>,
+    machine_pid: Option<u32>,
 }
 
 impl<'a> From<&'a UnitReport> for Listed<'a> {
@@ -80,6 +81,7 @@ impl<'a> From<&'a UnitReport> for Listed<'a> {
             reason: &unit.reason,
             starts: unit.starts,
             pid: unit.pid,
+            machine_pid: unit.machine_pid,
         }
     }
 }

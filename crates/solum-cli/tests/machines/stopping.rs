@@ -202,6 +202,6 @@ fn a_machine_that_vanishes_is_told() {
         kill_process(machine, Signal::KILL).unwrap();
     }
     let finished = running.finish();
-    finished.exits(105).prints("ready\n").mentions("error: ");
+    finished.exits(105).prints("ready\n").says("error: QEMU was ended by signal 9 (SIGKILL)\n");
     assert_eq!(scratch.names("tmp"), [""; 0], "nothing is left behind");
 }

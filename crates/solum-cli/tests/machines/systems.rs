@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::system::System;
 use crate::network::free_port;
@@ -174,5 +174,37 @@ fn a_killed_solum_takes_its_machine_along_and_the_next_run_works() {
     assert_eq!(running.finish().status.code(), None);
     // What was flushed before is still there, and nobody else has the disk.
     let running = system.in_machines(&[]).start().until_it_prints("m.u | life 2 on");
+    system.down(running).exits(0);
+}
+
+#[test]
+fn a_machine_that_vanishes_is_missed_and_comes_back() {
+    // Where a boot takes longer than a call waits, one of the later ones is answered.
+    let again = ["\"again\""; 8].join(", ");
+    let system = System::new(&format!(
+        "[machine.a]\ndisk.data = \"64 KiB\"\n\
+         [machine.a.unit.server]\nprogram = \"echo-server\"\narguments = [\"the server\"]\n\
+         [machine.a.unit.keeper]\nprogram = \"disk-user\"\nports.disk = \"disk.data\"\narguments = [\"stay\"]\n\
+         [machine.b.unit.caller]\nprogram = \"echo-caller\"\narguments = [\"one\", \"hang\", {again}]\n\
+         ports.echo = \"a/server.echo\"\n"
+    ));
+    let running = system.in_machines(&[]).start();
+    let running = running.until_it_prints("a.keeper | life 1 on").until_it_prints("a.server | hanging\n");
+    let qemu = |unit: &str| system.unit(unit)["machine_pid"].as_i64().unwrap() as i32;
+    let (a, b) = (qemu("a.server"), qemu("b.caller"));
+    assert_eq!(qemu("a.keeper"), a);
+    kill_process(Pid::from_raw(a).unwrap(), Signal::KILL).unwrap();
+    let running = running
+        .until_it_says(
+            "solum: machine a vanished: QEMU was ended by signal 9 (SIGKILL); it is started again in 1 s\n",
+        )
+        .until_it_prints("b.caller | gone in its life 1\n")
+        // It has the same disk, address and key.
+        .until_it_prints("a.keeper | life 2 on")
+        .until_it_prints("b.caller | the server: again\n");
+    let server = system.unit("a.server");
+    assert_eq!((&server["state"], &server["starts"]), (&"running".into(), &2.into()), "{server}");
+    assert_ne!(qemu("a.server"), a);
+    assert_eq!(qemu("b.caller"), b);
     system.down(running).exits(0);
 }

@@ -124,5 +124,5 @@ fn the_environment_is_what_is_described_and_what_every_unit_has() {
 #[test]
 fn a_unit_that_tells_its_supervisor_nonsense_is_not_heard_any_more() {
     let system = alone("errand", "arguments = [\"babble\"]\nready = \"start\"\nrestart = \"never\"");
-    system.run().exits(0).prints("m.u | not heard any more: broken pipe\n");
+    system.on_host(&[]).run().exits(0).prints("m.u | not heard any more: broken pipe\n");
 }

@@ -16,7 +16,7 @@ fn units_are_listed() {
     assert_eq!((&first["state"], &first["starts"]), (&"running".into(), &1.into()));
     let done = serde_json::json!({
         "unit": "m.done", "program": "errand", "state": "ended", "reason": "it ended with status 0",
-        "starts": 1, "pid": null,
+        "starts": 1, "pid": null, "machine_pid": null,
     });
     assert_eq!(system.unit("m.done"), done);
     let listed = system.ask(&["ps"]).run();

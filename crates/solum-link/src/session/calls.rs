@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 /// A greeting without an answer is repeated: the peer may have been replaced while it was read.
 const GREET_AGAIN: Duration = Duration::from_millis(100);
+/// Who was refused greets again after this, and later each time: behind a relay, another server may be there by then, and
+/// nothing else tells.
+const REFUSED_AGAIN: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(5);
 /// Buffers kept for the next calls.
 const SPARE_BUFFERS: usize = 16;
 
@@ -77,7 +80,7 @@ enum Phase {
     /// There is a session.
     Together { peer: u32, session: Session },
     /// Whoever is there does not want us.
-    Refused { peer: u32, why: String },
+    Refused { peer: u32, why: String, again_at: Option<Instant> },
     /// Whoever is there broke the link.
     Broken,
 }
@@ -123,6 +126,8 @@ pub(crate) struct Calls {
     /// Ranges to be given back to the pool as soon as no server uses them.
     unwanted: Vec<Range>,
     was_welcome: bool,
+    /// How long the last refusal was taken for an answer.
+    refused_for: Duration,
     spare: Vec<Vec<u8>>,
 }
 
@@ -141,6 +146,7 @@ impl Calls {
             limbo: BTreeMap::new(),
             unwanted: Vec::new(),
             was_welcome: false,
+            refused_for: Duration::ZERO,
             spare: Vec::new(),
         }
     }
@@ -260,6 +266,7 @@ impl Calls {
             return;
         }
         self.part(known.unwrap_or_default());
+        self.refused_for = Duration::ZERO;
         if let Some(peer) = present {
             self.greet(peer);
         }
@@ -316,10 +323,11 @@ impl Calls {
             (Kind::Welcome, Phase::Greeting { peer, .. }) if self.is_for_greeting(received) => {
                 self.phase = Phase::Together { peer: *peer, session: received.session };
                 self.was_welcome = true;
+                self.refused_for = Duration::ZERO;
             }
             (Kind::Refused, Phase::Greeting { peer, .. }) if self.is_for_greeting(received) => {
                 let why = String::from_utf8_lossy(&received.payload).into_owned();
-                self.phase = Phase::Refused { peer: *peer, why: why.clone() };
+                self.phase = Phase::Refused { peer: *peer, why: why.clone(), again_at: None };
                 self.end_all(&CallError::Refused(why));
             }
             (Kind::Gone, Phase::Together { peer, session }) if received.session == *session => {
@@ -354,6 +362,7 @@ impl Calls {
 
     /// Time has passed.
     pub(crate) fn time(&mut self, now: Instant) {
+        self.get_over_refusal(now);
         if self.earliest.is_none_or(|earliest| now < earliest) {
             return;
         }
@@ -367,6 +376,20 @@ impl Calls {
         }
         let open = self.calls.values().filter(|call| !matches!(call.state, State::Done(_)));
         self.earliest = open.filter_map(|call| call.deadline).min();
+    }
+
+    fn get_over_refusal(&mut self, now: Instant) {
+        let Phase::Refused { peer, again_at, .. } = &mut self.phase else { return };
+        let peer = *peer;
+        match again_at {
+            Some(at) if *at <= now => self.greet(peer),
+            Some(_) => {}
+            None => {
+                let (first, longest) = (*REFUSED_AGAIN.start(), *REFUSED_AGAIN.end());
+                self.refused_for = (self.refused_for * 2).clamp(first, longest);
+                *again_at = Some(now + self.refused_for);
+            }
+        }
     }
 
     fn end_all(&mut self, why: &CallError) {
@@ -394,7 +417,7 @@ impl Calls {
     /// When to come back though nothing happened.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         let again = match &self.phase {
-            Phase::Greeting { again_at, .. } => *again_at,
+            Phase::Greeting { again_at, .. } | Phase::Refused { again_at, .. } => *again_at,
             _ => None,
         };
         again.into_iter().chain(self.earliest).min()
@@ -402,7 +425,12 @@ impl Calls {
 
     /// Whether the time is of any interest.
     pub(crate) fn needs_time(&self) -> bool {
-        self.earliest.is_some() || matches!(self.phase, Phase::Greeting { .. })
+        self.earliest.is_some() || self.is_refused() || matches!(self.phase, Phase::Greeting { .. })
+    }
+
+    /// Whether whoever is there does not want us.
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(self.phase, Phase::Refused { .. })
     }
 
     /// The session, or why there is none; `Ok(None)` if there may be one soon.

@@ -47,6 +47,10 @@ impl<T: Transport> Client<T> {
         range: Option<Range>,
         deadline: Option<Instant>,
     ) -> Ticket {
+        if self.calls.is_refused() {
+            // It may be time to ask again, and then this call is part of that.
+            self.turn();
+        }
         let ticket = self.calls.submit(&Submission { method, retry, payload, range, deadline });
         self.turn();
         ticket

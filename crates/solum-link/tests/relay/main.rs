@@ -5,13 +5,13 @@
 mod world;
 
 use solum_link::relay::Report;
-use solum_link::session::{CallError, Event};
+use solum_link::session::{CallError, Event, Interface, Server};
 use solum_link::stream::{DEAD_AFTER, HEARTBEAT_EVERY, Refusal};
 use solum_link::{Side, Want};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
-use world::{Echo, Machine, Rogue, World, soon};
+use world::{Echo, Machine, Rogue, World, interface, open, soon};
 
 #[test]
 fn calls_are_answered_in_small_and_in_bulk() {
@@ -140,6 +140,54 @@ fn a_late_answer_is_not_taken_for_one_to_the_client_of_a_machine_that_came_back(
     server.reply(old, b"for the first").unwrap();
     server.reply(new, b"for the second").unwrap();
     assert_eq!(second.complete(ticket).unwrap().payload, b"for the second");
+}
+
+#[test]
+fn a_client_is_not_refused_for_ever() {
+    let world = World::new();
+    let other = Interface { fingerprint: 43, ..interface() };
+    let mut wrong = Server::new(open(&world.store.host, Side::Server, 1), other);
+    let mut client = world.client(1);
+    let ticket = client.submit(1, false, b"words", None, soon());
+    let mut ticket = Some(ticket);
+    while let Some(waiting) = ticket.take() {
+        assert_eq!(wrong.try_next(), None);
+        match client.try_complete(waiting) {
+            Ok(outcome) => assert!(matches!(outcome, Err(CallError::Refused(_))), "{outcome:?}"),
+            Err(waiting) => ticket = Some(waiting),
+        }
+    }
+    drop(wrong);
+    world.store.host.detach(Side::Server);
+    let _echo = Echo::start(world.server(2));
+    // All that the client's end of the link knows is that the same relay is there.
+    let end = soon();
+    while let Err(error) = client.call(1, false, b"again", None, soon()) {
+        assert!(matches!(error, CallError::Refused(_)), "{error:?}");
+        assert!(Some(Instant::now()) < end, "it is refused for ever");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn the_server_of_a_machine_that_came_back_is_another_one() {
+    let mut world = World::new();
+    let echo = Echo::start(world.server(1));
+    let mut client = world.client(1);
+    client.call(1, false, b"", None, soon()).unwrap();
+    let before = client.session().unwrap();
+    // The machine loses its power and begins anew, with the same epochs; nobody has told the other.
+    world.wire.hold();
+    let store = world.store.reborn();
+    drop((echo, std::mem::replace(&mut world.store, store)));
+    let listener = TcpListener::bind(world.wire.server).unwrap();
+    let front = world.front.key();
+    world.store.start(202, Some(listener), world.wire.address, front);
+    let _echo = Echo::start(world.server(1));
+    world.wire.release();
+    let outcome = client.call(1, true, b"again", None, soon());
+    assert_eq!(outcome.unwrap().payload, b"again");
+    assert_ne!(client.session().unwrap().server, before.server);
 }
 
 #[test]

@@ -170,6 +170,11 @@ impl Wire {
     pub fn hold(&self) {
         self.is_held.store(true, Ordering::Relaxed);
     }
+
+    /// What is sent from now on passes.
+    pub fn release(&self) {
+        self.is_held.store(false, Ordering::Relaxed);
+    }
 }
 
 fn pass(mut from: TcpStream, mut to: TcpStream, is_held: &AtomicBool, record: Option<&Mutex<Vec<u8>>>) {

@@ -1,28 +1,19 @@
 //! Killing units.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
-use serde::Deserialize;
-
 use crate::options::{Options, Random};
+use crate::ps::{Unit, kill, list, solum};
 
-/// One line of `solum ps --json`.
-#[derive(Clone, Debug, Deserialize)]
-struct Unit {
-    unit: String,
-    state: String,
-    pid: Option<i32>,
-}
-
-/// What was killed, and when, since the beginning.
+/// What was killed.
 #[derive(Clone, Debug)]
 pub struct Kill {
-    /// The unit, or the machine.
+    /// The unit, or the machine, or `all`.
     pub what: String,
     /// It was a whole machine.
     pub is_machine: bool,
+    /// How long it took until everything ran again, if that was waited for.
+    pub recovery: Option<Duration>,
 }
 
 /// Kills now and then until it is time to end.
@@ -45,6 +36,11 @@ pub fn kill_until(options: &Options, end: Instant) -> Result<Vec<Kill>, String> 
 
 fn kill_one(options: &Options, random: &mut Random) -> Result<Option<Kill>, String> {
     let units = list(options)?;
+    if units.iter().any(|unit| unit.machine_pid.is_some()) {
+        // The numbers of their processes mean something else here.
+        let why = "the units run in virtual machines, where they cannot be killed from here";
+        return Err(format!("{why}\nhint: --power-cuts 10 kills the machines; --kill-every 0 kills nothing"));
+    }
     for failed in units.iter().filter(|unit| unit.state == "failed") {
         solum(options, &["start", &failed.unit])?;
     }
@@ -53,32 +49,10 @@ fn kill_one(options: &Options, random: &mut Random) -> Result<Option<Kill>, Stri
     let Some(victim) = chosen.get(random.below(chosen.len().max(1) as u64) as usize) else { return Ok(None) };
     let is_machine = options.machine_every > 0 && random.below(options.machine_every) == 0;
     if !is_machine {
-        kill(victim);
-        return Ok(Some(Kill { what: victim.unit.clone(), is_machine }));
+        kill(victim.pid);
+        return Ok(Some(Kill { what: victim.unit.clone(), is_machine, recovery: None }));
     }
-    let (machine, _) = victim.unit.rsplit_once('.').unwrap_or((&victim.unit, ""));
-    let of_machine = |unit: &&Unit| unit.unit.rsplit_once('.').is_some_and(|(of, _)| of == machine);
-    units.iter().filter(of_machine).for_each(kill);
-    Ok(Some(Kill { what: machine.to_owned(), is_machine }))
-}
-
-fn kill(unit: &Unit) {
-    if let Some(pid) = unit.pid.and_then(Pid::from_raw) {
-        // It may have ended by itself since it was listed.
-        let _ = kill_process(pid, Signal::KILL);
-    }
-}
-
-fn list(options: &Options) -> Result<Vec<Unit>, String> {
-    let text = solum(options, &["ps", "--json"])?;
-    serde_json::from_slice(&text).map_err(|error| format!("what `solum ps` says is not understood: {error}"))
-}
-
-fn solum(options: &Options, words: &[&str]) -> Result<Vec<u8>, String> {
-    let output = Command::new(&options.solum).args(words).arg("-C").arg(&options.directory).output();
-    let output = output.map_err(|error| format!("{}: {error}", options.solum.display()))?;
-    if output.status.success() {
-        return Ok(output.stdout);
-    }
-    Err(format!("solum {}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
+    let of_machine = units.iter().filter(|unit| unit.machine() == victim.machine());
+    of_machine.for_each(|unit| kill(unit.pid));
+    Ok(Some(Kill { what: victim.machine().to_owned(), is_machine, recovery: None }))
 }

@@ -1,9 +1,11 @@
-//! Loads a running web cluster from several threads, kills its units meanwhile, and checks what the clients saw.
+//! Loads a running web cluster from several threads, kills its units or machines meanwhile, and checks what the clients saw.
 
 mod client;
 mod kills;
 mod load;
 mod options;
+mod power;
+mod ps;
 mod report;
 
 use std::process::ExitCode;
@@ -15,7 +17,7 @@ use options::Options;
 use report::Report;
 
 /// How long everything may take to work again after the last kill.
-const RECOVERY: Duration = Duration::from_secs(60);
+const RECOVERY: Duration = Duration::from_secs(120);
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -43,7 +45,10 @@ fn run(options: &Options) -> Result<Report, String> {
                 scope.spawn(move || load.work(thread, is_over))
             })
             .collect();
-        let kills = kills::kill_until(options, began + Duration::from_secs(options.seconds));
+        let kills = match options.power_cuts {
+            0 => kills::kill_until(options, began + Duration::from_secs(options.seconds)),
+            cuts => power::cut(options, cuts),
+        };
         is_over.store(true, Ordering::Relaxed);
         let records: Vec<_> = workers.into_iter().filter_map(|worker| worker.join().ok()).flatten().collect();
         (records, kills)

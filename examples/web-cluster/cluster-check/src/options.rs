@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-/// Loads a running web cluster, kills its units meanwhile, and checks that what clients saw is linearizable and that no
+/// Loads a running web cluster, kills its units or machines meanwhile, and checks that what clients saw is linearizable and that no
 /// acknowledged write is lost.
 #[derive(Debug, Parser)]
 pub struct Options {
-    /// The directory of the system, which is running at the place host
+    /// The directory of the system, which is running
     #[arg(short = 'C', long, value_name = "DIR", default_value = ".")]
     pub directory: PathBuf,
     /// The solum executable
@@ -26,7 +26,7 @@ pub struct Options {
     /// Clients at the same time
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub threads: u64,
-    /// How long
+    /// How long; with --power-cuts, as long as those take
     #[arg(long, value_name = "N", default_value_t = 30)]
     pub seconds: u64,
     /// Keys that all clients read and write
@@ -35,7 +35,13 @@ pub struct Options {
     /// Milliseconds between kills, on average; 0 for none
     #[arg(long, value_name = "MS", default_value_t = 1500)]
     pub kill_every: u64,
-    /// Only units with this in their names are killed
+    /// At the place vm: cut the power of so many machines (kill -9 of QEMU), each when everything runs again after the last
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub power_cuts: u64,
+    /// Each power cut with a number that this divides is one of all machines at once; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    pub all_every: u64,
+    /// Only units, or machines, with this in their names are killed
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub only: String,
     /// Of this many kills, one is of all units of a machine at once; 0 for none

@@ -116,6 +116,15 @@ fn write_kills(text: &mut String, kills: &[Kill]) -> fmt::Result {
     for kill in kills {
         *by_name.entry(&kill.what).or_default() += 1;
     }
+    let mut recoveries: Vec<f64> =
+        kills.iter().filter_map(|kill| Some(kill.recovery?.as_secs_f64())).collect();
+    recoveries.sort_unstable_by(f64::total_cmp);
+    if let (Some(middle), Some(longest)) = (recoveries.get(recoveries.len() / 2), recoveries.last()) {
+        writeln!(
+            text,
+            "everything again  {middle:.1} s after a power cut in the middle, {longest:.1} s at most"
+        )?;
+    }
     let names: Vec<String> = by_name.iter().map(|(name, count)| format!("{name} {count}")).collect();
     writeln!(
         text,

@@ -218,20 +218,44 @@ fn a_forgotten_call_leaves_nothing_behind() {
     assert!(calls.calls.is_empty() && calls.limbo.is_empty() && calls.repeated.is_empty());
 }
 
+/// Greets whoever is there, and is refused.
+fn be_refused(calls: &mut Calls, now: Instant) {
+    let hello = flush(calls, now);
+    assert_eq!((hello.len(), hello[0].0), (1, Kind::Hello));
+    let (kind, call, payload) = (Kind::Refused, hello[0].1, b"no".to_vec());
+    calls.frame(&mut Received { kind, call, session: SERVER, payload, ..Received::default() });
+    calls.time(now);
+}
+
+#[test]
+fn who_was_refused_greets_again_and_later_each_time() {
+    let mut calls = calls();
+    calls.peer(Some(8));
+    let mut now = 0;
+    for pause in [100, 200, 400, 800, 1600, 3200, 5000, 5000] {
+        be_refused(&mut calls, at(now));
+        assert_eq!(calls.wake_at(), Some(at(now + pause)));
+        calls.time(at(now + pause - 1));
+        assert_eq!(flush(&mut calls, at(now + pause - 1)), []);
+        now += pause;
+        calls.time(at(now));
+        assert!(!calls.is_refused());
+    }
+    // The same peer, if it is a relay, may speak for another server now.
+    let ticket = submit(&mut calls, false, None);
+    let hello = flush(&mut calls, at(now));
+    come(&mut calls, Kind::Welcome, hello[0].1, SERVER);
+    let number = numbers(&flush(&mut calls, at(now)))[0];
+    come(&mut calls, Kind::Response, number, SERVER);
+    assert!(matches!(calls.take(ticket), Ok(Ok(_))));
+}
+
 #[test]
 fn a_refusal_lasts_until_another_server_comes() {
     let mut calls = calls();
     let ticket = submit(&mut calls, true, None);
     calls.peer(Some(8));
-    let hello = flush(&mut calls, at(0));
-    let (payload, session) = (b"no".to_vec(), SERVER);
-    calls.frame(&mut Received {
-        kind: Kind::Refused,
-        call: hello[0].1,
-        session,
-        payload,
-        ..Received::default()
-    });
+    be_refused(&mut calls, at(0));
     let refused = || Ok(Err(CallError::Refused("no".to_owned())));
     assert_eq!(calls.take(ticket), refused());
     let ticket = submit(&mut calls, true, None);
