@@ -218,7 +218,7 @@ mod tests {
             (false, End::KernelPanic("sysrq".into())),
             (false, End::MemoryTooSmall("no".into())),
             (false, End::Vanished),
-            (false, End::NoProgress(std::time::Duration::from_secs(1))),
+            (false, End::NoProgress(std::time::Duration::from_secs(1), crate::Accelerator::Tcg)),
             (false, End::Garbled),
             (true, End::Program(Outcome::Exited(0))),
             (true, End::Program(Outcome::Exited(1))),
