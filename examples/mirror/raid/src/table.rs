@@ -170,11 +170,16 @@ impl Tables {
         self.kept.len() > self.most
     }
 
-    /// Groups that were changed since their base, before this epoch: these, and what follows them, and what precedes them.
-    pub fn unconfirmed(&self, epoch: u64, groups: std::ops::Range<u64>, most: usize) -> Vec<u64> {
-        let later = self.kept.range(groups.start..).chain(self.kept.range(..groups.start));
+    /// Groups that were changed since their base, before this epoch: `first`, and what follows it, and what precedes it.
+    pub fn unconfirmed(&self, epoch: u64, first: u64, most: usize) -> Vec<u64> {
+        let later = self.kept.range(first..).chain(self.kept.range(..first));
         let is_unconfirmed = |table: &Table| table.epoch < epoch && !table.changed.is_empty();
         later.filter(|(_, (_, table))| is_unconfirmed(table)).map(|(group, _)| *group).take(most).collect()
+    }
+
+    /// Whether a group was changed in this epoch.
+    pub fn has_unflushed(&self, epoch: u64) -> bool {
+        self.kept.values().any(|(_, table)| table.epoch >= epoch && !table.changed.is_empty())
     }
 
     /// The groups that were written in this epoch.

@@ -16,29 +16,52 @@ const PLATE_BYTES: usize = 48 * 1024;
 
 #[derive(Clone, Debug)]
 enum Act {
-    Write { first: u64, count: u64 },
+    Write {
+        first: u64,
+        count: u64,
+    },
+    /// Each block on its own, the last one first, and all at once.
+    Batch {
+        first: u64,
+        count: u64,
+    },
     Flush,
     Read,
+    ReadBatch,
     Step,
     Scrub,
-    Rot { at: u64 },
-    BadBlock { at: u64 },
+    Rot {
+        at: u64,
+    },
+    BadBlock {
+        at: u64,
+    },
     Lose,
-    Misdirect { by: u64 },
+    Misdirect {
+        by: u64,
+    },
     FailWrites,
     FailFlushes,
     Gone,
-    Heal { victim: usize },
-    Wait { seconds: u64 },
-    PowerCut { seed: u64 },
+    Heal {
+        victim: usize,
+    },
+    Wait {
+        seconds: u64,
+    },
+    PowerCut {
+        seed: u64,
+    },
     Restart,
 }
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         8 => (0u64..30, 1u64..9).prop_map(|(first, count)| Act::Write { first, count }),
+        4 => (0u64..30, 1u64..9).prop_map(|(first, count)| Act::Batch { first, count }),
         4 => Just(Act::Flush),
         2 => Just(Act::Read),
+        2 => Just(Act::ReadBatch),
         4 => Just(Act::Step),
         1 => Just(Act::Scrub),
         3 => (0..PLATE_BYTES as u64).prop_map(|at| Act::Rot { at }),
@@ -84,11 +107,25 @@ impl Run {
                 self.mirror.write_at(first * 512, &data(first, count, self.number)).unwrap();
                 self.model.write(first, count, self.number);
             }
+            Act::Batch { first, count } => {
+                let count = count.min(self.model.blocks.len() as u64 - first);
+                self.number += 1;
+                let block = |block| (block, data(block, 1, self.number));
+                let writes: Vec<_> = (first..first + count).rev().map(block).collect();
+                common::write_batch(&mut self.mirror, &writes).unwrap();
+                self.model.write(first, count, self.number);
+            }
             Act::Flush => {
                 self.mirror.flush().unwrap();
                 self.model.flush();
             }
             Act::Read => self.model.check(&mut self.mirror, "read"),
+            Act::ReadBatch => {
+                let blocks = self.model.blocks.len();
+                for (index, read) in (0..).zip(common::read_batch(&mut self.mirror, blocks)) {
+                    assert!(read == Ok(common::block(self.model.latest(index))), "block {index} of a batch");
+                }
+            }
             Act::Step => self.mirror.step(at(self.now)).unwrap(),
             Act::Scrub => self.mirror.scrub().unwrap(),
             Act::Rot { at } => self.hurt(|plate| plate.rot(at)),
