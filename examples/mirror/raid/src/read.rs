@@ -250,21 +250,28 @@ impl Mirror {
 
     /// The whole tables of a group on a member, by place.
     pub(crate) fn read_tables(&mut self, port: usize, group: u64) -> Vec<Table> {
+        self.read_places(port, group).0
+    }
+
+    /// The whole tables of a group on a member, and the places that cannot be read.
+    pub(crate) fn read_places(&mut self, port: usize, group: u64) -> (Vec<Table>, Vec<u64>) {
         let salt = self.salt_of(port);
         let length = self.layout.record_bytes();
         let mut all = vec![0; length * PLACES as usize];
+        let mut unreadable = Vec::new();
         let at = self.layout.record_at(group, 0);
         if self.members[port].disk.read_at(at, &mut all).is_err() {
             for (place, record) in (0..).zip(all.chunks_mut(length)) {
                 let at = self.layout.record_at(group, place);
                 if self.members[port].disk.read_at(at, record).is_err() {
                     record.fill(0);
+                    unreadable.push(place);
                 }
             }
         }
         let array = self.head.array;
         let read = |(place, record): (u64, &[u8])| Table::read(record, array, group, salt, place);
-        (0..).zip(all.chunks(length)).filter_map(read).collect()
+        ((0..).zip(all.chunks(length)).filter_map(read).collect(), unreadable)
     }
 
     /// Writes a table as it is to a member.

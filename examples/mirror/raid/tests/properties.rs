@@ -196,3 +196,17 @@ proptest! {
         prop_assert_eq!(run.mirror.report().counters.damaged, 0);
     }
 }
+
+#[test]
+fn a_record_that_could_not_be_read_after_a_power_cut_is_not_believed_later() {
+    let mut run = Run::new();
+    // The place of a record; the power cut leaves a newer one there than the other members have.
+    for act in [
+        Act::Write { first: 14, count: 7 },
+        Act::BadBlock { at: 24576 },
+        Act::PowerCut { seed: 13_329_635_554_269_756_419 },
+    ] {
+        run.act(&act);
+    }
+    run.heal(0);
+}
