@@ -100,7 +100,7 @@ impl Mirror {
         Ok(())
     }
 
-    /// Whether a unit that is to be written was changed before the last flush, and its table is not its own base since.
+    /// Whether a unit that is to be written was changed by what the last flush brought to the plates.
     fn needs_confirmation(&mut self, set: &[Piece<'_>]) -> Result<bool> {
         let (unit_bytes, units) = (u64::from(self.layout.unit_bytes), u64::from(self.layout.group_units));
         let epoch = self.epoch;
@@ -111,7 +111,7 @@ impl Mirror {
                 let first = group * units;
                 let here = written.start.max(first) - first..written.end.min(first + units) - first;
                 let table = self.table(group)?;
-                is_needed |= table.epoch < epoch && table.has_changed(here);
+                is_needed |= table.has_changed(here, epoch);
             }
         }
         Ok(is_needed)
@@ -132,7 +132,7 @@ impl Mirror {
         self.load_ahead(first)?;
         let epoch = self.epoch;
         let mut failures: Vec<(usize, Error)> = Vec::new();
-        for group in self.tables.unconfirmed(epoch, first, MOST_CONFIRMED) {
+        for group in self.tables.unconfirmed(epoch, groups, MOST_CONFIRMED) {
             // A member that is out learns of it when it returns only if the region is intended.
             if !self.intended.contains(self.layout.region_of(group)) {
                 continue;

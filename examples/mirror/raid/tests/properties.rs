@@ -210,3 +210,23 @@ fn a_record_that_could_not_be_read_after_a_power_cut_is_not_believed_later() {
     }
     run.heal(0);
 }
+
+#[test]
+fn what_was_flushed_stays_if_its_group_is_written_twice_later_and_nothing_of_its_checksums_arrives() {
+    let mut run = Run::new();
+    for act in [
+        Act::Write { first: 18, count: 4 },
+        Act::Flush,
+        Act::Gone,
+        // Of the group of blocks 20 to 23 first others, and then those that were flushed.
+        Act::Write { first: 22, count: 5 },
+        Act::Write { first: 20, count: 3 },
+    ] {
+        run.act(&act);
+    }
+    for seed in 0..2000 {
+        let (all, model) = (run.all.borrow().clone(), run.model.clone());
+        let mut crashed = Run { all: Rc::new(RefCell::new(all)), model, ..Run::new() };
+        crashed.act(&Act::PowerCut { seed });
+    }
+}
