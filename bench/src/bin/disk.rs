@@ -3,6 +3,7 @@
 //! Prints lines of five words, as the benchmark of links does: what was measured, the size of a request, on which file
 //! system, between whom, and the nanoseconds that one request took, the median of many rounds. After `…-percent` stands the
 //! bare file's time as a part of this one's, the median of the ratios: what else runs on the machine slows both of a round.
+//! After `…-processor-percent` stands the same of processor time, which who waits for nobody needs alike on a busy machine.
 
 use std::error::Error;
 use std::fs::{File, OpenOptions};
@@ -100,13 +101,33 @@ fn compare(rounds: usize, directory: &Path) -> Outcome {
         }
         let bare = times[0].clone();
         for (kind, times) in KINDS.iter().zip(times) {
-            let ratios = bare.iter().zip(&times).map(|(bare, own)| bare / own * 100.0).collect();
             let work = work.name();
-            println!("{work} {REQUEST} {file_system} {kind} {:.1}", median(times));
-            println!("{work}-percent {REQUEST} {file_system} {kind} {:.1}", median(ratios));
+            let ratios = |of: fn(&Took) -> f64| {
+                median(bare.iter().zip(&times).map(|(bare, own)| of(bare) / of(own) * 100.0).collect())
+            };
+            let (all, processor) = (ratios(|took| took.all), ratios(|took| took.processor));
+            let time = median(times.iter().map(|took| took.all).collect());
+            println!("{work} {REQUEST} {file_system} {kind} {time:.1}");
+            println!("{work}-percent {REQUEST} {file_system} {kind} {all:.1}");
+            if !kind.ends_with("served") {
+                println!("{work}-processor-percent {REQUEST} {file_system} {kind} {processor:.1}");
+            }
         }
     }
     Ok(())
+}
+
+/// What one request took of a pass, in nanoseconds.
+#[derive(Clone, Copy)]
+struct Took {
+    all: f64,
+    /// This thread's processor time.
+    processor: f64,
+}
+
+fn processor_ns() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }
 
 fn median(mut numbers: Vec<f64>) -> f64 {
@@ -159,8 +180,7 @@ impl Opponent {
         Ok(Self { disk, directory: directory.to_owned(), _served: Some((server, link)) })
     }
 
-    /// Nanoseconds for one request.
-    fn pass(&mut self, work: Work) -> Outcome<f64> {
+    fn pass(&mut self, work: Work) -> Outcome<Took> {
         if work == Work::ReadCold {
             self.disk.flush()?;
             for entry in fs::read_dir(&self.directory)? {
@@ -169,7 +189,7 @@ impl Opponent {
         }
         let is_write = matches!(work, Work::Write | Work::WriteFlushed);
         let mut buffers = vec![vec![7_u8; REQUEST]; BATCH];
-        let start = Instant::now();
+        let (start, processor) = (Instant::now(), processor_ns());
         for first in (0..PASS).step_by(BATCH * REQUEST) {
             let mut batch = self.disk.batch();
             for (offset, buffer) in (first..).step_by(REQUEST).zip(&mut buffers) {
@@ -180,7 +200,9 @@ impl Opponent {
         if work == Work::WriteFlushed {
             self.disk.flush()?;
         }
-        Ok(start.elapsed().as_nanos() as f64 / (PASS as f64 / REQUEST as f64))
+        let requests = PASS as f64 / REQUEST as f64;
+        let (all, processor) = (start.elapsed().as_nanos() as f64, processor_ns() - processor);
+        Ok(Took { all: all / requests, processor: processor / requests })
     }
 }
 

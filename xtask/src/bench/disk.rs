@@ -85,6 +85,13 @@ fn rows(times: &Times, place: &str) -> Outcome<Vec<Row>> {
             let target = format!("at least {least:.0} % of the bare file");
             rows.push(Row::judged(&format!("{place}: {figure}, {doing}"), measured, target, ratio >= least));
         }
+        if matches!(work, "write" | "read") {
+            let ratio = times.get(&format!("{work}-processor-percent"), REQUEST, place, "mirror")?;
+            rows.push(Row::told(
+                &format!("{place}: a mirror of three, {doing}, by processor time"),
+                format!("{ratio:.0} %"),
+            ));
+        }
         let measured = compared("mirror-served", work)?.1;
         rows.push(Row::told(&format!("{place}: a served mirror, {doing}"), measured));
     }
