@@ -327,7 +327,7 @@ pub fn write_batch(mirror: &mut Mirror, writes: &[(u64, Vec<u8>)]) -> Result<()>
         .map(|(first, data)| Request { operation: operation(*first, data), outcome: Ok(()) })
         .collect();
     mirror.batch(&mut requests);
-    requests.into_iter().map(|request| request.outcome).collect()
+    requests.into_iter().try_for_each(|request| request.outcome)
 }
 
 /// Reads so many blocks at once, each as a request of its own.
