@@ -12,6 +12,9 @@ use crate::harness::{Running, WORKSPACE};
 
 const DISK_BYTES: u64 = 4 << 20;
 
+/// Ends a system that does not say what is waited for. No check depends on it.
+const TIMEOUT: [&str; 2] = ["--timeout", "120"];
+
 /// The example's programs on smaller disks.
 fn mirror() -> System {
     let program = |name| format!("[program.{name}]\npackage = \"{WORKSPACE}/examples/mirror/{name}\"\n");
@@ -51,7 +54,7 @@ fn a_disk_that_returns_errors_is_dropped_and_another_takes_its_place() {
     let system = mirror();
     let disk = sealable_disk(&system);
     let running = system
-        .on_host(&[])
+        .on_host(&TIMEOUT)
         .start()
         .until_it_prints("| round 1: what was written was read\n")
         .until_it_prints("| mirror: 3 of 3 members in sync");
@@ -63,7 +66,7 @@ fn a_disk_that_returns_errors_is_dropped_and_another_takes_its_place() {
     stop(running);
     fs::remove_file(system.scratch.path("system/.solum/disks/m.b.disk")).unwrap();
     let running = system
-        .on_host(&[])
+        .on_host(&TIMEOUT)
         .start()
         .until_it_prints("m.mirror | member 1 is made anew and gets ")
         .until_it_prints("m.mirror | member 1 is in sync\n")
