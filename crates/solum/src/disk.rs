@@ -100,8 +100,18 @@ impl Disk {
     ///
     /// [`Error::Device`] if the file's length cannot be told.
     pub fn file(file: std::fs::File) -> Result<Self> {
-        let bytes = file.metadata()?.len() / 512 * 512;
-        let geometry = Geometry { bytes, block_bytes: 512, writable: true };
+        Self::file_in_blocks(file, 512)
+    }
+
+    /// A disk that is a file of at least one block, with blocks of so many bytes, a power of two.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the file's length cannot be told.
+    pub fn file_in_blocks(file: std::fs::File, block_bytes: u32) -> Result<Self> {
+        let block = u64::from(block_bytes);
+        let bytes = file.metadata()?.len() / block * block;
+        let geometry = Geometry { bytes, block_bytes, writable: true };
         Ok(Self::new(Box::new(crate::native::FileDisk::new(file, geometry))))
     }
 

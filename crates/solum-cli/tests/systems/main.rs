@@ -11,6 +11,7 @@ mod ending;
 mod failing;
 mod links;
 mod logs;
+mod mirrors;
 mod operating;
 mod unsuited;
 

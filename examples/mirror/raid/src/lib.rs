@@ -47,7 +47,15 @@
 //!
 //! A record whose base is older than the last flush would be wrong about units that it changed: a disk that missed the
 //! change would match the base. So before such a unit is written again, in a later epoch, the record is written once more as
-//! its own base, and flushed. This costs a flush for blocks that are rewritten after every flush, and nothing for others.
+//! its own base, and flushed. That holds in all of the later epoch, also after other units of the group were written in it:
+//! nothing that this epoch wrote need arrive. What was written in the epoch is flushed before and confirmed with it, and so is
+//! every other group in memory. So this costs two flushes after each flush that was asked for, at most, and only if blocks are
+//! rewritten; who never asks waits for none.
+//!
+//! After a crash, a place of a record that cannot be read is made invalid: what lies there may be of the write that was cut
+//! off, and it would be the newest if it could be read later.
+//!
+//! Requests of a batch are written at once, with one record for each group, unless they overlap.
 //!
 //! # Who may begin
 //!

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use solum::disk::{Driver, Geometry};
+use solum::disk::{Driver, Geometry, Operation, Request};
 use solum::{Disk, Error, Moment, Result};
 
 use crate::bits::Bits;
@@ -10,6 +10,7 @@ use crate::head::{Head, State, Version};
 use crate::layout::Layout;
 use crate::member::Member;
 use crate::notice::Notice;
+use crate::read::Read;
 use crate::record::mix;
 use crate::status::{Counters, MemberReport, MemberState, Report};
 use crate::steps::Rounds;
@@ -328,9 +329,25 @@ impl Driver for Mirror {
         self.read(offset, buffer)
     }
 
+    fn batch(&mut self, requests: &mut [Request<'_>]) {
+        let (mut reads, mut writes, mut written) = (Vec::new(), Vec::new(), Vec::new());
+        for Request { operation, outcome } in requests.iter_mut().filter(|request| request.outcome.is_ok()) {
+            match operation {
+                Operation::Read { offset, buffer } => reads.push(Read { offset: *offset, buffer, outcome }),
+                Operation::Write { offset, data } => {
+                    writes.push((*offset, *data));
+                    written.push(outcome);
+                }
+            }
+        }
+        for (outcome, new) in written.into_iter().zip(self.write(&writes)) {
+            *outcome = new;
+        }
+        self.read_batch(&mut reads);
+    }
+
     fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<()> {
-        self.check_running()?;
-        self.write(offset, data)
+        self.write(&[(offset, data)]).into_iter().collect()
     }
 
     fn flush(&mut self) -> Result<()> {

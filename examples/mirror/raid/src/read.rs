@@ -12,28 +12,83 @@ use crate::table::Table;
 /// So many bytes that follow each other are read from the same member: it may read ahead.
 const STREAK_BYTES: u64 = 1 << 30;
 
+/// A read of a batch.
+pub(crate) struct Read<'a> {
+    pub offset: u64,
+    pub buffer: &'a mut [u8],
+    pub outcome: &'a mut Result<()>,
+}
+
 impl Mirror {
-    pub(crate) fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        if buffer.is_empty() {
-            return Ok(());
+    /// Does these reads: all that one member is to give, at once.
+    pub(crate) fn read_batch(&mut self, reads: &mut [Read<'_>]) {
+        let in_sync = self.in_sync();
+        let mut chosen: Vec<Option<usize>> = Vec::new();
+        for read in &mut *reads {
+            let is_formatted = self
+                .check_running()
+                .and_then(|()| self.make_room())
+                .and_then(|()| self.load_all(read.offset, read.buffer.len() as u64));
+            let port = if is_formatted == Ok(true) { member_for(read.offset, &in_sync) } else { None };
+            chosen.push(port);
         }
-        self.make_room()?;
+        for port in in_sync {
+            self.read_from(port, reads, &mut chosen);
+        }
+        for (read, port) in reads.iter_mut().zip(chosen) {
+            *read.outcome = match port {
+                Some(_) => {
+                    let units = self.units(read.offset, read.buffer.len());
+                    self.check_units(units, read.buffer, port)
+                }
+                // What is out of the ordinary is done alone.
+                None => self.check_running().and_then(|()| self.read(read.offset, read.buffer)),
+            };
+        }
+    }
+
+    /// Reads all that this member was chosen for, and takes back the choice where that failed.
+    fn read_from(&mut self, port: usize, reads: &mut [Read<'_>], chosen: &mut [Option<usize>]) {
+        let data_at = self.layout.data_at;
+        let mut batch = self.members[port].disk.batch();
+        let mut choices = Vec::new();
+        for (read, choice) in reads.iter_mut().zip(chosen).filter(|(_, choice)| **choice == Some(port)) {
+            batch = batch.read_at(data_at + read.offset, read.buffer);
+            choices.push(choice);
+        }
+        for (choice, outcome) in choices.into_iter().zip(batch.run()) {
+            *choice = outcome.is_ok().then_some(port);
+        }
+    }
+
+    fn units(&self, offset: u64, length: usize) -> std::ops::Range<u64> {
         let unit_bytes = u64::from(self.layout.unit_bytes);
-        let units = offset / unit_bytes..(offset + buffer.len() as u64) / unit_bytes;
+        offset / unit_bytes..(offset + length as u64) / unit_bytes
+    }
+
+    /// Brings all tables that there are for these bytes into memory; whether there are any.
+    fn load_all(&mut self, offset: u64, length: u64) -> Result<bool> {
         let mut is_formatted = false;
-        for group in self.layout.groups_touched(offset, buffer.len() as u64) {
+        for group in self.layout.groups_touched(offset, length) {
             if self.is_formatted(group) {
                 is_formatted = true;
                 self.load(group)?;
             }
         }
-        if !is_formatted {
+        Ok(is_formatted)
+    }
+
+    pub(crate) fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        self.make_room()?;
+        if !self.load_all(offset, buffer.len() as u64)? {
             buffer.fill(0);
             return Ok(());
         }
         let in_sync = self.in_sync();
-        let turn = (offset / STREAK_BYTES) as usize % in_sync.len().max(1);
-        let Some(first) = in_sync.get(turn).copied() else { return Err(Error::Broken) };
+        let Some(first) = member_for(offset, &in_sync) else { return Err(Error::Broken) };
         let outcome = self.members[first].disk.read_at(self.layout.data_at + offset, buffer);
         if let Err(error) = &outcome
             && !is_about_one_block(error)
@@ -42,7 +97,7 @@ impl Mirror {
             self.drop_members(&[(first, error.clone())])?;
             return self.read(offset, buffer);
         }
-        self.check_units(units, buffer, outcome.is_ok().then_some(first))
+        self.check_units(self.units(offset, buffer.len()), buffer, outcome.is_ok().then_some(first))
     }
 
     /// Compares units that were read from a member with their checksums, and fetches those that do not match.
@@ -195,21 +250,28 @@ impl Mirror {
 
     /// The whole tables of a group on a member, by place.
     pub(crate) fn read_tables(&mut self, port: usize, group: u64) -> Vec<Table> {
+        self.read_places(port, group).0
+    }
+
+    /// The whole tables of a group on a member, and the places that cannot be read.
+    pub(crate) fn read_places(&mut self, port: usize, group: u64) -> (Vec<Table>, Vec<u64>) {
         let salt = self.salt_of(port);
         let length = self.layout.record_bytes();
         let mut all = vec![0; length * PLACES as usize];
+        let mut unreadable = Vec::new();
         let at = self.layout.record_at(group, 0);
         if self.members[port].disk.read_at(at, &mut all).is_err() {
             for (place, record) in (0..).zip(all.chunks_mut(length)) {
                 let at = self.layout.record_at(group, place);
                 if self.members[port].disk.read_at(at, record).is_err() {
                     record.fill(0);
+                    unreadable.push(place);
                 }
             }
         }
         let array = self.head.array;
         let read = |(place, record): (u64, &[u8])| Table::read(record, array, group, salt, place);
-        (0..).zip(all.chunks(length)).filter_map(read).collect()
+        ((0..).zip(all.chunks(length)).filter_map(read).collect(), unreadable)
     }
 
     /// Writes a table as it is to a member.
@@ -229,4 +291,9 @@ impl Mirror {
         records[start..start + length].copy_from_slice(table.sealed(hash, self.salt_of(port)));
         self.members[port].disk.write_at(self.layout.record_at(group, 0), &records)
     }
+}
+
+/// The member that reads begin with.
+fn member_for(offset: u64, in_sync: &[usize]) -> Option<usize> {
+    in_sync.get((offset / STREAK_BYTES) as usize % in_sync.len().max(1)).copied()
 }

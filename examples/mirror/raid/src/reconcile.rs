@@ -16,6 +16,16 @@ struct Copy {
     sums: Vec<Option<u64>>,
 }
 
+/// What the members say of a group.
+struct Candidates {
+    /// The records that may be true of units of the group, the newest first: the newest, and those from its base on.
+    tables: Vec<Table>,
+    /// The members that lack the newest.
+    lacking: Vec<usize>,
+    /// Members, and places on them that cannot be read.
+    unreadable: Vec<(usize, u64)>,
+}
+
 /// Which copy of a unit is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Winner {
@@ -34,7 +44,7 @@ impl Mirror {
             self.unresolved.remove(group);
             return Ok(());
         }
-        let (candidates, lacking) = self.candidates(group);
+        let Candidates { tables: candidates, lacking, unreadable } = self.candidates(group);
         let Some(newest) = candidates.first() else {
             // The base is never touched between two flushes: only damage to all members gets here.
             self.unresolved.remove(group);
@@ -51,6 +61,7 @@ impl Mirror {
         self.counters.unverified +=
             winners.iter().filter(|winner| matches!(winner, Winner::Copy(_, _, false))).count() as u64;
         self.rewrite_losers(group, &winners, &copies)?;
+        self.clear_places(group, &unreadable)?;
         let receivers = if is_newest_right {
             merged.compare_with_base(&candidates, u64::from(self.layout.group_units));
             lacking
@@ -70,12 +81,12 @@ impl Mirror {
         Ok(())
     }
 
-    /// The records that may be true of units of the group, the newest first: the newest, and those from its base on.
-    /// And the members that lack the newest.
-    fn candidates(&mut self, group: u64) -> (Vec<Table>, Vec<usize>) {
-        let mut found = Vec::new();
+    fn candidates(&mut self, group: u64) -> Candidates {
+        let (mut found, mut unreadable) = (Vec::new(), Vec::new());
         for port in self.in_sync() {
-            found.push((port, self.read_tables(port, group)));
+            let (tables, places) = self.read_places(port, group);
+            found.push((port, tables));
+            unreadable.extend(places.into_iter().map(|place| (port, place)));
         }
         let mut all: Vec<Table> = found.iter().flat_map(|(_, tables)| tables.iter().cloned()).collect();
         all.sort_by_key(|table| std::cmp::Reverse(table.generation()));
@@ -86,7 +97,23 @@ impl Mirror {
             all.first().is_some_and(|newest| !tables.iter().any(|table| table.says_the_same(newest)))
         };
         let lacking = found.iter().filter(|(_, tables)| lacks(tables)).map(|(port, _)| *port).collect();
-        (all, lacking)
+        Candidates { tables: all, lacking, unreadable }
+    }
+
+    /// Makes places of records invalid that could not be read: what lies there may be of the write that was cut off, and
+    /// newer than all that is known. If it could be read later it would be believed.
+    fn clear_places(&mut self, group: u64, places: &[(usize, u64)]) -> Result<()> {
+        let zeros = vec![0; self.layout.record_bytes()];
+        let mut failures = Vec::new();
+        for (port, place) in places {
+            if let Err(error) =
+                self.members[*port].disk.write_at(self.layout.record_at(group, *place), &zeros)
+            {
+                failures.push((*port, error));
+            }
+        }
+        self.drop_members(&failures)?;
+        if places.is_empty() { Ok(()) } else { self.flush_members() }
     }
 
     fn read_copies(&mut self, group: u64) -> Vec<Copy> {

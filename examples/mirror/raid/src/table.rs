@@ -18,6 +18,9 @@ pub struct Table {
     pub epoch: u64,
     /// Units whose checksums are not the base's.
     changed: Bits,
+    /// Units whose checksums in the base are not those of the record before: if nothing newer than the base arrives on
+    /// any member, that one is asked too.
+    base_changed: Bits,
 }
 
 impl Table {
@@ -26,7 +29,8 @@ impl Table {
         let mut record = vec![0; layout.record_bytes()];
         let header = Header { array, index: group, generation: 1, base: 1 };
         record::write_header(&mut record, Kind::Table, &header);
-        Self { record, header, place: 0, epoch: 0, changed: Bits::new(u64::from(layout.group_units)) }
+        let none = Bits::new(u64::from(layout.group_units));
+        Self { record, header, place: 0, epoch: 0, changed: none.clone(), base_changed: none }
     }
 
     /// Reads a record from a place of the member with this salt.
@@ -34,7 +38,8 @@ impl Table {
         let header = record::open(record, Kind::Table, salt)?;
         let is_its_own = header.array == array && header.index == group;
         let changed = Bits::new(record.len() as u64 / 8);
-        is_its_own.then(|| Self { record: record.to_vec(), header, place, epoch: 0, changed })
+        let base_changed = changed.clone();
+        is_its_own.then(|| Self { record: record.to_vec(), header, place, epoch: 0, changed, base_changed })
     }
 
     /// The greater, the newer.
@@ -59,11 +64,12 @@ impl Table {
         self.changed.insert(unit);
     }
 
-    /// Whether some of these units were changed since the base. Then a write to them in a later epoch has to wait until this
-    /// record is its own base: after a crash that left the data of the write and no record of it, a disk that missed
-    /// the change would be believed.
-    pub fn has_changed(&self, units: std::ops::Range<u64>) -> bool {
-        self.changed.first_from(units.start).is_some_and(|unit| unit < units.end)
+    /// Whether some of these units were changed by the newest record that is on the plates: this one, if it is of an earlier
+    /// epoch, or else its base. Then a write to them has to wait until there is a record that is its own base: after a
+    /// crash that left the data of the write and no record of it, a disk that missed the change would be believed.
+    pub fn has_changed(&self, units: std::ops::Range<u64>, epoch: u64) -> bool {
+        let changed = if self.epoch < epoch { &self.changed } else { &self.base_changed };
+        changed.first_from(units.start).is_some_and(|unit| unit < units.end)
     }
 
     /// Finds out what was changed since the base, if that is among these.
@@ -84,6 +90,7 @@ impl Table {
         self.place = place;
         self.epoch = epoch;
         self.changed.clear();
+        self.base_changed.clear();
         record::write_header(&mut self.record, Kind::Table, &self.header);
     }
 
@@ -93,6 +100,7 @@ impl Table {
             self.header.base = self.header.generation;
             self.place = (self.place + 1) % PLACES;
             self.epoch = epoch;
+            self.base_changed.clone_from(&self.changed);
             self.changed.clear();
         }
         self.header.generation += 1;
@@ -170,11 +178,23 @@ impl Tables {
         self.kept.len() > self.most
     }
 
-    /// Groups that were changed since their base, before this epoch: these, and what follows them, and what precedes them.
-    pub fn unconfirmed(&self, epoch: u64, groups: std::ops::Range<u64>, most: usize) -> Vec<u64> {
-        let later = self.kept.range(groups.start..).chain(self.kept.range(..groups.start));
-        let is_unconfirmed = |table: &Table| table.epoch < epoch && !table.changed.is_empty();
-        later.filter(|(_, (_, table))| is_unconfirmed(table)).map(|(group, _)| *group).take(most).collect()
+    /// Groups that were changed since their base, before this epoch: all of these, and of the others, as they follow the
+    /// first, as many as there are and may be.
+    pub fn unconfirmed(&self, epoch: u64, groups: &[u64], most: usize) -> Vec<u64> {
+        let first = groups.first().copied().unwrap_or(0);
+        let later = self.kept.range(first..).chain(self.kept.range(..first)).map(|(group, _)| group);
+        let others = later.filter(|group| groups.binary_search(group).is_err());
+        let is_unconfirmed = |group: &&u64| {
+            let table = self.kept.get(*group).map(|(_, table)| table);
+            table.is_some_and(|table| table.epoch < epoch && !table.changed.is_empty())
+        };
+        groups.iter().chain(others).filter(is_unconfirmed).copied().take(most.max(groups.len())).collect()
+    }
+
+    /// Whether a group was written in this epoch, and is not its own base.
+    pub fn has_unflushed(&self, epoch: u64) -> bool {
+        let is_plain = |table: &Table| !table.changed.is_empty() || !table.base_changed.is_empty();
+        self.kept.values().any(|(_, table)| table.epoch >= epoch && is_plain(table))
     }
 
     /// The groups that were written in this epoch.
@@ -210,15 +230,23 @@ mod tests {
         let first = table.clone();
         table.advance(1);
         table.set_checksum(2, 99);
-        assert!(table.has_changed(2..3) && !table.has_changed(0..2) && !table.has_changed(3..4));
+        assert!(table.has_changed(2..3, 2) && !table.has_changed(0..2, 2) && !table.has_changed(3..4, 2));
+        assert!(!table.has_changed(0..4, 1), "nothing of this epoch is on the plates");
         let hash = table.hash();
         let mut read = Table::read(table.sealed(hash, 5), 3, 7, 5, 1).unwrap();
         read.compare_with_base(&[first], 4);
-        assert!(read.has_changed(2..3) && !read.has_changed(0..2) && !read.has_changed(3..4));
+        assert!(read.has_changed(2..3, 2) && !read.has_changed(0..2, 2) && !read.has_changed(3..4, 2));
         read.compare_with_base(&[], 4);
-        assert!(read.has_changed(0..1), "without its base anything may have changed");
+        assert!(read.has_changed(0..1, 2), "without its base anything may have changed");
+        let mut next = table.clone();
+        next.advance(2);
+        next.set_checksum(3, 98);
+        assert!(
+            next.has_changed(2..3, 2) && !next.has_changed(3..4, 2),
+            "what its base changed still counts"
+        );
         table.confirm(table.generation(), 2, 1);
-        assert!(!table.has_changed(0..4) && table.base() == table.generation());
+        assert!(!table.has_changed(0..4, 2) && table.base() == table.generation());
         table.advance(2);
         assert_eq!((table.place, table.base()), (0, table.generation() - 1));
     }
@@ -234,6 +262,20 @@ mod tests {
         assert!(Table::read(&record, 4, 7, 5, 0).is_none());
         assert!(Table::read(&record, 3, 7, 6, 0).is_none());
         assert_eq!(table.checksum(2), 99);
+    }
+
+    #[test]
+    fn what_is_to_be_written_is_confirmed_before_all_others() {
+        let mut tables = Tables::new(100);
+        for group in 0..20 {
+            let mut table = table();
+            table.advance(if group == 5 { 2 } else { 1 });
+            table.set_checksum(0, 99);
+            tables.insert(group, table);
+        }
+        assert_eq!(tables.unconfirmed(2, &[4, 5, 19], 5), [4, 19, 6, 7, 8]);
+        assert_eq!(tables.unconfirmed(2, &[0, 7, 8], 1), [0, 7, 8], "of these none is left out");
+        assert!(tables.has_unflushed(2) && !tables.has_unflushed(3));
     }
 
     #[test]

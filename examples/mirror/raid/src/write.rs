@@ -1,8 +1,10 @@
 //! Writing: intent first, then data and checksums to every member, then the answer.
 
+use std::ops::Range;
+
 use solum::{Error, Result};
 
-use crate::layout::PLACES;
+use crate::layout::{Layout, PLACES};
 use crate::mirror::{Change, Mirror};
 use crate::record::checksum;
 use crate::table::Table;
@@ -17,73 +19,117 @@ const MOST_REGIONS_AHEAD: u64 = 64;
 const MOST_CONFIRMED: usize = 512;
 const MOST_LOADED_AHEAD: u64 = 64;
 
-impl Mirror {
-    pub(crate) fn write(&mut self, offset: u64, data: &[u8]) -> Result<()> {
-        let mut offset = offset;
-        let mut rest = data;
-        while !rest.is_empty() {
-            let group = offset / self.layout.group_bytes();
-            let end = self.group_offset(group + PIECE_GROUPS);
-            let (piece, later) = rest.split_at(rest.len().min((end - offset) as usize));
-            self.write_piece(offset, piece)?;
-            offset = end;
-            rest = later;
-        }
-        Ok(())
+/// How many groups, at most, are written at once.
+const MOST_GROUPS_AT_ONCE: usize = 16;
+
+/// A part of a write that touches few groups.
+pub(crate) struct Piece<'a> {
+    /// To which of the writes it belongs.
+    write: usize,
+    offset: u64,
+    data: &'a [u8],
+}
+
+impl Piece<'_> {
+    fn length(&self) -> u64 {
+        self.data.len() as u64
     }
 
-    fn write_piece(&mut self, offset: u64, data: &[u8]) -> Result<()> {
-        let groups = self.layout.groups_touched(offset, data.len() as u64);
-        self.prepare(groups.clone(), offset, data.len() as u64)?;
+    fn overlaps(&self, other: &Self) -> bool {
+        self.offset < other.offset + other.length() && other.offset < self.offset + self.length()
+    }
+
+    fn groups(&self, layout: &Layout) -> Range<u64> {
+        layout.groups_touched(self.offset, self.length())
+    }
+}
+
+impl Mirror {
+    /// Does these writes, and tells what came of each.
+    pub(crate) fn write(&mut self, writes: &[(u64, &[u8])]) -> Vec<Result<()>> {
+        let mut outcomes = vec![Ok(()); writes.len()];
+        for set in sets(&self.layout, writes) {
+            if let Err(error) = self.check_running().and_then(|()| self.write_set(&set)) {
+                for piece in &set {
+                    outcomes[piece.write] = Err(error.clone());
+                }
+            }
+        }
+        outcomes
+    }
+
+    fn write_set(&mut self, set: &[Piece<'_>]) -> Result<()> {
+        let mut groups: Vec<u64> = set.iter().flat_map(|piece| piece.groups(&self.layout)).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        self.prepare(&groups, set)?;
+        for piece in set {
+            self.set_checksums(piece)?;
+        }
+        self.fan_out(&groups, set)
+    }
+
+    fn set_checksums(&mut self, piece: &Piece<'_>) -> Result<()> {
         let (unit_bytes, group_units) = (self.layout.unit_bytes as usize, u64::from(self.layout.group_units));
         let array = self.head.array;
-        let first = offset / unit_bytes as u64;
-        for group in groups.clone() {
+        let first = piece.offset / unit_bytes as u64;
+        for group in piece.groups(&self.layout) {
             let start = first.max(group * group_units);
             let end = (group + 1) * group_units;
-            let bytes = &data[(start - first) as usize * unit_bytes..];
+            let bytes = &piece.data[(start - first) as usize * unit_bytes..];
             let table = self.table(group)?;
             for (unit, bytes) in (start..end).zip(bytes.chunks(unit_bytes)) {
                 table.set_checksum(unit % group_units, checksum(array, unit, bytes));
             }
         }
-        self.fan_out(groups, offset, data)
+        Ok(())
     }
 
     /// Makes the groups ready to be changed: intended, the same everywhere, and with their tables in memory.
-    fn prepare(&mut self, groups: std::ops::Range<u64>, offset: u64, length: u64) -> Result<()> {
-        for group in groups.clone() {
-            self.intend(self.layout.region_of(group))?;
-        }
+    fn prepare(&mut self, groups: &[u64], set: &[Piece<'_>]) -> Result<()> {
+        self.intend(groups)?;
         self.make_room()?;
-        for group in groups.clone() {
-            self.load(group)?;
+        for group in groups {
+            self.load(*group)?;
         }
-        self.confirm(groups.clone(), offset, length)?;
+        self.confirm(groups, set)?;
         let epoch = self.epoch;
         for group in groups {
-            self.table(group)?.advance(epoch);
+            self.table(*group)?.advance(epoch);
         }
         Ok(())
     }
 
+    /// Whether a unit that is to be written was changed by what the last flush brought to the plates.
+    fn needs_confirmation(&mut self, set: &[Piece<'_>]) -> Result<bool> {
+        let (unit_bytes, units) = (u64::from(self.layout.unit_bytes), u64::from(self.layout.group_units));
+        let epoch = self.epoch;
+        let mut is_needed = false;
+        for piece in set {
+            let written = piece.offset / unit_bytes..(piece.offset + piece.length()) / unit_bytes;
+            for group in piece.groups(&self.layout) {
+                let first = group * units;
+                let here = written.start.max(first) - first..written.end.min(first + units) - first;
+                let table = self.table(group)?;
+                is_needed |= table.has_changed(here, epoch);
+            }
+        }
+        Ok(is_needed)
+    }
+
     /// Makes tables their own base if units of them are to be changed for the second time, with a flush in between; and
     /// with them others that will be needed soon: it is the flush that takes its time.
-    fn confirm(&mut self, groups: std::ops::Range<u64>, offset: u64, length: u64) -> Result<()> {
-        let (unit_bytes, units) = (u64::from(self.layout.unit_bytes), u64::from(self.layout.group_units));
-        let written = offset / unit_bytes..(offset + length) / unit_bytes;
-        let mut is_needed = false;
-        for group in groups.clone() {
-            let epoch = self.epoch;
-            let first = group * units;
-            let here = written.start.max(first) - first..written.end.min(first + units) - first;
-            let table = self.table(group)?;
-            is_needed |= table.epoch < epoch && table.has_changed(here);
-        }
-        if !is_needed {
+    fn confirm(&mut self, groups: &[u64], set: &[Piece<'_>]) -> Result<()> {
+        let Some(first) = groups.first().copied() else { return Ok(()) };
+        if !self.needs_confirmation(set)? {
             return Ok(());
         }
-        self.load_ahead(groups.start)?;
+        if self.tables.has_unflushed(self.epoch) {
+            // They would need it next: the flush below ends their epoch. With this one they are their own base, too,
+            // so that no write waits again until somebody asks for a flush.
+            self.flush_members()?;
+        }
+        self.load_ahead(first)?;
         let epoch = self.epoch;
         let mut failures: Vec<(usize, Error)> = Vec::new();
         for group in self.tables.unconfirmed(epoch, groups, MOST_CONFIRMED) {
@@ -146,18 +192,21 @@ impl Mirror {
     }
 
     /// Writes data, and the tables of the groups to all members that take part.
-    fn fan_out(&mut self, groups: std::ops::Range<u64>, offset: u64, data: &[u8]) -> Result<()> {
+    fn fan_out(&mut self, groups: &[u64], set: &[Piece<'_>]) -> Result<()> {
         let mut tables = Vec::new();
-        for group in groups.clone() {
+        for group in groups {
             // Taken out while members are written: an error leaves them out, and the group is compared then.
-            let table = self.tables.remove(group).ok_or(Error::Broken)?;
-            tables.push((self.layout.record_at(group, table.place), table.hash(), table));
+            let table = self.tables.remove(*group).ok_or(Error::Broken)?;
+            tables.push((self.layout.record_at(*group, table.place), table.hash(), table));
         }
         let mut failures = Vec::new();
         for port in self.attached() {
             let salt = self.salt_of(port);
             let data_at = self.layout.data_at;
-            let mut batch = self.members[port].disk.batch().write_at(data_at + offset, data);
+            let mut batch = self.members[port].disk.batch();
+            for piece in set {
+                batch = batch.write_at(data_at + piece.offset, piece.data);
+            }
             for (at, hash, table) in &mut tables {
                 batch = batch.write_at(*at, table.sealed(*hash, salt));
             }
@@ -166,31 +215,39 @@ impl Mirror {
             }
         }
         let outcome = self.drop_members(&failures);
-        for (group, (_, _, table)) in groups.zip(tables) {
+        for (group, (_, _, table)) in groups.iter().zip(tables) {
             if outcome.is_ok() {
-                self.tables.insert(group, table);
+                self.tables.insert(*group, table);
             } else {
-                self.mark_unresolved(group);
+                self.mark_unresolved(*group);
             }
         }
         outcome
     }
 
-    /// Says on all members that a region is going to be written, unless they say so already.
-    fn intend(&mut self, region: u64) -> Result<()> {
-        self.touched.insert(region);
-        if self.intended.contains(region) {
-            return Ok(());
+    /// Says on all members that the regions of these groups are going to be written, unless they say so already.
+    fn intend(&mut self, groups: &[u64]) -> Result<()> {
+        let mut fresh = Vec::new();
+        for group in groups {
+            let region = self.layout.region_of(*group);
+            self.touched.insert(region);
+            if !self.intended.contains(region) && fresh.last() != Some(&region) {
+                fresh.push(region);
+            }
         }
-        let ahead = match self.rounds.intended_to == region {
+        let (Some(first), Some(last)) = (fresh.first().copied(), fresh.last().copied()) else {
+            return Ok(());
+        };
+        let ahead = match self.rounds.intended_to == first {
             true => (self.rounds.intended_ahead * 2).clamp(1, MOST_REGIONS_AHEAD),
             false => 1,
         };
-        let end = (region + ahead).min(self.layout.regions());
+        let end = (last + ahead).min(self.layout.regions());
         self.rounds.intended_ahead = ahead;
         self.rounds.intended_to = end;
-        self.format(region..end)?;
-        for region in region..end {
+        fresh.extend(last + 1..end);
+        self.format(&fresh)?;
+        for region in fresh {
             self.head.intent.insert(region);
             self.head.formatted.insert(region);
             if !self.head.is_whole() {
@@ -201,9 +258,9 @@ impl Mirror {
     }
 
     /// Writes the first tables of regions that have none yet, and makes older ones invalid.
-    fn format(&mut self, regions: std::ops::Range<u64>) -> Result<()> {
-        let fresh = regions.filter(|region| !self.head.formatted.contains(*region));
-        let groups: Vec<u64> = fresh.flat_map(|region| self.layout.groups_of(region)).collect();
+    fn format(&mut self, regions: &[u64]) -> Result<()> {
+        let fresh = regions.iter().filter(|region| !self.head.formatted.contains(**region));
+        let groups: Vec<u64> = fresh.flat_map(|region| self.layout.groups_of(*region)).collect();
         if groups.is_empty() {
             return Ok(());
         }
@@ -247,5 +304,64 @@ impl Mirror {
             }
         }
         Ok(())
+    }
+}
+
+/// Cuts writes into pieces, and puts those together that may be written at once: none overlaps another, because members
+/// may do what is asked of them at once in any order, each in its own.
+fn sets<'a>(layout: &Layout, writes: &[(u64, &'a [u8])]) -> Vec<Vec<Piece<'a>>> {
+    let mut sets = Vec::new();
+    let (mut set, mut groups) = (Vec::<Piece<'_>>::new(), 0);
+    for (write, (offset, data)) in writes.iter().enumerate() {
+        let (mut offset, mut rest) = (*offset, *data);
+        while !rest.is_empty() {
+            let end = (offset / layout.group_bytes() + PIECE_GROUPS) * layout.group_bytes();
+            let (data, later) = rest.split_at(rest.len().min((end - offset) as usize));
+            let piece = Piece { write, offset, data };
+            let more = piece.groups(layout).count();
+            if groups + more > MOST_GROUPS_AT_ONCE || set.iter().any(|other| other.overlaps(&piece)) {
+                sets.push(std::mem::take(&mut set));
+                groups = 0;
+            }
+            groups += more;
+            set.push(piece);
+            (offset, rest) = (end, later);
+        }
+    }
+    sets.push(set);
+    sets.retain(|set| !set.is_empty());
+    sets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_overlaps_or_is_too_much_is_not_written_at_once() {
+        // Groups of 2 KiB.
+        let layout = Layout::fit(1 << 20, 512, 4).unwrap();
+        let bytes = vec![0; 64 << 10];
+        let shape = |writes: &[(u64, &[u8])]| -> Vec<Vec<(usize, u64, u64)>> {
+            let of = |set: &Vec<Piece<'_>>| {
+                set.iter().map(|piece| (piece.write, piece.offset, piece.length())).collect()
+            };
+            sets(&layout, writes).iter().map(of).collect()
+        };
+        assert_eq!(shape(&[(0, &[])]), Vec::<Vec<_>>::new());
+        assert_eq!(
+            shape(&[(0, &bytes[..512]), (512, &bytes[..512])]),
+            [[(0, 0, 512), (1, 512, 512)]],
+            "what touches does not overlap"
+        );
+        assert_eq!(
+            shape(&[(0, &bytes[..1024]), (512, &bytes[..512])]),
+            [[(0, 0, 1024)], [(1, 512, 512)]],
+            "in the order in which they came"
+        );
+        let long = shape(&[(1024, &bytes)]);
+        assert_eq!(long[0][0], (0, 1024, 8192 - 1024), "a piece ends with a group");
+        assert_eq!(long.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 1]);
+        assert_eq!(long.iter().flatten().map(|(_, _, length)| length).sum::<u64>(), 64 << 10);
     }
 }

@@ -19,16 +19,30 @@ struct Script {
     model: Model,
     number: u64,
     /// The blocks whose write was not answered yet.
-    under_way: std::ops::Range<u64>,
+    under_way: Vec<u64>,
 }
 
 impl Script {
     fn write(&mut self, mirror: &mut Mirror, first: u64, count: u64) -> Result<()> {
         self.number += 1;
         self.model.write(first, count, self.number);
-        self.under_way = first..first + count;
+        self.under_way = (first..first + count).collect();
         mirror.write_at(first * 512, &data(first, count, self.number))?;
-        self.under_way = 0..0;
+        self.under_way.clear();
+        Ok(())
+    }
+
+    /// Writes all of these at once.
+    fn batch(&mut self, mirror: &mut Mirror, writes: &[(u64, u64)]) -> Result<()> {
+        let mut requests = Vec::new();
+        for (first, count) in writes {
+            self.number += 1;
+            self.model.write(*first, *count, self.number);
+            requests.push((*first, data(*first, *count, self.number)));
+        }
+        self.under_way = writes.iter().flat_map(|(first, count)| *first..first + count).collect();
+        common::write_batch(mirror, &requests)?;
+        self.under_way.clear();
         Ok(())
     }
 
@@ -49,6 +63,9 @@ impl Script {
         self.write(mirror, 3, 2)?;
         mirror.step(at(1))?;
         self.flush(mirror)?;
+        self.batch(mirror, &[(0, 2), (2, 3), (12, 2), (20, 1)])?;
+        self.flush(mirror)?;
+        self.batch(mirror, &[(1, 1), (12, 1), (2, 2)])?;
         self.write(mirror, 16, 3)?;
         // Two rounds of settling clear the intent bits; then they are set anew.
         for seconds in [2, 10, 20, 30] {
@@ -68,7 +85,7 @@ fn blocks(all: &Rc<RefCell<Plates>>) -> u64 {
 /// Runs the script with a crash before the end of this operation; none if there are not so many.
 fn crash_at(fresh: &Plates, blocks: u64, operation: u64) -> (Rc<RefCell<Plates>>, Script, bool) {
     let all = Rc::new(RefCell::new(fresh.clone()));
-    let mut script = Script { model: Model::new(blocks), number: 0, under_way: 0..0 };
+    let mut script = Script { model: Model::new(blocks), number: 0, under_way: Vec::new() };
     all.borrow_mut().left = Some(operation);
     let outcome = match Mirror::start(common::disks(&all), common::options(), 7) {
         Ok(mut mirror) => script.run(&mut mirror),
@@ -296,7 +313,7 @@ fn rebuild(mirror: &mut Mirror, script: &mut Script) -> Result<()> {
 fn a_crash_while_an_empty_disk_is_filled_costs_nothing() {
     let all = Rc::new(RefCell::new(formatted(3)));
     let blocks = blocks(&all);
-    let mut before = Script { model: Model::new(blocks), number: 0, under_way: 0..0 };
+    let mut before = Script { model: Model::new(blocks), number: 0, under_way: Vec::new() };
     let mut mirror = start(&all, 7);
     before.run(&mut mirror).unwrap();
     before.flush(&mut mirror).unwrap();
@@ -306,7 +323,7 @@ fn a_crash_while_an_empty_disk_is_filled_costs_nothing() {
     for operation in 1.. {
         let crashed = Rc::new(RefCell::new(all.borrow().clone()));
         crashed.borrow_mut().left = Some(operation);
-        let mut script = Script { model: before.model.clone(), number: 100, under_way: 0..0 };
+        let mut script = Script { model: before.model.clone(), number: 100, under_way: Vec::new() };
         let outcome = Mirror::start(common::disks(&crashed), common::options(), 8)
             .map(|mut mirror| rebuild(&mut mirror, &mut script));
         if !crashed.borrow().has_crashed() {

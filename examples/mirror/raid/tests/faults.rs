@@ -506,6 +506,69 @@ fn a_disk_that_missed_a_write_is_not_believed_after_the_next_one_was_cut_off() {
 }
 
 #[test]
+fn what_is_written_again_and_again_waits_for_the_disks_only_after_a_flush() {
+    let mut bench = Bench::new(3);
+    // One group was changed since the last flush, and the others before.
+    bench.write(4, 8, 2);
+    bench.mirror.flush().unwrap();
+    bench.model.flush();
+    bench.write(0, 4, 2);
+    let mut operations = Vec::new();
+    for number in 3..7 {
+        let before = bench.all.borrow().operations;
+        for group in 0..3 {
+            bench.write(group * 4, 4, number);
+        }
+        operations.push(bench.all.borrow().operations - before);
+    }
+    // Data and checksums of three groups on three members, and nothing else.
+    assert_eq!(operations[1..], [18, 18, 18], "{operations:?}");
+    bench.check();
+}
+
+#[test]
+fn requests_of_a_batch_fail_and_are_repaired_each_on_its_own() {
+    let mut bench = Bench::new(3);
+    let [first, second] = [bench.find(0, 1003), bench.find(0, 1006)];
+    bench.plate(0).bad_blocks.insert(first);
+    bench.plate(0).rot(second);
+    for index in 0..3 {
+        let place = bench.find(index, 1009);
+        bench.plate(index).bad_blocks.insert(place);
+    }
+    let read = common::read_batch(&mut bench.mirror, 12);
+    for (index, outcome) in (0..).zip(read) {
+        match index {
+            9 => assert!(matches!(outcome, Err(Error::Device(_))), "nobody has it"),
+            _ => assert!(outcome == Ok(block(1000 + index)), "block {index}"),
+        }
+    }
+    assert_eq!(bench.mirror.report().counters.repaired, 2);
+    let all = [(0, data(0, 2, 7)), (1, data(1, 1, 8)), (9, data(9, 1, 8))];
+    common::write_batch(&mut bench.mirror, &all).unwrap();
+    bench.model.write(0, 2, 7);
+    bench.model.write(1, 1, 8);
+    bench.model.write(9, 1, 8);
+    bench.check();
+    assert!(bench.is_whole(), "of what overlaps all have the same");
+}
+
+#[test]
+fn a_batch_goes_on_without_members_that_are_gone() {
+    let mut bench = Bench::new(3);
+    bench.plate(0).is_gone = true;
+    let read = common::read_batch(&mut bench.mirror, 12);
+    assert!((0..).zip(read).all(|(index, outcome)| outcome == Ok(block(1000 + index))));
+    assert!(matches!(bench.states()[0], MemberState::Out(_)), "it is not asked again");
+    bench.plate(1).fails_writes = true;
+    common::write_batch(&mut bench.mirror, &[(2, data(2, 1, 9)), (40, data(40, 2, 9))]).unwrap();
+    bench.model.write(2, 1, 9);
+    bench.model.write(40, 2, 9);
+    bench.check();
+    assert_eq!(bench.states().iter().filter(|state| **state == MemberState::InSync).count(), 1);
+}
+
+#[test]
 fn damaged_checksum_records_are_repaired_when_they_are_read() {
     for place in 0..3 {
         let mut bench = Bench::new(3);

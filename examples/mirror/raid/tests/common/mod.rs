@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use raid::{Mirror, Options};
-use solum::disk::{Driver, Geometry};
+use solum::disk::{Driver, Geometry, Operation, Request};
 use solum::{Disk, Error, Moment, Result};
 
 pub const BLOCK: usize = 512;
@@ -317,4 +317,32 @@ impl Model {
 /// The bytes of a write with this number.
 pub fn data(first: u64, count: u64, number: u64) -> Vec<u8> {
     (first..first + count).flat_map(|index| block(number * 1000 + index)).collect()
+}
+
+/// Writes all of these at once, each from its block on.
+pub fn write_batch(mirror: &mut Mirror, writes: &[(u64, Vec<u8>)]) -> Result<()> {
+    let operation = |first: u64, data| Operation::Write { offset: first * BLOCK as u64, data };
+    let mut requests: Vec<Request<'_>> = writes
+        .iter()
+        .map(|(first, data)| Request { operation: operation(*first, data), outcome: Ok(()) })
+        .collect();
+    mirror.batch(&mut requests);
+    requests.into_iter().try_for_each(|request| request.outcome)
+}
+
+/// Reads so many blocks at once, each as a request of its own.
+pub fn read_batch(mirror: &mut Mirror, blocks: usize) -> Vec<Result<Vec<u8>>> {
+    let mut bytes = vec![0; blocks * BLOCK];
+    let mut requests: Vec<Request<'_>> = (0..)
+        .step_by(BLOCK)
+        .zip(bytes.chunks_mut(BLOCK))
+        .map(|(offset, buffer)| Request { operation: Operation::Read { offset, buffer }, outcome: Ok(()) })
+        .collect();
+    mirror.batch(&mut requests);
+    let outcomes: Vec<Result<()>> = requests.into_iter().map(|request| request.outcome).collect();
+    outcomes
+        .into_iter()
+        .zip(bytes.chunks(BLOCK))
+        .map(|(outcome, block)| outcome.map(|()| block.to_vec()))
+        .collect()
 }
