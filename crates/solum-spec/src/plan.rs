@@ -66,7 +66,8 @@ pub struct Unit {
     pub root: bool,
     /// The most memory it may have, in bytes.
     pub memory: Option<u64>,
-    /// The processors that it has for itself, by the machine's numbers; if there are none, it shares the others.
+    /// The processors that it may run on, by the machine's numbers: those that it has for itself, or those that nobody has
+    /// for itself. Any, if none is named.
     pub cores: Vec<usize>,
     /// Units that have to be ready before it starts.
     pub needs: Vec<usize>,

@@ -136,6 +136,18 @@ fn processors_are_given_in_order_within_each_machine() {
 }
 
 #[test]
+fn what_a_unit_has_for_itself_no_other_may_run_on() {
+    let unit = |name: &str, cores: &str| format!("[machine.m.unit.{name}]\nprogram = \"p\"\n{cores}\n");
+    let text = "[system]\nname = \"s\"\n[program.p]\nfile = \"p\"\n[machine.m]\ncores = 4\n".to_owned()
+        + &unit("a", "")
+        + &unit("b", "cores = 1")
+        + &unit("c", "");
+    let system = Draft::read(&text).unwrap().wire(&BTreeMap::from([("p".to_owned(), None)])).unwrap();
+    let cores = plan(&system, &["m"]).units.into_iter().map(|unit| unit.cores);
+    assert_eq!(cores.collect::<Vec<_>>(), [vec![1, 2, 3], vec![0], vec![1, 2, 3]]);
+}
+
+#[test]
 fn a_disk_is_that_of_the_units_own_machine() {
     let plan = whole();
     let disk = |unit: &str| match devices(&plan, unit, "disk")[..] {

@@ -176,6 +176,16 @@ impl Budget<'_> {
             let hint = format!("give the machine more, like `cores = {sum}`, or the units less");
             let place = cores.map(|cores| cores.span.clone());
             over(reader, message, hint, place, wanted.into_iter().map(|(unit, at)| (unit, at.span.clone())));
+        } else if sum == u64::from(self.machine.cores)
+            && let Some(other) = self.units.iter().find(|wants| wants.cores.is_none())
+        {
+            let message = format!(
+                "units of machine `{name}` have all of its cores for themselves, and none is left for `{}`",
+                other.unit
+            );
+            let hint = format!("give the machine more, like `cores = {}`, or the units less", sum + 1);
+            let place = cores.map(|cores| cores.span.clone());
+            over(reader, message, hint, place, wanted.into_iter().map(|(unit, at)| (unit, at.span.clone())));
         }
     }
 }

@@ -96,6 +96,9 @@ impl Planner<'_> {
         if machine.keys {
             self.plan.keys.push(plan::Keys { machine: machine.name.clone() });
         }
+        let own = |unit: &Unit| usize::from(unit.cores.unwrap_or(0));
+        let reserved: usize = machine.units.iter().map(own).sum();
+        let shared = if reserved == 0 { 0..0 } else { reserved..usize::from(machine.cores) };
         let mut next_core = 0;
         for unit in &machine.units {
             let needs = unit
@@ -104,10 +107,9 @@ impl Planner<'_> {
                 .filter_map(|need| machine.units.iter().position(|unit| unit.name == *need))
                 .map(|place| first_unit + place)
                 .collect();
-            let count = usize::from(unit.cores.unwrap_or(0));
-            let cores = (next_core..next_core + count).collect();
-            next_core += count;
-            let planned = self.unit(machine, unit, needs, cores);
+            let cores = if unit.cores.is_some() { next_core..next_core + own(unit) } else { shared.clone() };
+            next_core += own(unit);
+            let planned = self.unit(machine, unit, needs, cores.collect());
             self.plan.units.push(planned);
         }
     }
