@@ -9,15 +9,13 @@ use std::time::Duration;
 
 use rustix::fs::OFlags;
 use solum_spec::keyboard::{KeyChange, code};
-use solum_spec::plan;
+use solum_spec::plan::{self, Plan};
 use solum_unit::Screens;
 use solum_unit::keyboard::events;
 
-use crate::devices::{Announcements, keyboard};
+use crate::devices::keyboard;
 use crate::screen::CardScreen;
 
-/// How long a device may take to appear after its driver was loaded.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// A little less than a sixtieth of a second: a card that draws 60 pictures a second sets the pace itself, and one that takes
 /// everything at once (virtio-gpu) does not set any.
 const REFRESH: Duration = Duration::from_millis(15);
@@ -53,7 +51,8 @@ impl Desk {
                 return Err(io::Error::other(format!("a machine has one screen, which is {first}")));
             }
             None => {
-                let path = appearing(first_card, "the kernel knows no graphics card of this machine")?;
+                let missing = || io::Error::other("the kernel knows no graphics card of this machine");
+                let path = first_card().ok_or_else(missing)?;
                 let size = (screen.width, screen.height);
                 let card = CardScreen::open(&path, size)?;
                 let name = format!("{}.{}", screen.machine, screen.name);
@@ -91,14 +90,13 @@ pub fn press(keys: &[KeyChange]) -> Result<(), String> {
 }
 
 fn find_keyboard() -> io::Result<PathBuf> {
-    appearing(
-        || keyboard(&[code::ENTER, code::A, code::SPACE]),
-        "the kernel knows no keyboard of this machine",
-    )
+    keyboard(&[code::ENTER, code::A, code::SPACE])
+        .ok_or_else(|| io::Error::other("the kernel knows no keyboard of this machine"))
 }
 
-fn appearing(find: impl FnMut() -> Option<PathBuf>, missing: &str) -> io::Result<PathBuf> {
-    Announcements::listen()?.wait_for(PATIENCE, find).ok_or_else(|| io::Error::other(missing.to_owned()))
+/// Whether the devices are there that this machine's screen and keyboard need.
+pub fn is_complete(plan: &Plan) -> bool {
+    (plan.screens.is_empty() || first_card().is_some()) && (plan.keys.is_empty() || find_keyboard().is_ok())
 }
 
 fn first_card() -> Option<PathBuf> {

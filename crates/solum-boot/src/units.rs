@@ -33,8 +33,8 @@ const FIRST_USER: u32 = 2000;
 const EMPTY_ROOT: &str = "/run/solum/empty";
 /// Control groups of units are in this one.
 const GROUPS: &str = "/sys/fs/cgroup/units";
-/// How long a disk may take to appear after its driver was loaded.
-const DISK_PATIENCE: Duration = Duration::from_secs(5);
+/// How long devices may take to appear after their drivers were loaded.
+const DEVICE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the host may take to read the last lines that units print.
 const FAREWELL_PATIENCE: Duration = Duration::from_secs(10);
 /// More than the units' own graces: a unit that stops is waited for by those that it needs.
@@ -61,6 +61,17 @@ pub fn network(plan: &Plan) -> Option<&SystemNetwork> {
 /// How long all units together may take to stop: one after the other at worst.
 pub fn grace_ms(plan: &Plan) -> u32 {
     plan.units.iter().fold(GRACE_MARGIN_MS, |sum, unit| sum.saturating_add(unit.grace_ms))
+}
+
+/// Waits until the kernel has found what the plan names, once, before anything runs: a unit that misses a device later is
+/// started again by its supervisor, and PID 1 has other things to do than to wait.
+fn wait_for_devices(plan: &Plan) {
+    let are_there = || {
+        let has_disk = |place| block_device(&disk_serial(place)).is_some();
+        ((0..plan.disks.len()).all(has_disk) && desk::is_complete(plan)).then_some(())
+    };
+    // What is missing in the end is told when a unit wants it.
+    let _ = Announcements::listen().map(|announcements| announcements.wait_for(DEVICE_PATIENCE, are_there));
 }
 
 /// Units that run.
@@ -91,6 +102,7 @@ impl Units {
         });
         let place =
             OwnMachine { disks: plan.disks.clone(), desk: Rc::clone(&desk), has_groups: groups.is_ok() };
+        wait_for_devices(&plan);
         let mut runner = Runner::new(place, plan)?;
         if has_no_network {
             runner.condition(Wait::Network);
@@ -243,9 +255,7 @@ impl Place for OwnMachine {
     fn disk(&self, disk: &plan::Disk) -> io::Result<OwnedFd> {
         let place = self.disks.iter().position(|known| known == disk).ok_or(io::ErrorKind::NotFound)?;
         let serial = disk_serial(place);
-        let path = Announcements::listen()?
-            .wait_for(DISK_PATIENCE, || block_device(&serial))
-            .ok_or_else(|| io::Error::other("the machine has no such disk"))?;
+        let path = block_device(&serial).ok_or_else(|| io::Error::other("the machine has no such disk"))?;
         let mut file = OpenOptions::new().read(true).write(true).open(&path)?;
         let found = file.seek(SeekFrom::End(0))?;
         if found < disk.bytes {
