@@ -122,6 +122,10 @@ const LISTENER: &[i64] = &[
     libc::SYS_shutdown,
 ];
 
+/// Stands in filters for the number of the process that they are for, which nobody knows before the fork. No process has it
+/// (`PID_MAX_LIMIT` in linux/threads.h).
+const OWN_PID: u32 = 0x7fff_fff1;
+
 /// Reading the process's own auxiliary vector (linux/prctl.h).
 const PR_GET_AUXV: u64 = 0x4155_5856;
 /// `FIONREAD`: how much can be read.
@@ -151,6 +155,13 @@ impl Devices {
     }
 }
 
+/// Makes a filter one for this process.
+pub(crate) fn own(filter: &mut BpfProgram, pid: u32) {
+    for instruction in filter.iter_mut().filter(|instruction| instruction.k == OWN_PID) {
+        instruction.k = pid;
+    }
+}
+
 fn program(
     rules: BTreeMap<i64, Vec<SeccompRule>>,
     otherwise: SeccompAction,
@@ -172,6 +183,10 @@ fn limited() -> Result<Vec<(i64, Vec<SeccompRule>)>, seccompiler::BackendError> 
             .map(|value| SeccompRule::new(vec![dword(index, *value)?]))
             .collect::<Result<Vec<_>, _>>()
     };
+    let abort = |signal| {
+        SeccompRule::new(vec![dword(0, OWN_PID.into())?, dword(signal, libc::SIGABRT as u64)?])
+            .map(|rule| vec![rule])
+    };
     let control = [
         libc::F_GETFD,
         libc::F_SETFD,
@@ -191,9 +206,9 @@ fn limited() -> Result<Vec<(i64, Vec<SeccompRule>)>, seccompiler::BackendError> 
         (libc::SYS_recvfrom, vec![SeccompRule::new(vec![argument(4, SeccompCmpArgLen::Qword, 0)?])?]),
         // Where the vDSO is, through which the time is told without a system call.
         (libc::SYS_prctl, one_of(0, &[PR_GET_AUXV])?),
-        // abort(3).
-        (libc::SYS_tgkill, one_of(2, &[libc::SIGABRT as u64])?),
-        (libc::SYS_tkill, one_of(1, &[libc::SIGABRT as u64])?),
+        // abort(3), of itself: a process without clone(2) has one thread, whose number is its own.
+        (libc::SYS_tgkill, abort(2)?),
+        (libc::SYS_tkill, abort(1)?),
         // What is open, not what has a name.
         (libc::SYS_statx, only_open(2)?),
         (libc::SYS_newfstatat, only_open(3)?),

@@ -115,7 +115,7 @@ pub fn start(start: &Start<'_>) -> io::Result<Process> {
         rustix::io::ioctl_fionbio(pipe, true)?;
     }
     let (handed, lifted) = hand_over(start, control_of_unit.as_fd())?;
-    let child = Prepared::new(start, lifted)?;
+    let mut child = Prepared::new(start, lifted)?;
     // Its own name stands here only for messages: the child replaces itself before this would be run.
     let mut command = Command::new("/proc/self/exe");
     command.env_clear().stdin(Stdio::null()).stdout(output_of_unit).stderr(errors_of_unit);
@@ -244,7 +244,7 @@ impl Prepared {
     }
 
     /// Shuts this process in and makes it the program. Returns only if that failed.
-    fn become_program(&self) -> io::Result<()> {
+    fn become_program(&mut self) -> io::Result<()> {
         rustix::process::setsid()?;
         if let Some(entrance) = &self.entrance {
             rustix::io::write(entrance, b"0")?;
@@ -274,7 +274,9 @@ impl Prepared {
                 return Err(io::Error::last_os_error());
             }
         }
-        for filter in &self.filters {
+        let own = rustix::process::getpid().as_raw_nonzero().get().cast_unsigned();
+        for filter in &mut self.filters {
+            confinement::own(filter, own);
             seccompiler::apply_filter(filter).map_err(|_| io::Error::last_os_error())?;
         }
         let empty: &CStr = c"";

@@ -130,6 +130,9 @@ fn nobody_else_can_be_signalled() {
     let own = Pid::as_raw(Some(rustix::process::getpid())).to_string();
     assert_eq!(end(&["signal", &own]), End::Killed(libc::SIGSYS));
     assert_eq!(end(&["signal", "-1"]), End::Killed(libc::SIGSYS));
+    // The calls by which a program ends itself.
+    assert_eq!(end(&["abort-another", &own]), End::Killed(libc::SIGSYS));
+    assert_eq!(end(&["abort-a-thread", &own]), End::Killed(libc::SIGSYS));
 }
 
 #[test]

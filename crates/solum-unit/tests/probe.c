@@ -40,6 +40,10 @@ int main(int count, char **arguments)
 		return 7;
 	} else if (!strcmp(way, "signal")) {
 		return outcome(kill(number, 0));
+	} else if (!strcmp(way, "abort-another")) {
+		return outcome(syscall(SYS_tgkill, number, number, SIGABRT));
+	} else if (!strcmp(way, "abort-a-thread")) {
+		return outcome(syscall(SYS_tkill, number, SIGABRT));
 	} else if (!strcmp(way, "trace")) {
 		return outcome(syscall(SYS_ptrace, 16, number, 0, 0));
 	} else if (!strcmp(way, "root")) {
