@@ -56,6 +56,8 @@ pub struct Unit {
     pub name: String,
     /// Which program it runs first.
     pub program: usize,
+    /// Which programs it may be given, its own among them: those that its wiring fits.
+    pub fits: Vec<usize>,
     /// Arguments, without the program's own name.
     pub arguments: Vec<String>,
     /// Environment.

@@ -104,6 +104,48 @@ fn programs_have_their_paths_and_say_whether_they_are_ported() {
 }
 
 #[test]
+fn a_unit_may_be_given_a_program_that_its_wiring_fits() {
+    let text = r#"
+# program a: uses clock clock, serves words Words, uses disk disk
+# program same: serves words Words, uses disk disk, uses more disk optional
+# program needy: serves words Words, uses disk disk, uses more disk
+# program diskless: serves words Words
+# program newer: serves words Words@2, uses disk disk
+# program asking: uses words Words
+[system]
+name = "s"
+[program]
+a.file = "a"
+same.file = "same"
+needy.file = "needy"
+diskless.file = "diskless"
+newer.file = "newer"
+asking.file = "asking"
+plain.file = "plain"
+other.file = "other"
+[machine.m]
+disk.d = "1 MiB"
+[machine.m.unit.u]
+program = "a"
+ports.disk = "disk.d"
+[machine.m.unit.q]
+program = "asking"
+ports.words = "u.words"
+[machine.m.unit.p]
+program = "plain"
+"#;
+    let mut ports = declared::ports(text);
+    ports.extend([("plain".to_owned(), None), ("other".to_owned(), None)]);
+    let system = Draft::read(text).unwrap().wire(&ports).unwrap();
+    let plan = plan(&system, &["m"]);
+    let name = |place: &usize| plan.programs[*place].name.as_str();
+    let fits =
+        |unit: &str| -> Vec<&str> { plan.units[plan.find(unit).unwrap()].fits.iter().map(name).collect() };
+    assert_eq!(fits("u"), ["a", "same"]);
+    assert_eq!(fits("p"), ["plain", "other"]);
+}
+
+#[test]
 fn units_come_machine_by_machine_and_need_those_of_their_own() {
     let plan = whole();
     let names: Vec<String> = plan.units.iter().map(|unit| unit.full_name()).collect();

@@ -101,11 +101,13 @@ impl<P: Place> Runner<P> {
             Ok(unit) => unit,
             Err(why) => return FromSupervisor::Refused(why),
         };
+        let fits = |program| self.plan().units.get(unit).is_some_and(|unit| unit.fits.contains(program));
         match self.plan().programs.iter().position(|known| known.name == program) {
-            Some(program) => {
+            Some(program) if fits(&program) => {
                 self.replace(unit, program);
                 FromSupervisor::Done
             }
+            Some(_) => FromSupervisor::Refused(format!("the ports of {program} do not fit that unit")),
             None => FromSupervisor::Refused(format!("there is no program {program} in the description")),
         }
     }

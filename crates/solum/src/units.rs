@@ -67,7 +67,8 @@ impl Units {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] if there is no such unit or program.
+    /// [`Error::Refused`] if there is no such unit or program, or the program's ports do not fit. A plain program fits in place
+    /// of a plain one alone.
     pub fn replace(&mut self, unit: &str, program: &str) -> Result<()> {
         self.order(&ToSupervisor::Replace { unit: unit.to_owned(), program: program.to_owned() })
     }

@@ -70,11 +70,11 @@ fn a_unit_lets_others_share_the_time() {
         format!("[machine.m.unit.{name}]\nprogram = \"errand\"\narguments = [\"stay\", {words:?}]\n")
     };
     let controller = "[machine.m.unit.controller]\nprogram = \"controller\"\nneeds = [\"a\", \"b\"]\n\
-                      arguments = [\"a\", \"b\", \"plain\"]\n";
+                      arguments = [\"a\", \"b\", \"errand\"]\n";
     let other = "[machine.m.unit.other]\nprogram = \"plain\"\narguments = [\"stay\"]\n";
     let system = System::new(&[&unit("a", "I am a"), &unit("b", "I am b"), controller, other].concat());
     let running = system.on_host(&["--only", "controller,b"]).start();
-    let running = running.until_it_prints("no program nothing in the description\n");
+    let running = running.until_it_prints("the ports of plain do not fit that unit\n");
     let finished = system.down(running);
     let printed = finished.stdout();
     let said: Vec<&str> = printed.lines().filter_map(|line| line.strip_prefix("m.controller | ")).collect();
@@ -88,6 +88,7 @@ fn a_unit_lets_others_share_the_time() {
             "the peer refused: there is no unit nobody in this machine",
             "the peer refused: a unit has no power over itself",
             "the peer refused: there is no program nothing in the description",
+            "the peer refused: the ports of plain do not fit that unit",
         ]
     );
 }

@@ -11,6 +11,7 @@ mod blocking;
 mod diagnostic;
 mod draft;
 mod duration;
+mod fitting;
 pub mod graph;
 mod machines;
 mod names;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::fitting::fits;
 use super::{Device, Machine, System, Unit};
 use crate::description::GiveUp;
 use crate::network::{self, Keys, SystemNetwork};
@@ -127,12 +128,18 @@ impl Planner<'_> {
                     .collect(),
             })
             .collect();
-        let program = self.system.programs.iter().position(|program| program.name == unit.program);
+        let programs = &self.system.programs;
+        let program = programs.iter().position(|program| program.name == unit.program);
+        let fits = program.and_then(|own| programs.get(own)).map(|own| {
+            let places = programs.iter().enumerate();
+            places.filter(|(_, other)| fits(unit, own, other)).map(|(place, _)| place).collect()
+        });
         plan::Unit {
             machine: machine.name.clone(),
             name: unit.name.clone(),
             // A system that fits together has the program of each unit.
             program: program.unwrap_or_default(),
+            fits: fits.unwrap_or_default(),
             arguments: unit.arguments.clone(),
             environment: unit.environment.clone(),
             plugs,

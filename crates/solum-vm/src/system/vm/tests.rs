@@ -21,6 +21,7 @@ fn unit(machine: &str, name: &str) -> Unit {
         machine: machine.into(),
         name: name.into(),
         program: 0,
+        fits: vec![0],
         arguments: Vec::new(),
         environment: Vec::new(),
         plugs: Vec::new(),

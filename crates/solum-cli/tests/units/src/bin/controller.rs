@@ -29,9 +29,12 @@ fn controller(mut ports: Ports) -> Result<(), Error> {
     ports.units.replace(second, program)?;
     ports.units.start(second)?;
     expect(&mut ports, second, "Running", 2)?;
-    for refused in
-        [ports.units.stop("nobody"), ports.units.stop("controller"), ports.units.replace(second, "nothing")]
-    {
+    for refused in [
+        ports.units.stop("nobody"),
+        ports.units.stop("controller"),
+        ports.units.replace(second, "nothing"),
+        ports.units.replace(second, "plain"),
+    ] {
         let answer = refused.map_or_else(|error| error.to_string(), |()| "done".to_owned());
         ports.console.line(answer)?;
     }
