@@ -187,8 +187,8 @@ impl Around {
 /// Which kernel.
 #[derive(Debug, Args)]
 pub struct KernelChoice {
-    /// Where the kernel comes from: a provider (debian, source, host) or a kernel file
-    /// [default: a built one if there is one, else debian]
+    /// Where the kernel comes from: a provider (debian, debian-pc, source, host) or a kernel file
+    /// [default: a built one if there is one, else debian; for screens debian-pc]
     #[arg(long, value_name = "PROVIDER|PATH", help_heading = "Kernel")]
     pub kernel: Option<String>,
     /// The version, for the provider `source`
