@@ -80,12 +80,7 @@ pub fn default_kernel(host: &Host, cache: &Cache, progress: &dyn Progress) -> Re
     }
 }
 
-fn prebuilt(
-    host: &Host,
-    cache: &Cache,
-    flavour: Flavour,
-    progress: &dyn Progress,
-) -> Result<Kernel, Error> {
+fn prebuilt(host: &Host, cache: &Cache, flavour: Flavour, progress: &dyn Progress) -> Result<Kernel, Error> {
     let architecture = Architecture::of_host().unwrap_or(Architecture::X86_64);
     Kernel::from_debian(host, cache, architecture, flavour, false, progress)
 }

@@ -13,6 +13,7 @@ mod host;
 mod kernels;
 mod languages;
 mod network;
+mod picture;
 mod pieces;
 mod probe;
 mod screens;
@@ -21,6 +22,7 @@ mod stopping;
 mod streams;
 mod systems;
 mod terminal;
+mod viewer;
 
 use harness::{Scratch, Solum};
 

@@ -138,14 +138,21 @@ fn what_goes_wrong_is_a_sentence_and_leaves_nothing() {
     let no_manager = bench();
     let host = Host { path: "/nowhere".into(), ..no_manager.host.clone() };
     let error =
-        Kernel::from_debian(&host, &no_manager.cache, Architecture::X86_64, Flavour::Cloud, false, &Silent).unwrap_err();
+        Kernel::from_debian(&host, &no_manager.cache, Architecture::X86_64, Flavour::Cloud, false, &Silent)
+            .unwrap_err();
     assert!(error.to_string().contains("apt-cache is needed to fetch Debian's kernel package"), "{error}");
     assert!(error.hint().is_some());
 
     let no_package = bench();
     no_package.touch("lists");
-    let result =
-        Kernel::from_debian(&no_package.host, &no_package.cache, Architecture::Aarch64, Flavour::Cloud, false, &Silent);
+    let result = Kernel::from_debian(
+        &no_package.host,
+        &no_package.cache,
+        Architecture::Aarch64,
+        Flavour::Cloud,
+        false,
+        &Silent,
+    );
     let error = result.unwrap_err();
     assert_eq!(error.to_string(), "the package manager knows no package linux-image-VERSION-cloud-arm64");
     let hint = error.hint().unwrap();
@@ -181,7 +188,8 @@ fn lists_are_refreshed_by_one_at_a_time() {
     let bench = bench();
     let lock = Lock::try_take(&bench.cache.root().join(".lock-apt")).unwrap();
     let other = Other(RefCell::new(lock));
-    Kernel::from_debian(&bench.host, &bench.cache, Architecture::X86_64, Flavour::Cloud, false, &other).unwrap();
+    Kernel::from_debian(&bench.host, &bench.cache, Architecture::X86_64, Flavour::Cloud, false, &other)
+        .unwrap();
     assert!(other.0.take().is_none(), "it waited");
     assert_eq!(bench.asked(), ["update", "download"]);
 }
@@ -197,7 +205,8 @@ fn a_watcher_is_told_what_takes_time() {
     }
     let bench = bench();
     let recorder = Recorder::default();
-    Kernel::from_debian(&bench.host, &bench.cache, Architecture::X86_64, Flavour::Cloud, false, &recorder).unwrap();
+    Kernel::from_debian(&bench.host, &bench.cache, Architecture::X86_64, Flavour::Cloud, false, &recorder)
+        .unwrap();
     let package = "linux-image-6.12.117+deb12-cloud-amd64";
     assert_eq!(
         recorder.0.into_inner(),
