@@ -13,7 +13,7 @@ use solum_unit::Operator;
 use solum_vm::system::{Answers, HostPlace, Notice, Published, Unprepared, ask, host};
 use solum_vm::{Handle, Requests};
 
-use crate::arguments::{Place, Run};
+use crate::arguments::{Place, Run, ScreenKind};
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, reason};
 use crate::launch;
@@ -23,6 +23,7 @@ use crate::signals;
 use crate::system::{Described, Executables};
 use crate::terminal::say;
 use crate::typing::Typing;
+use crate::window;
 
 /// Builds, wires and runs a system; gives back an exit status.
 pub fn run(arguments: &Run) -> Result<u8, Failure> {
@@ -63,10 +64,8 @@ fn on_host(
             say(&format!("{} is at {address}", port_name(listener)));
         }
     }
-    for screen in &plan.screens {
-        say(&format!("screen {}.{} is at {}", screen.machine, screen.name, place.picture(screen).display()));
-    }
     let (mut operator, requests, handle) = attended(claim)?;
+    show(arguments, &plan, &place, &handle)?;
     let _typing = Typing::begin(&plan, handle);
     let screen = Screen::new(&plan, arguments, &mut operator)?;
     let timeout = arguments.around.timeout.map(|seconds| Duration::from_secs(seconds.into()));
@@ -74,6 +73,41 @@ fn on_host(
         .map_err(|error| refused(&error))?;
     screen.finish();
     launch::conclude_system(end)
+}
+
+/// Opens windows for the screens, where that is possible and nobody wants otherwise.
+fn show(arguments: &Run, plan: &Plan, place: &HostPlace, handle: &Handle) -> Result<(), Failure> {
+    if plan.screens.is_empty() {
+        return Ok(());
+    }
+    let variable = |name: &str| std::env::var_os(name);
+    let (x11, wayland) = (variable("DISPLAY"), variable("WAYLAND_DISPLAY"));
+    let keeps_frames = arguments.frames.is_some();
+    let chosen = window::choose(arguments.screen, keeps_frames, x11.as_deref(), wayland.as_deref());
+    let opened = chosen.map_err(|why| why.map(str::to_owned)).and_then(|()| {
+        let failed = |why| format!("the display {} cannot be used: {why}", x11.unwrap_or_default().display());
+        window::open(plan, handle.clone()).map_err(|why| Some(failed(why)))
+    });
+    match opened {
+        Ok(onlookers) => {
+            for (screen, onlooker) in plan.screens.iter().zip(onlookers) {
+                place.look_on(screen, onlooker);
+                say(&format!("screen {}.{} is a window", screen.machine, screen.name));
+            }
+            return Ok(());
+        }
+        Err(Some(why)) if arguments.screen == ScreenKind::Window => {
+            let message = format!("screens cannot be windows: {why}");
+            return Err(Failure::new(ExitCode::HostRefuses, message)
+                .hint("leave --screen out: what they show is in pictures then".to_owned()));
+        }
+        Err(Some(why)) => say(&format!("screens are pictures, not windows: {why}")),
+        Err(None) => {}
+    }
+    for screen in &plan.screens {
+        say(&format!("screen {}.{} is at {}", screen.machine, screen.name, place.picture(screen).display()));
+    }
+    Ok(())
 }
 
 /// What belongs to a machine of one program has no meaning for a system, and is not left unheard.

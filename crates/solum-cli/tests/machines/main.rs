@@ -6,6 +6,7 @@
 mod harness;
 
 mod archive;
+mod display;
 mod examples;
 mod files;
 mod given;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::TIMEOUT;
+use crate::display::Display;
 use crate::harness::{Running, Scratch};
 use crate::picture::Picture;
 use crate::viewer::Viewer;
@@ -64,7 +65,7 @@ fn drawn_on_the_host() -> (Picture, Picture) {
     let options = ["run", "[SCRATCH]", "--place", "host", "--frames", "[SCRATCH]/frames"];
     let running = scratch.solum(&options).start().until_it_prints("arrows or WASD turn the snake");
     scratch.solum(&["press", "-C", "[SCRATCH]", "up"]).run().exits(0);
-    let running = running.until_it_prints("over after 0 apples");
+    let running = running.until_it_prints("over after ");
     down(&scratch, running);
     let begun = Picture::read(&scratch.path("frames/arcade.main/000001.png"));
     (begun, Picture::read(&scratch.path(".solum/screens/arcade.main.png")))
@@ -94,6 +95,50 @@ fn a_virtual_machine_shows_what_its_unit_draws_and_feels_keys() {
     viewer.until(&expected, |distances| distances[1] < APPLES && distances[1] < distances[0]);
     let running = running.until_it_prints("over after ");
     down(&scratch, running);
+}
+
+#[test]
+fn a_window_shows_what_is_drawn_feels_keys_and_stops_the_system_when_it_is_closed() {
+    let Some(display) = Display::new() else {
+        println!("skipped: Xvfb is not installed");
+        return;
+    };
+    let scratch = Scratch::new();
+    arcade(&scratch);
+    let options = ["run", "[SCRATCH]", "--place", "host", "--screen", "window", "--timeout", TIMEOUT];
+    let running =
+        scratch.solum(&options).with(&["--frames", "[SCRATCH]/frames"]).env("DISPLAY", &display.name);
+    let running = running.start().until_it_says("screen arcade.main is a window\n");
+    let window = display.window("arcade.main");
+    let black = Picture::of_pixels(640, &vec![0; 640 * 480 * 4]);
+    display.until(window, |seen| seen.differs(&black) > APPLES);
+    // Until a key is pressed there is one frame. It was kept before it was shown.
+    let drawn = Picture::read(&scratch.path("frames/arcade.main/000001.png"));
+    display.until(window, |seen| *seen == drawn);
+    display.press(103);
+    let running = running.until_it_prints("over after ");
+    display.until(window, |seen| seen.differs(&drawn) > 0);
+    display.close(window);
+    running.finish().exits(0);
+}
+
+#[test]
+fn without_a_display_screens_are_pictures() {
+    let scratch = Scratch::new();
+    arcade(&scratch);
+    let run = |options: &[&str]| {
+        scratch.solum(&[&["run", "[SCRATCH]", "--place", "host", "--timeout", TIMEOUT], options].concat())
+    };
+    let refused = run(&["--screen", "window"]).run();
+    refused
+        .exits(106)
+        .mentions("error: screens cannot be windows: DISPLAY is not set\nhint: leave --screen out");
+    let running = run(&[]).env("DISPLAY", ":4242").start();
+    let running = running.until_it_prints("arrows or WASD turn the snake");
+    scratch.solum(&["down", "-C", "[SCRATCH]"]).run().exits(0);
+    let finished = running.finish();
+    finished.exits(0).mentions("screens are pictures, not windows: the display :4242 cannot be used: ");
+    finished.mentions("screen arcade.main is at ");
 }
 
 #[test]
