@@ -28,6 +28,7 @@ use crate::window;
 /// Builds, wires and runs a system; gives back an exit status.
 pub fn run(arguments: &Run) -> Result<u8, Failure> {
     refuse_unsuited(arguments)?;
+    refuse_unsuited_screens(arguments)?;
     let described = Described::read(&arguments.program.program)?;
     let executables = described.build()?;
     let system = described.wire(&executables)?;
@@ -52,11 +53,7 @@ fn on_host(
     refuse_assets(&machines)?;
     let plan = system.plan(&machines, &paths);
     let published = published(arguments, &plan)?;
-    if arguments.frames.is_some() && plan.screens.is_empty() {
-        let message = "--frames keeps what screens show, and no machine of this system has a screen";
-        return Err(Failure::new(ExitCode::UnusableInput, message)
-            .hint("leave it out, or describe a screen in solum.toml: screen.NAME = \"640x480\"".to_owned()));
-    }
+    refuse_screens_that_are_not_there(arguments, &plan)?;
     let place = HostPlace::prepare(claim.state(), &plan, &published, arguments.frames.as_deref())
         .map_err(unprepared)?;
     for listener in &plan.listeners {
@@ -135,11 +132,6 @@ fn refuse_unsuited(arguments: &Run) -> Result<(), Failure> {
         ("--dry-run", around.dry_run),
     ];
     match given.iter().find(|(_, is_given)| *is_given) {
-        None if arguments.frames.is_some() && arguments.place == Place::Vm => {
-            let message = "--frames is for systems whose units are processes of this host";
-            Err(Failure::new(ExitCode::UnusableInput, message)
-                .hint("add --place host; a virtual machine's screen is seen by a viewer of VNC".to_owned()))
-        }
         None => Ok(()),
         Some((what, _)) => {
             let message = format!("{what} cannot be given to a system: it is for a machine of one program");
@@ -156,6 +148,35 @@ fn refuse_unsuited(arguments: &Run) -> Result<(), Failure> {
             Err(Failure::new(ExitCode::UnusableInput, message).hint(hint.to_owned()))
         }
     }
+}
+
+/// The screen of a virtual machine is its emulator's.
+fn refuse_unsuited_screens(arguments: &Run) -> Result<(), Failure> {
+    let given =
+        [("--screen", arguments.screen != ScreenKind::Auto), ("--frames", arguments.frames.is_some())];
+    match given.iter().find(|(_, is_given)| *is_given) {
+        Some((name, _)) if arguments.place == Place::Vm => {
+            let message = format!("{name} is for systems whose units are processes of this host");
+            Err(Failure::new(ExitCode::UnusableInput, message)
+                .hint("add --place host; a virtual machine's screen is seen by a viewer of VNC".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is said about screens has to be about one.
+fn refuse_screens_that_are_not_there(arguments: &Run, plan: &Plan) -> Result<(), Failure> {
+    let given = match (arguments.screen, &arguments.frames) {
+        (_, Some(_)) => "--frames keeps what screens show",
+        (ScreenKind::Window | ScreenKind::Png, None) => "--screen says what screens are",
+        (ScreenKind::Auto, None) => return Ok(()),
+    };
+    if !plan.screens.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{given}, and no machine of this system has a screen");
+    Err(Failure::new(ExitCode::UnusableInput, message)
+        .hint("leave it out, or describe a screen in solum.toml: screen.NAME = \"640x480\"".to_owned()))
 }
 
 /// A process of this host sees the host's files, not those of its machine.
