@@ -187,8 +187,8 @@ impl Around {
 /// Which kernel.
 #[derive(Debug, Args)]
 pub struct KernelChoice {
-    /// Where the kernel comes from: a provider (debian, source, host) or a kernel file
-    /// [default: a built one if there is one, else debian]
+    /// Where the kernel comes from: a provider (debian, debian-pc, source, host) or a kernel file
+    /// [default: a built one if there is one, else debian; for screens debian-pc]
     #[arg(long, value_name = "PROVIDER|PATH", help_heading = "Kernel")]
     pub kernel: Option<String>,
     /// The version, for the provider `source`
@@ -215,6 +215,9 @@ pub struct Run {
     /// Makes a unit of a system reachable at another port of the host
     #[arg(long = "publish-unit", value_name = "MACHINE.UNIT.PORT=[ADDRESS:]HOST", help_heading = "System")]
     pub publish_units: Vec<PublishUnit>,
+    /// What the screens of a system are, as processes of this host; pictures are there in any case
+    #[arg(long, value_enum, default_value = "auto", value_name = "KIND", help_heading = "System")]
+    pub screen: ScreenKind,
     /// Keeps every frame that a screen of a system shows, as DIR/MACHINE.SCREEN/NUMBER.png
     #[arg(long, value_name = "DIR", help_heading = "System")]
     pub frames: Option<PathBuf>,
@@ -513,6 +516,17 @@ pub enum Place {
     Vm,
     /// A process of this host.
     Host,
+}
+
+/// What a screen is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ScreenKind {
+    /// A window where there is a display, unless --frames is given; else a picture.
+    Auto,
+    /// A window on the X11 display that DISPLAY names.
+    Window,
+    /// A picture in a file, which follows what is shown.
+    Png,
 }
 
 /// How a virtual processor is made.

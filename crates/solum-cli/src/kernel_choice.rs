@@ -49,6 +49,19 @@ pub fn choose(choice: &KernelChoice, cache: &Cache) -> Result<Chosen, Failure> {
     resolve(&selection, &request, cache).map(Chosen)
 }
 
+/// As [`choose`], for machines with screens. Where the choice is left open, it is a kernel that can show something: one built
+/// here, else the distribution's for PCs.
+pub fn choose_for_screens(choice: &KernelChoice, cache: &Cache) -> Result<Chosen, Failure> {
+    if choice.kernel.is_some() || choice.kernel_version.is_some() {
+        return choose(choice, cache);
+    }
+    let built = Kernel::newest_built(&solum_kernel::Cache::new(cache.root()));
+    match built.map_err(|error| failed(&error))?.map(Chosen) {
+        Some(built) if built.missing_drivers(true, true).is_empty() => Ok(built),
+        _ => resolve(&Selection::DebianPc, &SourceRequest::default(), cache).map(Chosen),
+    }
+}
+
 /// The kernel that a word of the command line stands for.
 pub fn named(word: &str, cache: &Cache) -> Result<Chosen, Failure> {
     resolve(&Selection::parse(word), &SourceRequest::default(), cache).map(Chosen)

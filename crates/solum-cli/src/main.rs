@@ -22,6 +22,7 @@ mod system;
 mod terminal;
 mod typing;
 mod verb;
+mod window;
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! The provider `debian`: the distribution's prebuilt kernel for virtual machines.
+//! The providers `debian` and `debian-pc`: the distribution's prebuilt kernels, for virtual machines and for PCs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,12 +14,32 @@ use crate::kernel::{Kernel, Provider};
 use crate::progress::Progress;
 use crate::tools::Host;
 
-/// What fetching and unpacking take at most; the package has about 35 MB, the entry about 105 MB.
-const SPACE_NEEDED: u64 = 300_000_000;
+/// What fetching and unpacking take at most; the larger package has about 110 MB, and so has what is in it.
+const SPACE_NEEDED: u64 = 400_000_000;
+
+/// Which of Debian's kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavour {
+    /// For virtual machines, without drivers of what only PCs have: no graphics, for one.
+    Cloud,
+    /// For PCs, with drivers of nearly everything, as modules.
+    Pc,
+}
+
+impl Flavour {
+    /// How the names of its packages end.
+    fn suffix(self, architecture: Architecture) -> String {
+        let kind = match self {
+            Self::Cloud => "-cloud",
+            Self::Pc => "",
+        };
+        format!("{kind}-{}", architecture.debian_name())
+    }
+}
 
 impl Kernel {
-    /// Debian's cloud kernel from the cache or, where that has none or `refresh` is set, the newest that the package
-    /// manager knows.
+    /// A kernel of Debian's from the cache or, where that has none or `refresh` is set, the newest that the package manager
+    /// knows.
     ///
     /// # Errors
     ///
@@ -29,22 +49,23 @@ impl Kernel {
         host: &Host,
         cache: &Cache,
         architecture: Architecture,
+        flavour: Flavour,
         refresh: bool,
         progress: &dyn Progress,
     ) -> Result<Self, Error> {
-        if let (false, Some(kernel)) = (refresh, newest_cached(cache, architecture)?) {
+        let suffix = flavour.suffix(architecture);
+        if let (false, Some(kernel)) = (refresh, newest_cached(cache, &suffix)?) {
             return Ok(kernel);
         }
         let workshop = cache.open_workshop(Provider::Debian, progress)?;
         // Whoever held the workshop until now may have fetched it.
-        if let (false, Some(kernel)) = (refresh, newest_cached(cache, architecture)?) {
+        if let (false, Some(kernel)) = (refresh, newest_cached(cache, &suffix)?) {
             return Ok(kernel);
         }
         let apt = Apt::new(host, progress, cache.root(), "to fetch Debian's kernel package");
-        let suffix = format!("-cloud-{}", architecture.debian_name());
         let pattern = format!("linux-image-VERSION{suffix}");
         let package = apt.newest("linux-image-", &pattern, |name| release_in(name, &suffix))?;
-        let name = entry_name(&package);
+        let name = entry_name(&package, flavour);
         if let Some(kernel) = cache.find(&name) {
             return Ok(kernel);
         }
@@ -59,23 +80,31 @@ impl Kernel {
 }
 
 /// The release in the name of an image package; metapackages, of which "linux-image-6.12-cloud-amd64" is one, name
-/// none: a release has a third number.
+/// none: a release has a third number. Nor is one followed by the word of another flavour ("-rt").
 fn release_in<'name>(name: &'name str, suffix: &str) -> Option<&'name str> {
     let release = name.strip_prefix("linux-image-")?.strip_suffix(suffix)?;
     let numbers =
         release.split('.').take_while(|part| part.starts_with(|first: char| first.is_ascii_digit()));
-    (numbers.count() >= 3).then_some(release)
+    let is_this_flavour =
+        release.rsplit('-').next().is_some_and(|last| last.starts_with(|first: char| first.is_ascii_digit()));
+    (numbers.count() >= 3 && is_this_flavour).then_some(release)
 }
 
-fn entry_name(package: &Package) -> String {
+fn entry_name(package: &Package, flavour: Flavour) -> String {
     let release = package.name.strip_prefix("linux-image-").unwrap_or(&package.name);
-    format!("debian-{release}-{}", package.sha256.get(..8).unwrap_or(&package.sha256))
+    let provider = match flavour {
+        Flavour::Cloud => "debian",
+        Flavour::Pc => "debian-pc",
+    };
+    format!("{provider}-{release}-{}", package.sha256.get(..8).unwrap_or(&package.sha256))
 }
 
-fn newest_cached(cache: &Cache, architecture: Architecture) -> Result<Option<Kernel>, Error> {
+fn newest_cached(cache: &Cache, suffix: &str) -> Result<Option<Kernel>, Error> {
     let kernels = cache.list()?.into_iter().filter(|entry| {
         entry.manifest.as_ref().is_some_and(|manifest| {
-            manifest.provider == Provider::Debian && manifest.architecture == architecture
+            let package = manifest.inputs.get("package");
+            let is_wanted = package.is_some_and(|name| release_in(name, suffix).is_some());
+            manifest.provider == Provider::Debian && is_wanted
         })
     });
     let kernels = kernels.filter_map(|entry| entry.kernel().ok());

@@ -1,7 +1,7 @@
 //! Finds, fetches or builds a Linux kernel.
 //!
 //! Four providers give the same thing, a [`Kernel`]: a file ([`Kernel::from_path`]), the running host's
-//! ([`Kernel::from_host`]), the distribution's prebuilt package ([`Kernel::from_debian`]), and one built here
+//! ([`Kernel::from_host`]), the distribution's prebuilt packages ([`Kernel::from_debian`]), and one built here
 //! ([`Kernel::from_source`]). [`Selection`] chooses among them by the word that a user typed, [`default_kernel`] where
 //! there was none. What was fetched or built stays in a [`Cache`].
 //!
@@ -30,6 +30,7 @@ mod tools;
 
 pub use architecture::Architecture;
 pub use cache::{Cache, Entry, Manifest, Member};
+pub use debian::Flavour;
 pub use download::Mirror;
 pub use error::Error;
 pub use files::size_of_tree;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::architecture::Architecture;
 use crate::cache::Cache;
+use crate::debian::Flavour;
 use crate::error::Error;
 use crate::kernel::Kernel;
 use crate::progress::Progress;
@@ -18,8 +19,10 @@ pub enum Selection {
     Default,
     /// The running host's.
     Host,
-    /// The distribution's prebuilt package.
+    /// The distribution's prebuilt package for virtual machines.
     Debian,
+    /// The distribution's prebuilt package for PCs, with drivers of nearly everything.
+    DebianPc,
     /// Built here.
     Source,
     /// A file.
@@ -32,6 +35,7 @@ impl Selection {
         match text {
             "host" => Self::Host,
             "debian" => Self::Debian,
+            "debian-pc" => Self::DebianPc,
             "source" => Self::Source,
             path => Self::Path(PathBuf::from(path)),
         }
@@ -56,7 +60,8 @@ impl Selection {
         match self {
             Self::Default => default_kernel(host, cache, progress),
             Self::Host => Kernel::from_host(host),
-            Self::Debian => prebuilt(host, cache, progress),
+            Self::Debian => prebuilt(host, cache, Flavour::Cloud, progress),
+            Self::DebianPc => prebuilt(host, cache, Flavour::Pc, progress),
             Self::Source => Kernel::from_source(host, cache, request, progress),
             Self::Path(path) => Kernel::from_path(path),
         }
@@ -71,13 +76,13 @@ impl Selection {
 pub fn default_kernel(host: &Host, cache: &Cache, progress: &dyn Progress) -> Result<Kernel, Error> {
     match Kernel::newest_built(cache)? {
         Some(kernel) => Ok(kernel),
-        None => prebuilt(host, cache, progress),
+        None => prebuilt(host, cache, Flavour::Cloud, progress),
     }
 }
 
-fn prebuilt(host: &Host, cache: &Cache, progress: &dyn Progress) -> Result<Kernel, Error> {
+fn prebuilt(host: &Host, cache: &Cache, flavour: Flavour, progress: &dyn Progress) -> Result<Kernel, Error> {
     let architecture = Architecture::of_host().unwrap_or(Architecture::X86_64);
-    Kernel::from_debian(host, cache, architecture, false, progress)
+    Kernel::from_debian(host, cache, architecture, flavour, false, progress)
 }
 
 #[cfg(test)]
@@ -90,6 +95,7 @@ mod tests {
             ("default", Selection::Path("default".into())),
             ("host", Selection::Host),
             ("debian", Selection::Debian),
+            ("debian-pc", Selection::DebianPc),
             ("source", Selection::Source),
             ("./debian", Selection::Path("./debian".into())),
             ("/boot/vmlinuz", Selection::Path("/boot/vmlinuz".into())),

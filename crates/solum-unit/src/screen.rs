@@ -136,6 +136,11 @@ impl<D: Display> Screens<D> {
         Ok((memory_of_unit, shown_of_unit.into()))
     }
 
+    /// What shows the frames of a screen.
+    pub fn display(&mut self, screen: usize) -> Option<&mut D> {
+        self.seats.get_mut(screen).map(|seat| &mut seat.display)
+    }
+
     /// A descriptor that can be read when a [`turn`](Self::turn) is due.
     ///
     /// # Errors

@@ -266,7 +266,7 @@ impl Life {
             Request::Signal(signal) => ToMachine::Signal(signal),
             Request::Resize { rows, columns } => ToMachine::Resize { rows, columns },
             // The machine of a single program has no keyboard.
-            Request::Key(_) => return Vec::new(),
+            Request::Key(..) => return Vec::new(),
         };
         match (self.phase, told) {
             (Phase::Up | Phase::Stopping { told: true }, told) => return vec![Effect::Send(told)],

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use solum_spec::keyboard::KeyChange;
 
 /// What can be asked of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// End in an orderly way.
     Stop,
@@ -17,8 +17,8 @@ pub enum Request {
     Kill,
     /// Give the program this signal (Linux numbers).
     Signal(u8),
-    /// This happens at the only keyboard of the system.
-    Key(KeyChange),
+    /// This happens at the keyboard of this machine, or at the only one of the system.
+    Key(Option<String>, KeyChange),
     /// The terminal has this size now, in characters.
     Resize {
         /// Lines.
@@ -85,7 +85,12 @@ impl Handle {
 
     /// Presses a key of the system's only keyboard, or lets it go.
     pub fn key(&self, key: KeyChange) {
-        self.send(Request::Key(key));
+        self.send(Request::Key(None, key));
+    }
+
+    /// Presses a key of this machine's keyboard, or lets it go.
+    pub fn key_of(&self, machine: &str, key: KeyChange) {
+        self.send(Request::Key(Some(machine.to_owned()), key));
     }
 
     /// Says how large the terminal is, in characters.

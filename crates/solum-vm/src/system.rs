@@ -8,6 +8,7 @@ mod ticket;
 pub mod vm;
 
 pub use host::{HostPlace, Published, Unprepared};
+pub use picture::Onlooker;
 pub use ticket::{Answers, ask};
 
 use std::time::Duration;

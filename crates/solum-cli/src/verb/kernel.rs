@@ -182,7 +182,10 @@ fn find(kernels: &Kernels, id: &str) -> Result<Entry, Failure> {
     if let Some(entry) = entries.iter().find(|entry| entry.name == id) {
         return Ok(entry.clone());
     }
-    let mut matching = entries.iter().filter(|entry| entry.name.starts_with(id));
+    let is_meant = |entry: &&Entry| names_provider(&entry.name, id);
+    let is_alone = entries.iter().filter(is_meant).count() == 1;
+    let mut matching =
+        entries.iter().filter(|entry| if is_alone { is_meant(entry) } else { entry.name.starts_with(id) });
     match (matching.next(), matching.next()) {
         (Some(entry), None) => Ok(entry.clone()),
         (None, _) => kernels.entry(id).map_err(|error| failed(&error)),
@@ -194,6 +197,31 @@ fn find(kernels: &Kernels, id: &str) -> Result<Entry, Failure> {
     }
 }
 
+/// Whether `id` is the provider's word in the name of an entry, as a whole: `debian` is not short for `debian-pc`.
+fn names_provider(name: &str, id: &str) -> bool {
+    let version = name.strip_prefix(id).and_then(|rest| rest.strip_prefix('-'));
+    version.is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit()))
+}
+
 fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", ByteSize::bytes(bytes).as_mebibytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_provider_is_named_by_its_whole_word() {
+        let table = [
+            ("debian-6.12.117+deb12-cloud-amd64-5195b288", "debian", true),
+            ("debian-pc-6.12.117+deb12-amd64-803d36a7", "debian", false),
+            ("debian-pc-6.12.117+deb12-amd64-803d36a7", "debian-pc", true),
+            ("debian-6.12.117+deb12-cloud-amd64-5195b288", "debian-6", false),
+            ("source-vm-6.12.117-15f65819b2c5", "source", false),
+        ];
+        for (name, id, expected) in table {
+            assert_eq!(names_provider(name, id), expected, "{id} {name}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use solum_spec::Machine;
 use solum_spec::description::Wait;
 
-use crate::arguments::{Place, Run};
+use crate::arguments::{Place, Run, ScreenKind};
 use crate::assemble::{self, Inner};
 use crate::cache::Cache;
 use crate::exit_code::ExitCode;
@@ -42,6 +42,7 @@ fn refuse_unsuited(arguments: &Run) -> Result<(), Failure> {
     let given = [
         ("--only", !arguments.only.is_empty()),
         ("--publish-unit", !arguments.publish_units.is_empty()),
+        ("--screen", arguments.screen != ScreenKind::Auto),
         ("--frames", arguments.frames.is_some()),
     ];
     match given.iter().find(|(_, is_given)| *is_given) {

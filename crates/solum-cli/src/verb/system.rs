@@ -13,7 +13,7 @@ use solum_unit::Operator;
 use solum_vm::system::{Answers, HostPlace, Notice, Published, Unprepared, ask, host};
 use solum_vm::{Handle, Requests};
 
-use crate::arguments::{Place, Run};
+use crate::arguments::{Place, Run, ScreenKind};
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, reason};
 use crate::launch;
@@ -23,10 +23,12 @@ use crate::signals;
 use crate::system::{Described, Executables};
 use crate::terminal::say;
 use crate::typing::Typing;
+use crate::window;
 
 /// Builds, wires and runs a system; gives back an exit status.
 pub fn run(arguments: &Run) -> Result<u8, Failure> {
     refuse_unsuited(arguments)?;
+    refuse_unsuited_screens(arguments)?;
     let described = Described::read(&arguments.program.program)?;
     let executables = described.build()?;
     let system = described.wire(&executables)?;
@@ -51,11 +53,7 @@ fn on_host(
     refuse_assets(&machines)?;
     let plan = system.plan(&machines, &paths);
     let published = published(arguments, &plan)?;
-    if arguments.frames.is_some() && plan.screens.is_empty() {
-        let message = "--frames keeps what screens show, and no machine of this system has a screen";
-        return Err(Failure::new(ExitCode::UnusableInput, message)
-            .hint("leave it out, or describe a screen in solum.toml: screen.NAME = \"640x480\"".to_owned()));
-    }
+    refuse_screens_that_are_not_there(arguments, &plan)?;
     let place = HostPlace::prepare(claim.state(), &plan, &published, arguments.frames.as_deref())
         .map_err(unprepared)?;
     for listener in &plan.listeners {
@@ -63,10 +61,8 @@ fn on_host(
             say(&format!("{} is at {address}", port_name(listener)));
         }
     }
-    for screen in &plan.screens {
-        say(&format!("screen {}.{} is at {}", screen.machine, screen.name, place.picture(screen).display()));
-    }
     let (mut operator, requests, handle) = attended(claim)?;
+    show(arguments, &plan, &place, &handle)?;
     let _typing = Typing::begin(&plan, handle);
     let screen = Screen::new(&plan, arguments, &mut operator)?;
     let timeout = arguments.around.timeout.map(|seconds| Duration::from_secs(seconds.into()));
@@ -74,6 +70,41 @@ fn on_host(
         .map_err(|error| refused(&error))?;
     screen.finish();
     launch::conclude_system(end)
+}
+
+/// Opens windows for the screens, where that is possible and nobody wants otherwise.
+fn show(arguments: &Run, plan: &Plan, place: &HostPlace, handle: &Handle) -> Result<(), Failure> {
+    if plan.screens.is_empty() {
+        return Ok(());
+    }
+    let variable = |name: &str| std::env::var_os(name);
+    let (x11, wayland) = (variable("DISPLAY"), variable("WAYLAND_DISPLAY"));
+    let keeps_frames = arguments.frames.is_some();
+    let chosen = window::choose(arguments.screen, keeps_frames, x11.as_deref(), wayland.as_deref());
+    let opened = chosen.map_err(|why| why.map(str::to_owned)).and_then(|()| {
+        let failed = |why| format!("the display {} cannot be used: {why}", x11.unwrap_or_default().display());
+        window::open(plan, handle.clone()).map_err(|why| Some(failed(why)))
+    });
+    match opened {
+        Ok(onlookers) => {
+            for (screen, onlooker) in plan.screens.iter().zip(onlookers) {
+                place.look_on(screen, onlooker);
+                say(&format!("screen {}.{} is a window", screen.machine, screen.name));
+            }
+            return Ok(());
+        }
+        Err(Some(why)) if arguments.screen == ScreenKind::Window => {
+            let message = format!("screens cannot be windows: {why}");
+            return Err(Failure::new(ExitCode::HostRefuses, message)
+                .hint("leave --screen out: what they show is in pictures then".to_owned()));
+        }
+        Err(Some(why)) => say(&format!("screens are pictures, not windows: {why}")),
+        Err(None) => {}
+    }
+    for screen in &plan.screens {
+        say(&format!("screen {}.{} is at {}", screen.machine, screen.name, place.picture(screen).display()));
+    }
+    Ok(())
 }
 
 /// What belongs to a machine of one program has no meaning for a system, and is not left unheard.
@@ -101,11 +132,6 @@ fn refuse_unsuited(arguments: &Run) -> Result<(), Failure> {
         ("--dry-run", around.dry_run),
     ];
     match given.iter().find(|(_, is_given)| *is_given) {
-        None if arguments.frames.is_some() && arguments.place == Place::Vm => {
-            let message = "--frames is for systems whose units are processes of this host";
-            Err(Failure::new(ExitCode::UnusableInput, message)
-                .hint("add --place host; a virtual machine's screen is seen by a viewer of VNC".to_owned()))
-        }
         None => Ok(()),
         Some((what, _)) => {
             let message = format!("{what} cannot be given to a system: it is for a machine of one program");
@@ -122,6 +148,35 @@ fn refuse_unsuited(arguments: &Run) -> Result<(), Failure> {
             Err(Failure::new(ExitCode::UnusableInput, message).hint(hint.to_owned()))
         }
     }
+}
+
+/// The screen of a virtual machine is its emulator's.
+fn refuse_unsuited_screens(arguments: &Run) -> Result<(), Failure> {
+    let given =
+        [("--screen", arguments.screen != ScreenKind::Auto), ("--frames", arguments.frames.is_some())];
+    match given.iter().find(|(_, is_given)| *is_given) {
+        Some((name, _)) if arguments.place == Place::Vm => {
+            let message = format!("{name} is for systems whose units are processes of this host");
+            Err(Failure::new(ExitCode::UnusableInput, message)
+                .hint("add --place host; a virtual machine's screen is seen by a viewer of VNC".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is said about screens has to be about one.
+fn refuse_screens_that_are_not_there(arguments: &Run, plan: &Plan) -> Result<(), Failure> {
+    let given = match (arguments.screen, &arguments.frames) {
+        (_, Some(_)) => "--frames keeps what screens show",
+        (ScreenKind::Window | ScreenKind::Png, None) => "--screen says what screens are",
+        (ScreenKind::Auto, None) => return Ok(()),
+    };
+    if !plan.screens.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{given}, and no machine of this system has a screen");
+    Err(Failure::new(ExitCode::UnusableInput, message)
+        .hint("leave it out, or describe a screen in solum.toml: screen.NAME = \"640x480\"".to_owned()))
 }
 
 /// A process of this host sees the host's files, not those of its machine.

@@ -96,7 +96,10 @@ impl<'a> Builder<'a> {
         claim: &'a Claim,
     ) -> Result<Self, Failure> {
         let cache = Cache::of_user()?;
-        let kernel = kernel_choice::choose(&arguments.kernel, &cache)?;
+        let kernel = match system.machines.iter().any(|machine| !machine.screens.is_empty()) {
+            true => kernel_choice::choose_for_screens(&arguments.kernel, &cache)?,
+            false => kernel_choice::choose(&arguments.kernel, &cache)?,
+        };
         let paths = system
             .programs
             .iter()
@@ -160,9 +163,8 @@ impl<'a> Builder<'a> {
             let (kernel, missing) = (self.kernel.version(), missing.join(" and "));
             let message = format!("{kernel} has no drivers for screens and keyboards: it lacks {missing}");
             return Err(Failure::new(ExitCode::KernelUnavailable, message).hint(
-                "build one that has: `solum kernel build --config FRAGMENT vmlinuz`, with a fragment that says \
-                 CONFIG_DRM=y, CONFIG_DRM_VIRTIO_GPU=y, CONFIG_DRM_VIRTIO_GPU_KMS=y and CONFIG_VIRTIO_INPUT=y; then add \
-                 --kernel vmlinuz"
+                "leave --kernel out, or write --kernel debian-pc; to build one that has them, give `solum kernel build \
+                 --config` the fragment crates/solum-kernel/profiles/screen.config"
                     .to_owned(),
             ));
         }

@@ -36,6 +36,8 @@ impl<'a> Solum<'a> {
                 command.env_remove(&*name);
             }
         }
+        // A test that wants windows brings its own display.
+        command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
         command.env("RUST_BACKTRACE", "1").env("TMPDIR", scratch.path("tmp")).env("TERM", "vt100");
         Self { scratch, command, input: None }
     }

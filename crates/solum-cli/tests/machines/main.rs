@@ -6,6 +6,7 @@
 mod harness;
 
 mod archive;
+mod display;
 mod examples;
 mod files;
 mod given;
@@ -13,6 +14,7 @@ mod host;
 mod kernels;
 mod languages;
 mod network;
+mod picture;
 mod pieces;
 mod probe;
 mod screens;
@@ -21,6 +23,7 @@ mod stopping;
 mod streams;
 mod systems;
 mod terminal;
+mod viewer;
 
 use harness::{Scratch, Solum};
 

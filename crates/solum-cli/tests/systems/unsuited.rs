@@ -37,15 +37,25 @@ fn what_is_for_a_machine_of_one_program_is_refused_for_a_system() {
 }
 
 #[test]
-fn frames_are_kept_of_screens_that_processes_draw_on_alone() {
+fn screens_are_windows_and_frames_where_processes_draw_on_them_alone() {
     let system = alone("errand", "arguments = [\"stay\", \"here\"]");
-    let text = "error: --frames keeps what screens show, and no machine of this system has a screen\n\
-                hint: leave it out, or describe a screen in solum.toml: screen.NAME = \"640x480\"\n";
-    system.on_host(&["--frames", "[SCRATCH]/frames"]).run().exits(102).prints("").says(text);
-    let words = ["run", &system.directory, "--place", "vm", "--frames", "[SCRATCH]/frames"];
-    let text = "error: --frames is for systems whose units are processes of this host\n\
-                hint: add --place host; a virtual machine's screen is seen by a viewer of VNC\n";
-    system.scratch.solum_without_init(&words).run().exits(102).prints("").says(text);
+    let options: [(&[&str], &str, &str); 2] = [
+        (&["--frames", "[SCRATCH]/frames"], "--frames", "keeps what screens show"),
+        (&["--screen", "png"], "--screen", "says what screens are"),
+    ];
+    for (words, name, what) in options {
+        let text = format!(
+            "error: {name} {what}, and no machine of this system has a screen\n\
+             hint: leave it out, or describe a screen in solum.toml: screen.NAME = \"640x480\"\n"
+        );
+        system.on_host(words).run().exits(102).prints("").says(&text);
+        let text = format!(
+            "error: {name} is for systems whose units are processes of this host\n\
+             hint: add --place host; a virtual machine's screen is seen by a viewer of VNC\n"
+        );
+        let words = [&["run", &system.directory, "--place", "vm"], words].concat();
+        system.scratch.solum_without_init(&words).run().exits(102).prints("").says(&text);
+    }
 }
 
 #[test]
@@ -55,6 +65,7 @@ fn what_is_for_a_system_is_refused_for_one_program() {
     for (option, name) in [
         (["--only", "a"], "--only"),
         (["--publish-unit", "m.u.http=80"], "--publish-unit"),
+        (["--screen", "png"], "--screen"),
         (["--frames", "a"], "--frames"),
     ] {
         let words = [&["run", "[SCRATCH]/program", "--place", "host"], &option[..]].concat();

@@ -71,7 +71,7 @@ fn bench() -> Bench {
 
 impl Bench {
     fn fetch(&self, refresh: bool) -> Result<Kernel, Error> {
-        Kernel::from_debian(&self.host, &self.cache, Architecture::X86_64, refresh, &Silent)
+        Kernel::from_debian(&self.host, &self.cache, Architecture::X86_64, Flavour::Cloud, refresh, &Silent)
     }
 
     /// The verbs that `apt-get` was asked for so far.
@@ -97,6 +97,17 @@ fn the_newest_kernel_is_fetched_once() {
     assert_eq!(bench.fetch(false).unwrap(), kernel);
     assert_eq!(bench.fetch(true).unwrap(), kernel, "there is nothing newer");
     assert_eq!(bench.asked(), ["download"]);
+}
+
+#[test]
+fn a_kernel_for_pcs_is_not_taken_for_one_for_virtual_machines() {
+    let bench = bench();
+    bench.touch("lists");
+    bench.fetch(false).unwrap();
+    let fetched =
+        Kernel::from_debian(&bench.host, &bench.cache, Architecture::X86_64, Flavour::Pc, false, &Silent);
+    let error = fetched.unwrap_err();
+    assert_eq!(error.to_string(), "the package manager knows no package linux-image-VERSION-amd64");
 }
 
 #[test]
@@ -127,14 +138,21 @@ fn what_goes_wrong_is_a_sentence_and_leaves_nothing() {
     let no_manager = bench();
     let host = Host { path: "/nowhere".into(), ..no_manager.host.clone() };
     let error =
-        Kernel::from_debian(&host, &no_manager.cache, Architecture::X86_64, false, &Silent).unwrap_err();
+        Kernel::from_debian(&host, &no_manager.cache, Architecture::X86_64, Flavour::Cloud, false, &Silent)
+            .unwrap_err();
     assert!(error.to_string().contains("apt-cache is needed to fetch Debian's kernel package"), "{error}");
     assert!(error.hint().is_some());
 
     let no_package = bench();
     no_package.touch("lists");
-    let result =
-        Kernel::from_debian(&no_package.host, &no_package.cache, Architecture::Aarch64, false, &Silent);
+    let result = Kernel::from_debian(
+        &no_package.host,
+        &no_package.cache,
+        Architecture::Aarch64,
+        Flavour::Cloud,
+        false,
+        &Silent,
+    );
     let error = result.unwrap_err();
     assert_eq!(error.to_string(), "the package manager knows no package linux-image-VERSION-cloud-arm64");
     let hint = error.hint().unwrap();
@@ -170,7 +188,8 @@ fn lists_are_refreshed_by_one_at_a_time() {
     let bench = bench();
     let lock = Lock::try_take(&bench.cache.root().join(".lock-apt")).unwrap();
     let other = Other(RefCell::new(lock));
-    Kernel::from_debian(&bench.host, &bench.cache, Architecture::X86_64, false, &other).unwrap();
+    Kernel::from_debian(&bench.host, &bench.cache, Architecture::X86_64, Flavour::Cloud, false, &other)
+        .unwrap();
     assert!(other.0.take().is_none(), "it waited");
     assert_eq!(bench.asked(), ["update", "download"]);
 }
@@ -186,7 +205,8 @@ fn a_watcher_is_told_what_takes_time() {
     }
     let bench = bench();
     let recorder = Recorder::default();
-    Kernel::from_debian(&bench.host, &bench.cache, Architecture::X86_64, false, &recorder).unwrap();
+    Kernel::from_debian(&bench.host, &bench.cache, Architecture::X86_64, Flavour::Cloud, false, &recorder)
+        .unwrap();
     let package = "linux-image-6.12.117+deb12-cloud-amd64";
     assert_eq!(
         recorder.0.into_inner(),
@@ -212,5 +232,16 @@ fn image_packages_are_told_from_their_relatives() {
     ];
     for (name, release) in table {
         assert_eq!(release_in(name, "-cloud-amd64"), release, "{name}");
+    }
+    let table = [
+        ("linux-image-6.12.117+deb12-amd64", Some("6.12.117+deb12")),
+        ("linux-image-6.1.0-50-amd64", Some("6.1.0-50")),
+        ("linux-image-6.12-amd64", None),
+        ("linux-image-6.12.117+deb12-cloud-amd64", None),
+        ("linux-image-6.1.0-50-rt-amd64", None),
+        ("linux-image-6.1.0-50-amd64-unsigned", None),
+    ];
+    for (name, release) in table {
+        assert_eq!(release_in(name, "-amd64"), release, "{name}");
     }
 }

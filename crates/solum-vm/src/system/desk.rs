@@ -8,7 +8,7 @@ use std::time::Duration;
 use solum_spec::plan::{self, Plan};
 use solum_unit::{Keyboards, Screens};
 
-use super::picture::Picture;
+use super::picture::{Onlooker, Picture};
 
 /// 60 frames a second.
 const REFRESH: Duration = Duration::from_nanos(1_000_000_000 / 60);
@@ -47,9 +47,20 @@ impl Desk {
     ///
     /// What the system says.
     pub fn open(&mut self, screen: &plan::Screen) -> io::Result<(OwnedFd, OwnedFd)> {
-        let names = |(machine, name): &(String, String)| *machine == screen.machine && *name == screen.name;
-        let place = self.names.iter().position(names).ok_or(io::ErrorKind::NotFound)?;
+        let place = self.place_of(screen).ok_or(io::ErrorKind::NotFound)?;
         self.screens.open(place)
+    }
+
+    /// Shows every frame of a screen to somebody else too.
+    pub fn look_on(&mut self, screen: &plan::Screen, onlooker: Onlooker) {
+        let place = self.place_of(screen);
+        if let Some(picture) = place.and_then(|place| self.screens.display(place)) {
+            picture.look_on(onlooker);
+        }
+    }
+
+    fn place_of(&self, screen: &plan::Screen) -> Option<usize> {
+        self.names.iter().position(|(machine, name)| *machine == screen.machine && *name == screen.name)
     }
 }
 

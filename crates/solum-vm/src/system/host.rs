@@ -21,6 +21,7 @@ use solum_spec::plan::{self, Plan};
 use solum_unit::{Confinement, News, Operator, Place, Runner};
 
 use super::desk::{self, Desk};
+use super::picture::Onlooker;
 use super::{FAREWELL_PATIENCE, Notice};
 use crate::report::End;
 use crate::requests::{Request, Requests};
@@ -105,6 +106,11 @@ impl HostPlace {
     /// The file with what a screen shows, once it shows something.
     pub fn picture(&self, screen: &plan::Screen) -> PathBuf {
         self.pictures.join(format!("{}.png", desk::full_name(screen)))
+    }
+
+    /// Shows every frame of a screen to somebody else too.
+    pub fn look_on(&self, screen: &plan::Screen, onlooker: Onlooker) {
+        self.desk.borrow_mut().look_on(screen, onlooker);
     }
 
     /// Where a listener can be reached unless somebody wants it elsewhere. Each machine of `plan` has a loopback address of
@@ -279,7 +285,7 @@ pub fn run(
                     kill(&mut runner);
                 }
                 // A key that nobody feels is no reason to say anything.
-                Request::Key(key) => drop(runner.place().press(None, &[key])),
+                Request::Key(machine, key) => drop(runner.place().press(machine.as_deref(), &[key])),
                 // The terminal is whoever's who looks on, not a unit's.
                 Request::Signal(_) | Request::Resize { .. } => {}
             }

@@ -12,8 +12,10 @@ use super::png;
 /// At most so often is the picture written. Whoever looks at a file sees no difference, and 60 pictures a second are work.
 const INTERVAL: Duration = Duration::from_millis(100);
 
+/// Who is shown every frame of a screen: 32 bits a pixel, blue in the lowest byte.
+pub type Onlooker = Box<dyn FnMut(&[u8])>;
+
 /// The files of a screen.
-#[derive(Debug)]
 pub struct Picture {
     width: u32,
     /// What is shown now, replaced as a whole.
@@ -23,6 +25,7 @@ pub struct Picture {
     /// What is shown and not written yet.
     unwritten: Option<Vec<u8>>,
     next: Duration,
+    onlooker: Option<Onlooker>,
 }
 
 impl Picture {
@@ -43,7 +46,13 @@ impl Picture {
             frames: frames.map(|directory| (directory, 0)),
             unwritten: None,
             next: Duration::ZERO,
+            onlooker: None,
         })
+    }
+
+    /// Shows every frame to somebody else too.
+    pub fn look_on(&mut self, onlooker: Onlooker) {
+        self.onlooker = Some(onlooker);
     }
 
     fn write(&mut self, now: Duration) -> io::Result<()> {
@@ -61,6 +70,9 @@ impl Display for Picture {
         if let Some((directory, count)) = &mut self.frames {
             *count += 1;
             fs::write(directory.join(format!("{count:06}.png")), png::encode(self.width, pixels)?)?;
+        }
+        if let Some(onlooker) = &mut self.onlooker {
+            onlooker(pixels);
         }
         let kept = self.unwritten.get_or_insert_default();
         kept.clear();

@@ -156,7 +156,7 @@ impl System {
                 self.members.iter().for_each(|member| member.handle.kill());
             }
             // A key that nobody feels is no reason to say anything.
-            Request::Key(key) => drop(self.press(None, &[key])),
+            Request::Key(machine, key) => drop(self.press(machine.as_deref(), &[key])),
             // The terminal is whoever's who looks on, not a unit's.
             Request::Signal(_) | Request::Resize { .. } => {}
         }
