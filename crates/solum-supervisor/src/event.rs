@@ -78,8 +78,6 @@ pub enum Command {
     /// From its next start it runs another program; which one is remembered by whoever starts it. Earlier failures, which
     /// were the old program's, are forgotten.
     Replace,
-    /// It shall get this signal, if it runs.
-    Signal(u8),
 }
 
 /// What is to be done.

@@ -68,11 +68,6 @@ impl Supervisor {
         self.ending.is_some() || self.is_over
     }
 
-    /// The place of the unit with this name.
-    pub fn find(&self, name: &str) -> Option<usize> {
-        self.units.iter().position(|unit| unit.terms.name == name)
-    }
-
     /// What a unit is doing, and why. The reason is the rest of a sentence that begins with its name and a colon.
     pub fn phase(&self, unit: usize) -> Option<(UnitPhase, &str)> {
         self.units.get(unit).map(|unit| (unit.phase(), unit.reason.as_str()))
@@ -283,10 +278,6 @@ impl Supervisor {
 
     fn command(&mut self, now: u64, unit: usize, command: Command) {
         match command {
-            Command::Signal(number) if self.units[unit].is_started() => {
-                self.effects.push(Effect::Signal { unit, number });
-            }
-            Command::Signal(_) => {}
             _ if self.ending.is_some() => {}
             Command::Start => {
                 self.units[unit].forget_failures();

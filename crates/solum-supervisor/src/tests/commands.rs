@@ -113,18 +113,6 @@ fn a_stop_before_the_process_is_there_reaches_it_when_it_is() {
 }
 
 #[test]
-fn signals_reach_what_runs() {
-    let mut bench = single(|_| ());
-    assert_eq!(bench.command(0, Command::Signal(10)), []);
-    bench.step(Event::Up);
-    assert_eq!(bench.command(0, Command::Signal(10)), []);
-    bench.started(0);
-    assert_eq!(bench.command(0, Command::Signal(10)), [signal(0, 10)]);
-    bench.step(Event::StopAll);
-    assert_eq!(bench.command(0, Command::Signal(2)), [signal(0, 2)], "even while it stops");
-}
-
-#[test]
 fn a_start_forgets_failures_even_of_a_unit_that_is_still_stopping() {
     let mut bench = single(|_| ()).all_ready();
     for _ in 0..4 {

@@ -268,13 +268,7 @@ fn status() -> impl Strategy<Value = Status> {
 }
 
 fn command() -> impl Strategy<Value = Command> {
-    prop_oneof![
-        Just(Command::Start),
-        Just(Command::Stop),
-        Just(Command::Restart),
-        Just(Command::Replace),
-        Just(Command::Signal(10)),
-    ]
+    prop_oneof![Just(Command::Start), Just(Command::Stop), Just(Command::Restart), Just(Command::Replace),]
 }
 
 /// Events about epochs that never were, and about units that are not there.
