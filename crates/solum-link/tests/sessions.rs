@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-use solum_link::session::{CallError, Client, Event, Interface, Server};
+use solum_link::session::{CallError, Client, Event, Interface, Response, Server};
 use solum_link::{End, Layout, LinkHost, SendError, Side, Want};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -126,7 +126,10 @@ fn a_call_to_a_server_that_ends_is_gone_or_done_by_the_next_one() {
         let second = thread::spawn(|| echo(second));
         let (mut client, outcome) = caller.join().unwrap();
         match outcome {
-            Ok(response) => assert!(retry && response.payload == b"words"),
+            Ok(Response { payload, server }) => {
+                assert!(retry && payload == b"words");
+                assert_eq!(server, 2, "it tells that the server was replaced");
+            }
             Err(error) => assert!(!retry && error == CallError::Gone { epoch: 1 }),
         }
         assert_eq!(client.call(1, false, b"again", None, soon()).unwrap().payload, b"again");

@@ -61,7 +61,16 @@ pub trait Caller {
         deadline: Option<Moment>,
     ) -> Result<u32>;
     /// Waits for the answer to a call, and fills `received` with the bytes it asked for.
-    fn complete(&mut self, call: u32, received: &mut [u8]) -> Result<Vec<u8>>;
+    fn complete(&mut self, call: u32, received: &mut [u8]) -> Result<Reply>;
+}
+
+/// The answer to a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Its content.
+    pub payload: Vec<u8>,
+    /// Which life of the server gave it. One that was started again has another epoch.
+    pub epoch: u32,
 }
 
 /// The answering ends of all links of one port.
@@ -257,13 +266,14 @@ pub struct Link<I: Interface> {
     caller: Box<dyn Caller>,
     clock: Rc<dyn clock::Driver>,
     patience: Duration,
+    server_epoch: Option<u32>,
     interface: PhantomData<fn() -> I>,
 }
 
 impl<I: Interface> Link<I> {
     /// A link with this caller.
     pub fn new(caller: Box<dyn Caller>, clock: Rc<dyn clock::Driver>) -> Self {
-        Self { caller, clock, patience: PATIENCE, interface: PhantomData }
+        Self { caller, clock, patience: PATIENCE, server_epoch: None, interface: PhantomData }
     }
 
     /// A link to a service in this very program: for tests, and for two things that need no units of their own.
@@ -279,6 +289,12 @@ impl<I: Interface> Link<I> {
     /// How long each call may take from now on; 30 seconds at first.
     pub fn set_patience(&mut self, patience: Duration) {
         self.patience = patience;
+    }
+
+    /// The epoch of the server that gave the last answer. When it changes, the server was started again in between: what the
+    /// earlier one kept in memory only is lost, also if no call failed because all of them may be repeated.
+    pub fn server_epoch(&self) -> Option<u32> {
+        self.server_epoch
     }
 
     /// Calls a method. The methods that [`interface`](crate::interface) generates do this.
@@ -297,7 +313,8 @@ impl<I: Interface> Link<I> {
         let deadline = Some(self.clock.now().after(self.patience));
         let call = self.caller.submit(method, retry, &payload, Bulk::Nothing, deadline)?;
         let reply = self.caller.complete(call, &mut [])?;
-        read_reply(&reply)
+        self.server_epoch = Some(reply.epoch);
+        read_reply(&reply.payload)
     }
 }
 

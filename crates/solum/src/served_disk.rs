@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{self, Moment};
 use crate::disk::{Disk, Driver, Geometry, Operation, Request};
 use crate::error::{Error, Result};
-use crate::link::{Bulk, Call, Caller, Interface, read_reply};
+use crate::link::{Bulk, Call, Caller, Interface, Reply, read_reply};
 use crate::port::{InterfaceId, PlugError, Port, Single, World, built_in, one};
 
 /// How long a request may take: a mirror that rebuilds, or a server that is started again, takes its time.
@@ -124,25 +124,22 @@ struct Linked {
     caller: Box<dyn Caller>,
     clock: Rc<dyn clock::Driver>,
     geometry: Geometry,
+    /// The epoch of the server that took writes which no flush has made last; of several, the first.
+    unflushed: Option<u32>,
 }
 
 impl Linked {
     fn new(caller: Box<dyn Caller>, clock: Rc<dyn clock::Driver>) -> Result<Self> {
         let geometry = Geometry { bytes: 0, block_bytes: 1, writable: false };
-        let mut disk = Self { caller, clock, geometry };
-        let (bytes, block_bytes, writable) =
-            read_reply(&disk.call(method::GEOMETRY, &[], Bulk::Nothing, &mut [])?)?;
+        let mut disk = Self { caller, clock, geometry, unflushed: None };
+        let (bytes, block_bytes, writable) = read_reply(&disk.call(method::GEOMETRY, &[])?.payload)?;
         disk.geometry = Geometry { bytes, block_bytes, writable };
         Ok(disk)
     }
 
-    fn call(&mut self, method: u16, payload: &[u8], bulk: Bulk<'_>, received: &mut [u8]) -> Result<Vec<u8>> {
-        let call = self.caller.submit(method, true, payload, bulk, self.deadline())?;
-        self.complete(call, received)
-    }
-
-    fn complete(&mut self, call: u32, received: &mut [u8]) -> Result<Vec<u8>> {
-        self.caller.complete(call, received)
+    fn call(&mut self, method: u16, payload: &[u8]) -> Result<Reply> {
+        let call = self.caller.submit(method, true, payload, Bulk::Nothing, self.deadline())?;
+        self.caller.complete(call, &mut [])
     }
 
     fn deadline(&self) -> Option<Moment> {
@@ -162,6 +159,7 @@ impl Linked {
 struct Piece<'a> {
     call: u32,
     request: usize,
+    method: u16,
     into: &'a mut [u8],
 }
 
@@ -188,12 +186,22 @@ impl Driver for Linked {
         // A server that died between the write and the flush may have lost the write: what it wrote through to is still
         // there, but its own memory is not. So a flush is repeated only by whoever knows what it was about.
         let call = self.caller.submit(method::FLUSH, false, &[], Bulk::Nothing, self.deadline())?;
-        Self::outcome(&self.complete(call, &mut [])?)
+        let reply = self.caller.complete(call, &mut []);
+        // It may also have died before the flush was sent, which then went to its successor, who knows of no writes.
+        let reply = reply.and_then(|reply| match self.unflushed {
+            Some(epoch) if epoch != reply.epoch => Err(Error::Gone { epoch }),
+            _ => Ok(reply),
+        });
+        let outcome = reply.and_then(|reply| Self::outcome(&reply.payload));
+        if matches!(outcome, Ok(()) | Err(Error::Gone { .. })) {
+            // They last, or whoever wrote them knows that they may not.
+            self.unflushed = None;
+        }
+        outcome
     }
 
     fn discard(&mut self, offset: u64, length: u64) -> Result<()> {
-        let reply = self.call(method::DISCARD, &Self::payload(&(offset, length)), Bulk::Nothing, &mut [])?;
-        Self::outcome(&reply)
+        Self::outcome(&self.call(method::DISCARD, &Self::payload(&(offset, length)))?.payload)
     }
 
     fn batch(&mut self, requests: &mut [Request<'_>]) {
@@ -251,14 +259,19 @@ impl Linked {
         let deadline = self.deadline();
         match self.caller.submit(method, true, &Self::payload(&at), bulk, deadline) {
             Ok(call) => {
-                batch.under_way.push_back(Piece { call, request, into: into.unwrap_or_default() });
+                batch.under_way.push_back(Piece { call, request, method, into: into.unwrap_or_default() });
             }
             Err(error) => batch.outcomes[request] = Err(error),
         }
     }
 
     fn finish(&mut self, batch: &mut Batch<'_>, piece: Piece<'_>) {
-        let outcome = self.complete(piece.call, piece.into).and_then(|reply| Self::outcome(&reply));
+        let reply = self.caller.complete(piece.call, piece.into);
+        if let (Ok(reply), method::WRITE) = (&reply, piece.method) {
+            // Also if it failed: something of it may have been written.
+            self.unflushed.get_or_insert(reply.epoch);
+        }
+        let outcome = reply.and_then(|reply| Self::outcome(&reply.payload));
         let kept = &mut batch.outcomes[piece.request];
         if kept.is_ok() {
             *kept = outcome;
@@ -293,6 +306,8 @@ pub fn linked(caller: Box<dyn Caller>, clock: Rc<dyn clock::Driver>) -> Result<B
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use crate::link::Link;
     use crate::native::SystemClock;
@@ -354,6 +369,52 @@ mod tests {
             "that the server lost its own server"
         );
         assert_eq!(disk.flush(), Err(Error::Device("no".into())));
+    }
+
+    /// A server that can be started again between two calls, which nobody notices but by its epoch.
+    struct Restarting {
+        service: Box<dyn Caller>,
+        epoch: Rc<Cell<u32>>,
+    }
+
+    impl Caller for Restarting {
+        fn submit(
+            &mut self,
+            method: u16,
+            retry: bool,
+            payload: &[u8],
+            bulk: Bulk<'_>,
+            deadline: Option<Moment>,
+        ) -> Result<u32> {
+            self.service.submit(method, retry, payload, bulk, deadline)
+        }
+
+        fn complete(&mut self, call: u32, received: &mut [u8]) -> Result<Reply> {
+            let reply = self.service.complete(call, received)?;
+            Ok(Reply { epoch: self.epoch.get(), ..reply })
+        }
+    }
+
+    #[test]
+    fn a_flush_tells_that_the_server_of_the_writes_is_gone() {
+        let memory = Box::new(crate::disk::Memory::new(1 << 20, 512));
+        let link = Link::<Disk>::local(memory, Rc::new(SystemClock));
+        let epoch = Rc::new(Cell::new(1));
+        let caller = Restarting { service: link.into_caller(), epoch: Rc::clone(&epoch) };
+        let mut disk = Disk::new(linked(Box::new(caller), Rc::new(SystemClock)).unwrap());
+        epoch.set(2);
+        assert_eq!(disk.flush(), Ok(()), "nothing was written");
+        disk.write_at(0, &[1; 512]).unwrap();
+        assert_eq!(disk.flush(), Ok(()));
+        epoch.set(3);
+        assert_eq!(disk.flush(), Ok(()), "all of it lasts already");
+        disk.write_at(0, &[2; 512]).unwrap();
+        epoch.set(4);
+        disk.write_at(512, &[2; 512]).unwrap();
+        disk.read_at(0, &mut [0; 512]).unwrap();
+        assert_eq!(disk.flush(), Err(Error::Gone { epoch: 3 }), "the first of the two writes may be lost");
+        disk.write_at(0, &[2; 512]).unwrap();
+        assert_eq!(disk.flush(), Ok(()), "it was written again");
     }
 
     #[test]

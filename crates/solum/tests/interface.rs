@@ -49,7 +49,9 @@ impl StoreService for Words {
 #[test]
 fn calls_reach_the_service_and_answers_come_back() {
     let mut link = Link::<Store>::local(Box::new(Words::default()), Rc::new(SystemClock));
+    assert_eq!(link.server_epoch(), None);
     link.put("a".into(), vec![1, 2]).unwrap();
+    assert_eq!(link.server_epoch(), Some(1));
     assert_eq!(link.get("a".into()), Ok(vec![1, 2]));
     assert_eq!(link.get("b".into()), Err(CallError::Service(StoreError::Missing("b".into()))));
     assert_eq!(link.count(), Ok(1));

@@ -55,6 +55,8 @@ impl std::error::Error for CallError {}
 pub struct Response {
     /// Its content.
     pub payload: Vec<u8>,
+    /// The epoch of the server that gave it.
+    pub server: u32,
 }
 
 /// A call that was submitted; to be completed, or forgotten.
@@ -357,7 +359,7 @@ impl Calls {
         }
         self.repeated.remove(&received.call);
         let payload = std::mem::take(&mut received.payload);
-        call.state = State::Done(Ok(Response { payload }));
+        call.state = State::Done(Ok(Response { payload, server: received.session.server }));
     }
 
     /// Time has passed.

@@ -3,7 +3,10 @@
 use crate::clock::{Moment, Source, Waker};
 use crate::error::{Error, Result};
 
-use super::{Answerer, Bulk, Call, Caller, Incoming, Interface, Token};
+use super::{Answerer, Bulk, Call, Caller, Incoming, Interface, Reply, Token};
+
+/// The service lives as long as the link.
+const EPOCH: u32 = 1;
 
 /// Lets the service answer while the call is sent, and keeps the answers until they are asked for.
 pub struct Local<I: Interface> {
@@ -41,13 +44,13 @@ impl<I: Interface> Caller for Local<I> {
         Ok(self.last_call)
     }
 
-    fn complete(&mut self, call: u32, received: &mut [u8]) -> Result<Vec<u8>> {
+    fn complete(&mut self, call: u32, received: &mut [u8]) -> Result<Reply> {
         let index = self.answers.iter().position(|(number, ..)| *number == call).ok_or(Error::Broken)?;
         let (_, answer, beside) = self.answers.swap_remove(index);
         if !received.is_empty() {
             received.copy_from_slice(beside.get(..received.len()).ok_or(Error::Broken)?);
         }
-        answer
+        answer.map(|payload| Reply { payload, epoch: EPOCH })
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 use solum_link::session::{self, CallId, Client, Event, Server, Ticket};
 use solum_link::{Armed, End, Part, Range, Transport, Want};
 
-use super::{Answerer, Bulk, Caller, Incoming, Token};
+use super::{Answerer, Bulk, Caller, Incoming, Reply, Token};
 use crate::clock::{self, Moment, Source, Waker};
 use crate::error::{Error, Result};
 use crate::port::InterfaceId;
@@ -121,7 +121,7 @@ impl<T: Carrier> Caller for OverCaller<T> {
         Ok(self.last_call)
     }
 
-    fn complete(&mut self, call: u32, received: &mut [u8]) -> Result<Vec<u8>> {
+    fn complete(&mut self, call: u32, received: &mut [u8]) -> Result<Reply> {
         let UnderWay { ticket, range } = self.under_way.remove(&call).ok_or(Error::Broken)?;
         let response = self.client.complete(ticket);
         let copied = match (&response, range) {
@@ -132,11 +132,11 @@ impl<T: Carrier> Caller for OverCaller<T> {
             self.client.free(range);
         }
         copied.map_err(|_| Error::Broken)?;
-        let mut payload = response?.payload;
+        let session::Response { mut payload, server: epoch } = response?;
         match payload.first() {
             Some(&DONE) => {
                 payload.remove(0);
-                Ok(payload)
+                Ok(Reply { payload, epoch })
             }
             Some(&REFUSED) => Err(Error::Refused(String::from_utf8_lossy(&payload[1..]).into_owned())),
             _ => Err(Error::Broken),

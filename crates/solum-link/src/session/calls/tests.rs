@@ -55,10 +55,10 @@ fn nothing_is_sent_before_a_welcome_and_answers_come_in_any_order() {
     assert_eq!(sent.len(), 2);
     let first = calls.take(first).unwrap_err();
     come(&mut calls, Kind::Response, sent[1], SERVER);
-    assert_eq!(calls.take(second), Ok(Ok(Response { payload: vec![sent[1] as u8] })));
+    assert_eq!(calls.take(second), Ok(Ok(Response { payload: vec![sent[1] as u8], server: 8 })));
     let first = calls.take(first).unwrap_err();
     come(&mut calls, Kind::Response, sent[0], SERVER);
-    assert_eq!(calls.take(first), Ok(Ok(Response { payload: vec![sent[0] as u8] })));
+    assert_eq!(calls.take(first), Ok(Ok(Response { payload: vec![sent[0] as u8], server: 8 })));
 }
 
 #[test]
