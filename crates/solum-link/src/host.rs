@@ -32,6 +32,7 @@ pub struct LinkHost {
     client_bell: OwnedFd,
     server_bell: OwnedFd,
     native: Native,
+    label: Label,
 }
 
 impl fmt::Debug for LinkHost {
@@ -58,12 +59,13 @@ impl LinkHost {
         let mapping = Mapping::of_file(file.as_fd(), layout.total())?;
         let processors = thread::available_parallelism().map_or(1, |count| count.get() as u32);
         let outside = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
-        memory::write_label(&mapping, Label { layout, processors }).map_err(outside)?;
+        let label = Label { layout, processors };
+        memory::write_label(&mapping, label).map_err(outside)?;
         let memory = Memory::new(mapping, layout).map_err(outside)?;
         let bell = || eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let (client_bell, server_bell) = (bell()?, bell()?);
         let bells = [Some(client_bell.try_clone()?), Some(server_bell.try_clone()?)];
-        Ok(Self { file, client_bell, server_bell, native: Native { memory, bells } })
+        Ok(Self { file, client_bell, server_bell, native: Native { memory, bells }, label })
     }
 
     /// How much memory it has.
@@ -84,6 +86,9 @@ impl LinkHost {
 
     /// Says that a unit is about to be started at that end. Each start needs another epoch, from 1 to 2³⁰ - 1.
     pub fn attach(&self, side: Side, epoch: u32) {
+        // A peer can write there too, and what it spoiled once would keep every later process from opening its end. The
+        // memory was large enough for it when it was made.
+        let _ = memory::write_label(self.native.memory.mapping(), self.label);
         if !status::is_attached(self.native.load(Word::Status(side.peer()))) {
             // Nobody is there to be confused, so what a broken or hostile process left is swept away.
             for word in Word::ALL {

@@ -255,3 +255,15 @@ fn the_pool_is_the_same_memory_on_both_sides() {
     assert_eq!(&back, b"bulk");
     assert!(client.bell().as_fd().try_clone_to_owned().is_ok());
 }
+
+#[test]
+fn what_a_client_spoiled_is_whole_for_the_next_server() {
+    let host = LinkHost::create("test", LAYOUT).unwrap();
+    host.attach(Side::Client, 1);
+    let memory = host.descriptors(Side::Client).memory;
+    // The magic, the sizes, and the server's life; a mapping of the client would do the same.
+    assert_eq!(rustix::io::pwrite(memory, &[0xFF; 4096], 0).unwrap(), 4096);
+    assert!(matches!(open(&host, Side::Server), Err(OpenError::NotALink)));
+    host.attach(Side::Server, 1);
+    assert!(open(&host, Side::Server).is_ok());
+}

@@ -130,7 +130,7 @@ impl World for Native {
                 let end = self.link_end(port, end)?;
                 let caller = linked::caller(port, end, &<disk::Disk as link::Interface>::ID, self.clock())?;
                 served_disk::linked(caller, self.clock())
-                    .map_err(|error| PlugError::new(port, error.to_string()))
+                    .map_err(|error| PlugError::passing(port, error.to_string()))
             }
             _ => Err(unfit(port, &resource)),
         }
@@ -227,5 +227,66 @@ impl Descriptors {
         // SAFETY: the descriptor is open, it was inherited, so no code of this process has made it or owns it, and it is
         // taken once.
         Ok(unsafe { OwnedFd::from_raw_fd(number) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::{AsFd, IntoRawFd};
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use solum_link::session::{Interface, Server};
+    use solum_link::{End, Layout, LinkHost, Side};
+
+    use super::*;
+    use crate::Disk;
+    use crate::port::Port as _;
+
+    fn handed(resource: Resource) -> Native {
+        let (control, _) = UnixStream::pair().unwrap();
+        Native {
+            plugs: [("disk".to_owned(), vec![Some(resource)])].into(),
+            descriptors: Descriptors::default(),
+            clock: Rc::new(time::SystemClock),
+            health: Rc::new(device::Control::new(control.into())),
+        }
+    }
+
+    fn client_of(host: &LinkHost) -> Resource {
+        let end = host.descriptors(Side::Client);
+        let number =
+            |descriptor: std::os::fd::BorrowedFd<'_>| descriptor.try_clone_to_owned().unwrap().into_raw_fd();
+        let [memory, own_bell, peer_bell] = [end.memory, end.own_bell, end.peer_bell].map(number);
+        Resource::Link(LinkEnd { peer: "m.u".to_owned(), memory, own_bell, peer_bell })
+    }
+
+    fn error(resource: Resource) -> PlugError {
+        Disk::plug(&mut handed(resource), "disk").err().unwrap()
+    }
+
+    #[test]
+    fn what_the_next_start_may_find_better_is_told_from_what_it_will_not() {
+        let listener = UnixStream::pair().unwrap().0.into_raw_fd();
+        assert!(!error(Resource::Listener { descriptor: listener }).may_pass, "a listener is no disk");
+        let host = LinkHost::create("test", Layout::default()).unwrap();
+        assert!(error(client_of(&host)).may_pass, "its word in the link was spoiled");
+        host.attach(Side::Client, 1);
+        host.attach(Side::Server, 1);
+        let own = host.descriptors(Side::Server);
+        let own =
+            [own.memory, own.own_bell, own.peer_bell].map(|one| one.as_fd().try_clone_to_owned().unwrap());
+        let [memory, own_bell, peer_bell] = own;
+        let end = End::open(memory, own_bell, peer_bell, Side::Server).unwrap();
+        let other = Interface { name: "other".to_owned(), version: 1, fingerprint: 0 };
+        let mut server = Server::new(end, other);
+        let refused = client_of(&host);
+        let plugging = thread::spawn(move || error(refused));
+        while !plugging.is_finished() {
+            server.next(Some(Instant::now() + Duration::from_millis(5)));
+        }
+        let refused = plugging.join().unwrap();
+        assert!(refused.may_pass && refused.reason.contains("interface"), "{refused}");
     }
 }

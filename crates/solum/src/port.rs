@@ -100,12 +100,19 @@ pub struct PlugError {
     pub port: String,
     /// What is wrong with it.
     pub reason: String,
+    /// Whether the next start may find it better: a unit at the other end of a link was away, or spoiled the link.
+    pub may_pass: bool,
 }
 
 impl PlugError {
-    /// An error about a port.
+    /// An error about a port that every start will find.
     pub fn new(port: &str, reason: impl Into<String>) -> Self {
-        Self { port: port.to_owned(), reason: reason.into() }
+        Self { port: port.to_owned(), reason: reason.into(), may_pass: false }
+    }
+
+    /// An error about a port that the next start may not find.
+    pub fn passing(port: &str, reason: impl Into<String>) -> Self {
+        Self { may_pass: true, ..Self::new(port, reason) }
     }
 }
 

@@ -6,10 +6,12 @@ use std::process::ExitCode;
 use solum_spec::ports::{NOTE_TYPE, note, note_size};
 
 use crate::native::Native;
-use crate::port::Ports;
+use crate::port::{PlugError, Ports};
 
 /// The exit status of a program that must not be started again, whatever its restart policy.
 pub const DO_NOT_RESTART: u8 = solum_spec::handover::DO_NOT_RESTART;
+/// The exit status of a program that failed.
+const FAILURE: u8 = 1;
 
 /// An ELF note (System V gABI, "Note Section") of the owner `Solum`.
 #[repr(C)]
@@ -41,23 +43,29 @@ pub const fn padded_size<P: Ports>() -> usize {
 
 /// Runs a program on what this process was handed. The attribute [`program`](macro@crate::program) makes a `main` of this.
 pub fn main<P: Ports, E: Display>(program: impl FnOnce(P) -> Result<(), E>) -> ExitCode {
-    let outcome = Native::take()
-        .map_err(|error| error.to_string())
-        .and_then(|mut world| P::plug(&mut world).map_err(|error| error.to_string()));
-    match outcome {
-        Ok(ports) => match program(ports) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                report(&error);
-                ExitCode::FAILURE
-            }
-        },
+    let mut world = match Native::take() {
+        Ok(world) => world,
         // What was handed over will be the same next time.
-        Err(reason) => {
-            report(&reason);
-            ExitCode::from(DO_NOT_RESTART)
-        }
+        Err(error) => return end(&error, DO_NOT_RESTART),
+    };
+    let ports = match P::plug(&mut world) {
+        Ok(ports) => ports,
+        Err(error) => return end(&error, status_of(&error)),
+    };
+    match program(ports) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => end(&error, FAILURE),
     }
+}
+
+/// Whether to start again is the supervisor's to say, unless every start would end in the same way.
+fn status_of(error: &PlugError) -> u8 {
+    if error.may_pass { FAILURE } else { DO_NOT_RESTART }
+}
+
+fn end(reason: &dyn Display, status: u8) -> ExitCode {
+    report(reason);
+    ExitCode::from(status)
 }
 
 /// The last words of a program: to standard error, where the supervisor's log ring is.
@@ -65,4 +73,15 @@ fn report(reason: &dyn Display) {
     use std::io::Write;
     // Nobody is left to be told that nobody listens.
     let _ = writeln!(std::io::stderr(), "error: {reason}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_every_start_would_find_forbids_the_next_one() {
+        assert_eq!(status_of(&PlugError::new("disk", "a link was handed over, which does not fit")), 125);
+        assert_eq!(status_of(&PlugError::passing("disk", "it did not happen in time")), 1);
+    }
 }

@@ -19,7 +19,7 @@ pub struct Descriptors {
 
 fn open(port: &str, end: Descriptors, side: Side) -> Result<End, PlugError> {
     End::open(end.memory, end.own_bell, end.peer_bell, side)
-        .map_err(|error| PlugError::new(port, error.to_string()))
+        .map_err(|error| PlugError::passing(port, error.to_string()))
 }
 
 pub fn caller(
