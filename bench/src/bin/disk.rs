@@ -237,7 +237,7 @@ fn child(kind: &str, directory: &Path, descriptors: &[&str]) -> Outcome {
     let taken = |number| unsafe { OwnedFd::from_raw_fd(number) };
     let end = End::open(taken(memory), taken(own_bell), taken(peer_bell), Side::Server)?;
     let answerer = OverAnswerer::new(vec![end], &<Disk as Interface>::ID, Rc::new(SystemClock));
-    let mut serve = Serve::<Disk>::new(Box::new(answerer), Rc::new(Nobody));
+    let mut serve = Serve::<Disk>::new(Box::new(answerer), Rc::new(SystemClock), Rc::new(Nobody));
     let mut driver = local(kind, directory)?.into_driver();
     Ok(serve.run(&mut *driver)?)
 }

@@ -4,8 +4,12 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use rustix::mm::{self, MapFlags, ProtFlags};
-use solum_link::session::{Client, Event, Interface, Server};
-use solum_link::{End, Frame, Kind, Layout, LinkHost, Range, Received, Side, Want};
+use solum_link::session::{CallError, Client, Event, Interface, Server};
+use solum_link::{
+    Broken, End, Frame, Kind, Layout, LinkHost, Pool, Range, Received, SendError, Side, Transport,
+    WaitOutcome, Want,
+};
+use std::cell::Cell;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -225,4 +229,69 @@ fn a_server_comes_back_from_each_wait() {
             }
         });
     }
+}
+
+/// A peer that says without end that it lives. Each wait takes a millisecond.
+struct Noisy {
+    begin: Instant,
+    waits: Cell<u64>,
+    pool: Pool,
+}
+
+impl Noisy {
+    fn new() -> Self {
+        let (pool, _) = Pool::pair(4096).unwrap();
+        Self { begin: Instant::now(), waits: Cell::new(0), pool }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        Some(self.begin + Duration::from_millis(20))
+    }
+}
+
+impl Transport for Noisy {
+    fn send(&mut self, _: &Frame<'_>) -> Result<(), SendError> {
+        Ok(())
+    }
+
+    fn receive_into(&mut self, into: &mut Received) -> Result<bool, Broken> {
+        *into = Received::default();
+        Ok(true)
+    }
+
+    fn wait(&mut self, _: Want, _: Option<Instant>) -> WaitOutcome {
+        self.waits.set(self.waits.get() + 1);
+        assert!(self.waits.get() < 1000, "it waits for ever");
+        WaitOutcome::Ready
+    }
+
+    fn now(&self) -> Instant {
+        self.begin + Duration::from_millis(self.waits.get())
+    }
+
+    fn epoch(&self) -> u32 {
+        1
+    }
+
+    fn peer_epoch(&self) -> Option<u32> {
+        Some(1)
+    }
+
+    fn longest_payload(&self) -> usize {
+        100
+    }
+
+    fn pool(&self) -> &Pool {
+        &self.pool
+    }
+}
+
+#[test]
+fn a_peer_that_never_falls_silent_does_not_postpone_a_deadline() {
+    let noisy = Noisy::new();
+    let deadline = noisy.deadline();
+    assert_eq!(Server::new(noisy, interface()).next(deadline), None);
+    let noisy = Noisy::new();
+    let deadline = noisy.deadline();
+    assert_eq!(Client::new(noisy, &interface()).connect(deadline), Err(CallError::Deadline));
 }

@@ -345,6 +345,7 @@ impl<I: Interface> Port for Link<I> {
 /// A port that other units call.
 pub struct Serve<I: Interface> {
     answerer: Box<dyn Answerer>,
+    clock: Rc<dyn clock::Driver>,
     health: Rc<dyn health::Driver>,
     is_ready: bool,
     interface: PhantomData<fn() -> I>,
@@ -352,8 +353,12 @@ pub struct Serve<I: Interface> {
 
 impl<I: Interface> Serve<I> {
     /// A port with this answerer.
-    pub fn new(answerer: Box<dyn Answerer>, health: Rc<dyn health::Driver>) -> Self {
-        Self { answerer, health, is_ready: false, interface: PhantomData }
+    pub fn new(
+        answerer: Box<dyn Answerer>,
+        clock: Rc<dyn clock::Driver>,
+        health: Rc<dyn health::Driver>,
+    ) -> Self {
+        Self { answerer, clock, health, is_ready: false, interface: PhantomData }
     }
 
     /// Waits for a call and lets `service` answer it. The first time, it tells the supervisor that the unit is ready.
@@ -368,7 +373,11 @@ impl<I: Interface> Serve<I> {
                 Incoming::Request { token, method, payload } => {
                     return self.answer(service, token, method, &payload);
                 }
-                Incoming::Came(_) | Incoming::Gone(_) => {}
+                // Clients that come and go without end must not take the place of the deadline.
+                Incoming::Came(_) | Incoming::Gone(_) => match deadline {
+                    Some(deadline) if deadline <= self.clock.now() => return Err(Error::Deadline),
+                    _ => {}
+                },
             }
         }
     }
@@ -421,6 +430,80 @@ impl<I: Interface> Port for Serve<I> {
     const COUNT: Count = Count::Many;
 
     fn plug(world: &mut dyn World, port: &str) -> Result<Self, PlugError> {
-        Ok(Self::new(world.answerer(port, &I::ID)?, world.health()))
+        Ok(Self::new(world.answerer(port, &I::ID)?, world.clock(), world.health()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::disk::{Disk, Memory};
+
+    /// A clock that runs when it is looked at.
+    #[derive(Default)]
+    struct Ticking(Cell<u64>);
+
+    impl clock::Driver for Ticking {
+        fn now(&self) -> Moment {
+            self.0.set(self.0.get() + 1);
+            Moment::from_beginning(Duration::from_millis(self.0.get()))
+        }
+
+        fn wall(&self) -> Result<Duration> {
+            Err(Error::Closed)
+        }
+
+        fn select(&self, _: &mut [&mut dyn Source], _: Option<Moment>) -> Result<Option<usize>> {
+            Ok(None)
+        }
+    }
+
+    impl health::Driver for Ticking {
+        fn ready(&self) -> Result<()> {
+            Ok(())
+        }
+
+        fn health(&self, _: Result<(), String>) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A client that comes again and again, and asks for nothing.
+    struct Restless(u32);
+
+    impl Answerer for Restless {
+        fn next(&mut self, _: Option<Moment>) -> Result<Incoming> {
+            self.0 += 1;
+            assert!(self.0 < 1000, "it is taken for ever");
+            Ok(Incoming::Came(0))
+        }
+
+        fn receive(&mut self, _: &Token, _: &mut [u8]) -> Result<()> {
+            Ok(())
+        }
+
+        fn send(&mut self, _: &Token, _: &[u8]) -> Result<()> {
+            Ok(())
+        }
+
+        fn reply(&mut self, _: Token, _: std::result::Result<&[u8], &str>) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Source for Restless {
+        fn arm<'a>(&'a mut self, _: &mut Waker<'a>) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn clients_that_only_come_and_go_do_not_postpone_the_deadline() {
+        let clock = Rc::new(Ticking::default());
+        let mut serve = Serve::<Disk>::new(Box::new(Restless(0)), clock.clone(), clock);
+        let deadline = Moment::from_beginning(Duration::from_millis(20));
+        assert_eq!(serve.next(&mut Memory::new(512, 512), Some(deadline)), Err(Error::Deadline));
     }
 }

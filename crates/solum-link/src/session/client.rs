@@ -4,7 +4,7 @@ use super::Interface;
 use super::calls::{CallError, Calls, Response, Submission, Ticket};
 use crate::frame::{Range, Received, Session};
 use crate::pool::Pool;
-use crate::transport::{SendError, Transport, WaitOutcome, Want};
+use crate::transport::{SendError, Transport, Want};
 use std::time::Instant;
 
 /// Frames taken in one turn, so that a peer that never stops talking does not keep us from our deadlines.
@@ -87,10 +87,11 @@ impl<T: Transport> Client<T> {
                 return Ok(session);
             }
             let until = deadline.into_iter().chain(self.calls.wake_at()).min();
-            let outcome = self.transport.wait(Want::Any, until);
-            let is_late = || deadline.is_some_and(|deadline| deadline <= self.transport.now());
-            if outcome == WaitOutcome::Deadline && is_late() {
-                return Err(CallError::Deadline);
+            self.transport.wait(Want::Any, until);
+            // Whatever ended the wait: a server that never falls silent ends each before its time.
+            if deadline.is_some_and(|deadline| deadline <= self.transport.now()) {
+                self.turn();
+                return self.calls.session()?.ok_or(CallError::Deadline);
             }
         }
     }

@@ -28,7 +28,10 @@ impl<T: Transport> Server<T> {
             if let Some(event) = self.try_next() {
                 return Some(event);
             }
-            if self.transport.wait(self.want(), deadline) == WaitOutcome::Deadline {
+            let outcome = self.transport.wait(self.want(), deadline);
+            // A client that never falls silent ends each wait before its time.
+            let is_late = || deadline.is_some_and(|deadline| deadline <= self.transport.now());
+            if outcome == WaitOutcome::Deadline || is_late() {
                 return self.try_next();
             }
         }

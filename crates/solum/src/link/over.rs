@@ -222,6 +222,10 @@ impl<T: Carrier> Answerer for OverAnswerer<T> {
             }
             let clock = Rc::clone(&self.clock);
             clock.select(&mut [self], deadline)?.ok_or(Error::Deadline)?;
+            // A client that never falls silent ends each wait before its time.
+            if deadline.is_some_and(|deadline| deadline <= clock.now()) {
+                return self.look().ok_or(Error::Deadline);
+            }
         }
     }
 
@@ -307,5 +311,90 @@ impl<T: Carrier> Source for OverAnswerer<T> {
         for server in &mut self.servers {
             server.transport().disarm();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    use solum_link::{Broken, Frame, Pool, Received, SendError, WaitOutcome};
+
+    use super::*;
+
+    /// A peer that says without end that it lives.
+    struct Noisy(Pool);
+
+    impl Transport for Noisy {
+        fn send(&mut self, _: &Frame<'_>) -> Result<(), SendError> {
+            Ok(())
+        }
+
+        fn receive_into(&mut self, into: &mut Received) -> Result<bool, Broken> {
+            *into = Received::default();
+            Ok(true)
+        }
+
+        fn wait(&mut self, _: Want, _: Option<Instant>) -> WaitOutcome {
+            WaitOutcome::Ready
+        }
+
+        fn now(&self) -> Instant {
+            Instant::now()
+        }
+
+        fn epoch(&self) -> u32 {
+            1
+        }
+
+        fn peer_epoch(&self) -> Option<u32> {
+            Some(1)
+        }
+
+        fn longest_payload(&self) -> usize {
+            100
+        }
+
+        fn pool(&self) -> &Pool {
+            &self.0
+        }
+    }
+
+    impl Carrier for Noisy {
+        fn arm<'a>(&'a mut self, _: Want, _: &mut Waker<'a>) -> bool {
+            true
+        }
+
+        fn disarm(&mut self) {}
+    }
+
+    /// A clock that runs while somebody waits.
+    #[derive(Default)]
+    struct Waits(Cell<u64>);
+
+    impl clock::Driver for Waits {
+        fn now(&self) -> Moment {
+            Moment::from_beginning(Duration::from_millis(self.0.get()))
+        }
+
+        fn wall(&self) -> Result<Duration> {
+            Err(Error::Closed)
+        }
+
+        fn select(&self, sources: &mut [&mut dyn Source], _: Option<Moment>) -> Result<Option<usize>> {
+            self.0.set(self.0.get() + 1);
+            assert!(self.0.get() < 1000, "it waits for ever");
+            Ok(sources.iter_mut().position(|source| source.arm(&mut Waker::default())))
+        }
+    }
+
+    #[test]
+    fn clients_that_say_nothing_of_use_do_not_postpone_the_deadline() {
+        let ends = (0..2).map(|_| Noisy(Pool::pair(4096).unwrap().0)).collect();
+        let interface = InterfaceId { name: "test", version: 1, fingerprint: 1 };
+        let mut answerer = OverAnswerer::new(ends, &interface, Rc::new(Waits::default()));
+        let deadline = Moment::from_beginning(Duration::from_millis(20));
+        assert_eq!(answerer.next(Some(deadline)).unwrap_err(), Error::Deadline);
     }
 }

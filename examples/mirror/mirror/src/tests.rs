@@ -125,11 +125,12 @@ impl health::Driver for Well {
 fn run(members: Vec<Disk>, volume: &Port, status: &Port) -> (String, Vec<String>) {
     let lines = Lines::default();
     let end = Moment::from_beginning(Duration::from_secs(60));
+    let clock = Rc::new(TestClock { now: Cell::new(Moment::default()), end });
     let ports = Ports {
         members,
-        volume: Serve::new(Box::new(volume.clone()), Rc::new(Well)),
-        status: Serve::new(Box::new(status.clone()), Rc::new(Well)),
-        clock: Clock::new(Rc::new(TestClock { now: Cell::new(Moment::default()), end })),
+        volume: Serve::new(Box::new(volume.clone()), clock.clone(), Rc::new(Well)),
+        status: Serve::new(Box::new(status.clone()), clock.clone(), Rc::new(Well)),
+        clock: Clock::new(clock),
         entropy: Entropy::new(Box::new(Zeros)),
         console: Console::new(Box::new(lines.clone())),
     };
