@@ -58,6 +58,8 @@ pub struct Waker<'a> {
     pub(crate) descriptors: Vec<Interest<'a>>,
     /// Devices of a simulated world, by its own numbers.
     pub(crate) devices: Vec<u64>,
+    /// When to look at all of them again, though nothing happened.
+    pub(crate) at: Option<Moment>,
 }
 
 /// A descriptor that is waited for.
@@ -88,6 +90,16 @@ impl<'a> Waker<'a> {
     /// Wakes when a simulated device has something.
     pub fn device(&mut self, number: u64) {
         self.devices.push(number);
+    }
+
+    /// Asks the source again at this moment, though nothing may have happened by then.
+    pub fn wake_at(&mut self, moment: Moment) {
+        self.at = Some(self.at.map_or(moment, |at| at.min(moment)));
+    }
+
+    /// When the sources are to be asked again.
+    pub fn at(&self) -> Option<Moment> {
+        self.at
     }
 
     /// The simulated devices that are waited for.

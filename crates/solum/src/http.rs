@@ -22,6 +22,10 @@ const CONNECTIONS_MAX: usize = 256;
 const CONNECTION_PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
+/// Memory that a connection without a request keeps for the next one.
+const KEPT_BYTES: usize = 4 * 1024;
+/// Bytes of requests that are not answered yet, of all connections together.
+const INPUT_MAX: usize = 16 << 20;
 
 /// An HTTP server: it parses, keeps connections, and hands over whole requests.
 pub struct Http {
@@ -31,6 +35,7 @@ pub struct Http {
     connections: VecDeque<Connection>,
     is_ready: bool,
     body_max: usize,
+    input_max: usize,
 }
 
 struct Connection {
@@ -40,6 +45,8 @@ struct Connection {
     /// It ends when the output is written.
     closing: bool,
     expires: Moment,
+    /// When something of a request last came.
+    heard: Moment,
 }
 
 /// A request, and the way back for its answer.
@@ -58,12 +65,27 @@ impl Http {
         health: Rc<dyn health::Driver>,
     ) -> Self {
         let connections = VecDeque::new();
-        Self { listener, clock, health, connections, is_ready: false, body_max: 1 << 20 }
+        Self {
+            listener,
+            clock,
+            health,
+            connections,
+            is_ready: false,
+            body_max: 1 << 20,
+            input_max: INPUT_MAX,
+        }
     }
 
     /// The largest body of a request in bytes; 1 MiB at first. A larger one is answered with status 413.
     pub fn set_body_limit(&mut self, bytes: usize) {
         self.body_max = bytes;
+    }
+
+    /// How many bytes of requests that are not answered yet may be kept, of all connections together; 16 MiB at first, and
+    /// never less than the largest request has. Beyond it, the connection that has been silent longest is answered with
+    /// status 503.
+    pub fn set_input_limit(&mut self, bytes: usize) {
+        self.input_max = bytes;
     }
 
     /// Waits for a request. Each connection gets its turn.
@@ -73,12 +95,18 @@ impl Http {
     /// [`Error::Deadline`]; [`Error::Device`] if listening failed. What a client does wrong is answered here.
     pub fn next(&mut self, deadline: Option<Moment>) -> Result<Exchange<'_>> {
         self.say_ready();
+        let mut is_late = false;
         loop {
             self.move_bytes()?;
             if let Some((request, connection)) = self.take_request() {
                 return Ok(Exchange { request, http: self, connection });
             }
+            if is_late {
+                return Err(Error::Deadline);
+            }
             self.wait(deadline)?;
+            // Clients that send a byte now and then end each wait before its time.
+            is_late = deadline.is_some_and(|deadline| deadline <= self.clock.now());
         }
     }
 
@@ -93,20 +121,51 @@ impl Http {
     /// Accepts, reads and writes what can be without waiting, and forgets connections that ended.
     fn move_bytes(&mut self) -> Result<()> {
         let now = self.clock.now();
-        while self.connections.len() < CONNECTIONS_MAX {
+        while self.accepts() {
             let Some(stream) = self.listener.accept()? else { break };
             let expires = now.after(CONNECTION_PATIENCE);
             let (input, output) = (Vec::new(), Vec::new());
-            self.connections.push_back(Connection { stream, input, output, closing: false, expires });
+            let connection = Connection { stream, input, output, closing: false, expires, heard: now };
+            self.connections.push_back(connection);
         }
-        let input_max = self.body_max + message::HEAD_MAX;
-        self.connections
-            .retain_mut(|connection| now < connection.expires && connection.move_bytes(input_max));
+        let request_max = self.body_max + message::HEAD_MAX;
+        let input_max = self.input_max.max(request_max);
+        let mut held: usize = self.connections.iter().map(|connection| connection.input.len()).sum();
+        let mut ended = Vec::new();
+        for index in 0..self.connections.len() {
+            let connection = &mut self.connections[index];
+            held -= connection.input.len();
+            if now >= connection.expires || !connection.move_bytes(request_max, now) {
+                connection.input = Vec::new();
+                ended.push(index);
+            }
+            held += connection.input.len();
+            while held > input_max
+                && let Some(silent) = self.silent_longest()
+            {
+                held -= silent.input.len();
+                silent.turn_away();
+            }
+        }
+        for index in ended.into_iter().rev() {
+            self.connections.remove(index);
+        }
         Ok(())
+    }
+
+    /// Of those from which something is kept; of several that fell silent at the same time, the one with most of it.
+    fn silent_longest(&mut self) -> Option<&mut Connection> {
+        let kept = self.connections.iter_mut().filter(|connection| !connection.input.is_empty());
+        kept.min_by_key(|connection| (connection.heard, std::cmp::Reverse(connection.input.len())))
+    }
+
+    fn accepts(&self) -> bool {
+        self.connections.len() < CONNECTIONS_MAX
     }
 
     /// The first whole request, from the connection that has waited longest; that one goes to the end of the line.
     fn take_request(&mut self) -> Option<(Request, Connection)> {
+        let now = self.clock.now();
         for _ in 0..self.connections.len() {
             let mut connection = self.connections.pop_front()?;
             if connection.closing || !connection.output.is_empty() {
@@ -116,6 +175,7 @@ impl Http {
             match parse(&connection.input, self.body_max) {
                 Parsed::Whole(request, length) => {
                     connection.input.drain(..length);
+                    connection.input.shrink_to(KEPT_BYTES);
                     return Some((request, connection));
                 }
                 Parsed::Continue => {
@@ -124,7 +184,7 @@ impl Http {
                 Parsed::Refused(status, text) => {
                     connection.answer(&Response::text(status, text), false, true);
                     // Written as far as that goes at once; the rest when it can be.
-                    if connection.move_bytes(0) {
+                    if connection.move_bytes(0, now) {
                         self.connections.push_back(connection);
                     }
                 }
@@ -134,7 +194,7 @@ impl Http {
     }
 
     fn wait(&mut self, deadline: Option<Moment>) -> Result<()> {
-        let accepts = self.connections.len() < CONNECTIONS_MAX;
+        let accepts = self.accepts();
         let expiry = self.connections.iter().map(|connection| connection.expires).min();
         let until = [deadline, expiry].into_iter().flatten().min();
         let mut writing: Vec<Writing<'_>> = Vec::new();
@@ -150,17 +210,13 @@ impl Http {
             }
         }
         sources.extend(writing.iter_mut().map(|writing| writing as &mut dyn Source));
-        let ready = self.clock.select(&mut sources, until)?;
-        match (ready, deadline) {
-            (None, Some(deadline)) if self.clock.now() >= deadline => Err(Error::Deadline),
-            _ => Ok(()),
-        }
+        self.clock.select(&mut sources, until).map(drop)
     }
 }
 
 impl Connection {
     /// Whether the connection is worth keeping.
-    fn move_bytes(&mut self, input_max: usize) -> bool {
+    fn move_bytes(&mut self, input_max: usize, now: Moment) -> bool {
         while !self.output.is_empty() {
             match self.stream.write(&self.output) {
                 Ok(Some(length)) => drop(self.output.drain(..length.min(self.output.len()))),
@@ -179,12 +235,21 @@ impl Connection {
                     return !self.input.is_empty()
                         && matches!(parse(&self.input, input_max), Parsed::Whole(..));
                 }
-                Ok(Some(length)) => self.input.extend_from_slice(&buffer[..length]),
+                Ok(Some(length)) => {
+                    self.input.extend_from_slice(&buffer[..length]);
+                    self.heard = now;
+                }
                 Ok(None) => return true,
                 Err(_) => return false,
             }
         }
         true
+    }
+
+    /// Ends it, and gives back the memory of what it sent.
+    fn turn_away(&mut self) {
+        self.input = Vec::new();
+        self.answer(&Response::text(503, "too much is being sent\n"), false, true);
     }
 
     fn answer(&mut self, response: &Response, head_only: bool, close: bool) {
@@ -202,8 +267,9 @@ impl Exchange<'_> {
     pub fn respond(mut self, response: &Response) -> Result<()> {
         let close = !self.request.keeps_alive();
         self.connection.answer(response, self.request.method == "HEAD", close);
-        self.connection.expires = self.http.clock.now().after(CONNECTION_PATIENCE);
-        if self.connection.move_bytes(0) {
+        let now = self.http.clock.now();
+        self.connection.expires = now.after(CONNECTION_PATIENCE);
+        if self.connection.move_bytes(0, now) {
             self.http.connections.push_back(self.connection);
         }
         Ok(())
@@ -214,14 +280,18 @@ impl Source for Http {
     /// Ready when something moves on any connection, which need not be a whole request yet.
     fn arm<'a>(&'a mut self, waker: &mut Waker<'a>) -> bool {
         self.say_ready();
+        let now = self.clock.now();
+        self.connections.retain(|connection| now < connection.expires);
         if self.connections.iter().any(|connection| {
             connection.output.is_empty()
                 && matches!(parse(&connection.input, self.body_max), Parsed::Whole(..))
         }) {
             return true;
         }
-        let mut ready = self.listener.arm(waker);
+        let mut ready = self.accepts() && self.listener.arm(waker);
         for connection in &mut self.connections {
+            // Then there is room for others, who may have waited for nothing else.
+            waker.wake_at(connection.expires);
             ready |= if connection.output.is_empty() {
                 connection.stream.arm(waker)
             } else {
@@ -248,3 +318,6 @@ impl Port for Http {
         one(world, port)
     }
 }
+
+#[cfg(test)]
+mod tests;

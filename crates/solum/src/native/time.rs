@@ -78,7 +78,8 @@ fn wait(
     waker: &Waker<'_>,
     deadline: Option<Moment>,
 ) -> rustix::io::Result<Option<usize>> {
-    let left = deadline.map(|deadline| deadline.since(clock.now()));
+    let until = deadline.into_iter().chain(waker.at).min();
+    let left = until.map(|until| until.since(clock.now()));
     let timeout = left.and_then(|left| Timespec::try_from(left).ok());
     let mut descriptors: Vec<PollFd<'_>> = waker
         .descriptors
@@ -133,6 +134,25 @@ mod tests {
         let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let mut listener = Listener::new(listener.into());
         assert_eq!(SystemClock.select(&mut [&mut listener], None), Ok(Some(0)));
+    }
+
+    /// Ready when it was asked so often.
+    struct Later(u32);
+
+    impl Source for Later {
+        fn arm<'a>(&'a mut self, waker: &mut Waker<'a>) -> bool {
+            waker.wake_at(SystemClock.now());
+            self.0 -= 1;
+            self.0 == 0
+        }
+    }
+
+    #[test]
+    fn a_source_is_asked_again_when_it_wanted_to_be() {
+        let (_near, far) = UnixStream::pair().unwrap();
+        let sources: &mut [&mut dyn Source] = &mut [&mut Readable(&far), &mut Later(3)];
+        let long = SystemClock.now().after(Duration::from_secs(60));
+        assert_eq!(SystemClock.select(sources, Some(long)), Ok(Some(1)));
     }
 
     #[test]
