@@ -1,6 +1,6 @@
 //! From the other machine to the unit here: frames put together again, and what they mean.
 
-use super::bridge::{Bridge, CALLS, Call, Talk, WAITING, gone};
+use super::bridge::{Bridge, Call, Talk, WAITING, gone};
 use super::item;
 use crate::frame::{HEADER, Kind, Range, Received, Session, Side};
 use crate::stream::{Connection, Refusal};
@@ -191,7 +191,7 @@ impl<T: Transport> Bridge<T> {
 
     fn request_for_server(&mut self, frame: Received, whole: Option<Range>) -> Option<Received> {
         let talk = self.talk.filter(|_| self.is_of_session(&frame));
-        let is_served = frame.range.is_some() == whole.is_some() && self.calls.len() < CALLS;
+        let is_served = frame.range.is_some() == whole.is_some() && self.may_begin(frame.call);
         let Some(talk) = talk.filter(|_| is_served) else {
             if let Some(range) = whole {
                 self.end.pool().free(range);

@@ -18,7 +18,7 @@ use std::time::Instant;
 /// Frames taken from a unit in one turn, so that the other links have theirs.
 const FRAMES_A_TURN: usize = 64;
 /// Calls under way. A client that has more of them without an answer has to begin anew.
-pub(super) const CALLS: usize = 1 << 16;
+const CALLS: usize = 1 << 16;
 /// Who leaves so many small frames unread is not read either.
 pub(super) const WAITING: usize = 64;
 /// Bulk data that is copied at once.
@@ -169,6 +169,12 @@ impl<T: Transport> Bridge<T> {
         }
     }
 
+    /// Whether a call can be begun. Two under way with the same number could not be told apart, and what was set aside for
+    /// the first would never be given back.
+    pub(super) fn may_begin(&self, call: u32) -> bool {
+        self.calls.len() < CALLS && !self.calls.contains_key(&call)
+    }
+
     /// Whether it is still there with whom we talk.
     fn look_at_unit(&mut self) {
         let present = self.end.peer_epoch();
@@ -286,7 +292,7 @@ impl<T: Transport> Bridge<T> {
 
     fn request_from_client(&mut self, received: &Received) -> Option<Sending> {
         let talk = self.talk.filter(|talk| talk.is_welcome && talk.local == received.session);
-        let Some(talk) = talk.filter(|_| self.calls.len() < CALLS) else {
+        let Some(talk) = talk.filter(|_| self.may_begin(received.call)) else {
             // As a server does about a session that it does not know: otherwise the client would wait for ever.
             self.to_unit.push_back(gone(received.session));
             if let Some(talk) = talk {

@@ -7,7 +7,7 @@ mod world;
 use solum_link::relay::Report;
 use solum_link::session::{CallError, Event, Interface, Server};
 use solum_link::stream::{DEAD_AFTER, HEARTBEAT_EVERY, Refusal};
-use solum_link::{Side, Want};
+use solum_link::{End, Frame, Kind, Received, Session, Side, WaitOutcome, Want};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -380,4 +380,66 @@ fn a_request_of_a_session_that_is_not_known_is_answered_by_gone() {
     assert_eq!(rogue.receive(32)[12..20], frame(4, 0, [4, 9], None)[12..20]);
     rogue.send(&frame(5, 0, [5, 9], None));
     assert_eq!(rogue.receive(32)[12..20], frame(4, 0, [5, 9], None)[12..20]);
+}
+
+/// A greeting as `Interface::hello` writes it.
+fn hello() -> Vec<u8> {
+    let Interface { name, version, fingerprint } = interface();
+    [&1_u16.to_le_bytes()[..], &version.to_le_bytes(), &fingerprint.to_le_bytes(), name.as_bytes()].concat()
+}
+
+#[test]
+fn a_machine_that_begins_two_calls_with_one_number_has_to_begin_anew() {
+    let mut world = World::new();
+    let mut server = world.server(1);
+    world.front.stop();
+    let mut rogue = Rogue::connect(world.wire.server, world.front.known_as(1, world.store.key()));
+    for _ in 0..2 {
+        rogue.send(&[frame(1, hello().len() as u32, [4, 0], None), hello()].concat());
+        assert!(matches!(server.next(soon()), Some(Event::ClientCame { .. })));
+        assert_eq!(server.try_next(), None, "the welcome went out");
+        let welcome = rogue.receive(32);
+        assert_eq!(welcome[4..8], frame(2, 0, [4, 1], None)[4..8]);
+        let request = [frame(5, 0, [4, 1], Some([0, 100])), vec![1; 100]].concat();
+        rogue.send(&request);
+        assert!(matches!(server.next(soon()), Some(Event::Request { .. })));
+        rogue.send(&request);
+        assert!(matches!(server.next(soon()), Some(Event::ClientGone { .. })));
+        let (heard, gone) = (rogue.receive(32), frame(4, 0, [4, 1], None));
+        assert_eq!((&heard[4..8], &heard[12..20]), (&gone[4..8], &gone[12..20]));
+    }
+}
+
+#[test]
+fn a_client_that_begins_two_calls_with_one_number_has_to_begin_anew() {
+    let world = World::new();
+    let mut server = world.server(1);
+    let mut client = open(&world.front.host, Side::Client, 1);
+    let greeting = hello();
+    let session = Session { client: 1, server: 0 };
+    let greeting = Frame { kind: Kind::Hello, call: 1, session, payload: &greeting, ..Frame::default() };
+    // Until the machines are connected nobody hears it.
+    while server.next(Some(Instant::now() + Duration::from_millis(20))).is_none() {
+        client.send(&greeting).unwrap();
+    }
+    assert_eq!(server.try_next(), None, "the welcome went out");
+    let welcome = hear(&mut client, Kind::Welcome);
+    let request = Frame { kind: Kind::Request, call: 7, session: welcome.session, ..Frame::default() };
+    client.send(&request).unwrap();
+    assert!(matches!(server.next(soon()), Some(Event::Request { .. })));
+    client.send(&request).unwrap();
+    assert!(matches!(server.next(soon()), Some(Event::ClientGone { .. })));
+    hear(&mut client, Kind::Gone);
+}
+
+/// The next frame of that kind.
+fn hear(end: &mut End, kind: Kind) -> Received {
+    loop {
+        while let Some(received) = end.receive().unwrap() {
+            if received.kind == kind {
+                return received;
+            }
+        }
+        assert_eq!(end.wait(soon()), WaitOutcome::Ready);
+    }
 }
