@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{FromRawFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
@@ -27,7 +27,8 @@ pub fn run(configuration: &Relay, report: &mut dyn FnMut(String)) -> io::Result<
     let serves = configuration.links.iter().any(|link| link.here == plan::End::Server);
     let listener = serves.then(|| listener(SocketAddr::V4(configuration.listen))).transpose()?;
     let secret = SecretKey::from_bytes(configuration.secret.0);
-    let identity = Identity { secret, life: configuration.life };
+    let address = IpAddr::V4(*configuration.listen.ip());
+    let identity = Identity { secret, life: configuration.life, address };
     let mut relay = relay::Relay::new(&identity, listener, links)?;
     loop {
         relay.turn();

@@ -24,13 +24,16 @@ use report::{LinkReports, Strangers};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket::Socket;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Connections whose peer has not proved who it is.
-const GUESTS: usize = 16;
+/// Connections whose peer has not proved who it is: so many for each link that an address may connect for, since a machine
+/// that noticed a loss before we did tries again.
+const GUESTS_A_LINK: usize = 2;
+/// Connections taken in one turn, so that the links have theirs.
+const ACCEPTS_A_TURN: usize = 64;
 
 /// The machine that a relay works for.
 #[derive(Clone, Debug)]
@@ -39,6 +42,8 @@ pub struct Identity {
     pub secret: SecretKey,
     /// A number that this life of the machine has and no other.
     pub life: u64,
+    /// Its address, from which it connects. Nobody listens to another one.
+    pub address: IpAddr,
 }
 
 /// A link to another machine.
@@ -77,6 +82,8 @@ pub struct Relay {
     /// For connections that come: a machine is not called by the one that it calls itself.
     called: Arc<Known>,
     listener: Option<TcpListener>,
+    /// From where it connects.
+    address: IpAddr,
     lines: Vec<Line>,
     guests: Vec<(Socket, SocketAddr)>,
     strangers: Strangers,
@@ -111,8 +118,9 @@ impl Relay {
         let now = Instant::now();
         let (calling, called) = (known(Side::Server), known(Side::Client));
         let lines = links.into_iter().map(|link| Line::new(link, now)).collect();
-        let (guests, reports) = (Vec::new(), Vec::new());
-        Ok(Self { calling, called, listener, lines, guests, strangers: Strangers::new(now), reports })
+        let (guests, reports, strangers) = (Vec::new(), Vec::new(), Strangers::new(now));
+        let address = identity.address;
+        Ok(Self { calling, called, listener, address, lines, guests, strangers, reports })
     }
 
     /// Does all that can be done without waiting.
@@ -120,7 +128,7 @@ impl Relay {
         let now = Instant::now();
         self.welcome_guests(now);
         for line in &mut self.lines {
-            if let Err(why) = line.turn(&self.calling, now, &mut self.reports) {
+            if let Err(why) = line.turn(self.address, &self.calling, now, &mut self.reports) {
                 line.down(&why, now, &mut self.reports);
             }
         }
@@ -175,11 +183,21 @@ impl Relay {
 
     /// Takes who connected, and hears them until they have proved who they are.
     fn welcome_guests(&mut self, now: Instant) {
-        while let Some(Ok((stream, from))) = self.listener.as_ref().map(TcpListener::accept) {
-            if self.guests.len() == GUESTS {
-                // Who fills the room with strangers cannot keep a machine out for longer than its next attempt.
-                let (_, oldest) = self.guests.remove(0);
-                self.reports.extend(self.strangers.refused(oldest, Refusal::Slow, now));
+        for _ in 0..ACCEPTS_A_TURN {
+            let Some(Ok((stream, from))) = self.listener.as_ref().map(TcpListener::accept) else { break };
+            let of_address = |other: &SocketAddr| other.ip().to_canonical() == from.ip().to_canonical();
+            let calling = self.lines.iter().filter(|line| line.redial.is_none() && of_address(&line.peer));
+            let places = calling.count() * GUESTS_A_LINK;
+            if places == 0 {
+                self.reports.extend(self.strangers.refused(from, Refusal::Stranger, now));
+                continue;
+            }
+            let mut guests = self.guests.iter().enumerate().filter(|(_, (_, other))| of_address(other));
+            let oldest = guests.next().map(|(index, _)| index);
+            if let Some(oldest) = oldest.filter(|_| guests.count() + 1 >= places) {
+                // The newest attempt is the one that the machine still knows of.
+                let (_, oldest) = self.guests.remove(oldest);
+                self.reports.extend(self.strangers.refused(oldest, Refusal::Crowd, now));
             }
             let connection = Connection::accept(Arc::clone(&self.called), now);
             self.guests.extend(Socket::accepted(stream, connection).ok().map(|socket| (socket, from)));
@@ -218,13 +236,19 @@ impl Line {
         }
     }
 
-    fn turn(&mut self, known: &Arc<Known>, now: Instant, reports: &mut Vec<Report>) -> Result<(), Refusal> {
+    fn turn(
+        &mut self,
+        from: IpAddr,
+        known: &Arc<Known>,
+        now: Instant,
+        reports: &mut Vec<Report>,
+    ) -> Result<(), Refusal> {
         if let Some(redial) = &mut self.redial
             && redial.at().is_some_and(|at| at <= now)
         {
             redial.trying();
             let connection = Connection::initiate(Arc::clone(known), self.id, now)?;
-            let socket = Socket::connect(self.peer, connection);
+            let socket = Socket::connect(from, self.peer, connection);
             self.socket = Some(socket.map_err(|error| Refusal::of_system(&error))?);
         }
         let Some(socket) = &mut self.socket else {

@@ -4,7 +4,7 @@ use crate::stream::{Connection, Refusal};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
@@ -20,12 +20,14 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    /// Begins to connect.
-    pub(super) fn connect(address: SocketAddr, connection: Connection) -> io::Result<Self> {
+    /// Begins to connect, from an address of this machine.
+    pub(super) fn connect(from: IpAddr, address: SocketAddr, connection: Connection) -> io::Result<Self> {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = net::socket_with(family, SocketType::STREAM, flags, None)?;
         sockopt::set_tcp_nodelay(&socket, true)?;
+        // The other machine listens to no other address, and the kernel might choose one.
+        net::bind(&socket, &SocketAddr::new(from, 0))?;
         match net::connect(&socket, &address) {
             Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => {}
             Err(error) => return Err(error.into()),

@@ -33,6 +33,10 @@ pub enum Refusal {
     Closed,
     /// The peer ended the connection in the middle of something.
     Truncated,
+    /// It connected from an address of none of the machines that may.
+    Stranger,
+    /// Its machine has opened more connections than it has links.
+    Crowd,
     /// The peer has opened another connection for this link.
     Replaced,
     /// The kernel says so.
@@ -76,6 +80,8 @@ impl fmt::Display for Refusal {
             }
             Self::Closed => "it ended the connection",
             Self::Truncated => "it ended the connection in the middle of a message",
+            Self::Stranger => "no machine that may connect has its address",
+            Self::Crowd => "its machine has opened more connections than it has links",
             Self::Replaced => "it connected anew",
             Self::System(_, text) => text,
         };

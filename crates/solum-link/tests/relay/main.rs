@@ -4,12 +4,13 @@
 
 mod world;
 
-use solum_link::relay::Report;
+use rustix::net::{self, AddressFamily, SocketType};
+use solum_link::relay::{Identity, Relay, RemoteLink, Report};
 use solum_link::session::{CallError, Event, Interface, Server};
-use solum_link::stream::{DEAD_AFTER, HEARTBEAT_EVERY, Refusal};
-use solum_link::{End, Frame, Kind, Received, Session, Side, WaitOutcome, Want};
+use solum_link::stream::{DEAD_AFTER, HEARTBEAT_EVERY, KeyPair, Refusal};
+use solum_link::{End, Frame, Kind, Layout, LinkHost, Received, Session, Side, WaitOutcome, Want};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 use world::{Echo, Machine, Rogue, World, interface, open, soon};
 
@@ -442,4 +443,58 @@ fn hear(end: &mut End, kind: Kind) -> Received {
         }
         assert_eq!(end.wait(soon()), WaitOutcome::Ready);
     }
+}
+
+/// Connects from another address of this machine.
+fn connect_from(last: u8, to: SocketAddr) -> TcpStream {
+    let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    net::bind(&socket, &SocketAddr::from(([127, 0, 0, last], 0))).unwrap();
+    net::connect(&socket, &to).unwrap();
+    socket.into()
+}
+
+#[test]
+fn only_the_addresses_of_machines_that_may_connect_are_heard() {
+    let mut world = World::new();
+    world.front.stop();
+    let mut stranger = connect_from(2, world.wire.server);
+    assert_eq!(stranger.read(&mut [0]).unwrap(), 0, "it is not heard");
+    let Report::Refused { from, why, .. } = world.store.report() else { panic!("it is no stranger") };
+    assert_eq!((from, why), (stranger.local_addr().unwrap(), Refusal::Stranger));
+}
+
+#[test]
+fn a_machine_that_connects_again_and_again_loses_its_oldest_attempts() {
+    let mut world = World::new();
+    world.front.stop();
+    let attempts: Vec<_> = (0..3).map(|_| connect_from(1, world.wire.server)).collect();
+    let Report::Refused { from, why, .. } = world.store.report() else { panic!("it is not refused") };
+    assert_eq!((from, why), (attempts[0].local_addr().unwrap(), Refusal::Crowd));
+}
+
+#[test]
+fn a_flood_of_connections_is_taken_in_turns() {
+    let host = LinkHost::create("test", Layout::default()).unwrap();
+    let (key, peer) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap().public);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let end = open(&host, Side::Client, 1);
+    let from = SocketAddr::from(([127, 0, 0, 1], 1));
+    let link = RemoteLink { id: 1, name: "a".to_owned(), side: Side::Client, peer: from, key: peer, end };
+    let identity = Identity { secret: key.secret.clone(), life: 1, address: world::LOCALHOST };
+    let mut relay = Relay::new(&identity, Some(listener), vec![link]).unwrap();
+    let flood: Vec<TcpStream> = (0..100).map(|_| connect_from(2, address)).collect();
+    let mut ended = 0;
+    for turn in 1..=2 {
+        relay.turn();
+        ended = flood
+            .iter()
+            .filter(|stream| {
+                stream.set_nonblocking(true).unwrap();
+                matches!(stream.peek(&mut [0]), Ok(0))
+            })
+            .count();
+        assert!(turn == 2 || (1..100).contains(&ended), "{ended}");
+    }
+    assert_eq!(ended, 100);
 }

@@ -5,7 +5,7 @@ use solum_link::session::{Client, Event, Interface, Server};
 use solum_link::stream::{Connection, KeyPair, Known, PublicKey};
 use solum_link::{End, Layout, LinkHost, Side};
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -13,6 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 pub const LINK: u32 = 3;
+pub const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 pub fn interface() -> Interface {
     Interface { name: "Echo".to_owned(), version: 1, fingerprint: 42 }
@@ -68,7 +69,7 @@ impl Machine {
     pub fn start(&mut self, life: u64, listener: Option<TcpListener>, peer: SocketAddr, key: PublicKey) {
         self.relay_epoch += 1;
         let end = open(&self.host, self.plays, self.relay_epoch);
-        let identity = Identity { secret: self.keys.secret.clone(), life };
+        let identity = Identity { secret: self.keys.secret.clone(), life, address: LOCALHOST };
         let name = "front to store".to_owned();
         let link = RemoteLink { id: LINK, name, side: self.plays, peer, key, end };
         let mut relay = Relay::new(&identity, listener, vec![link]).unwrap();
