@@ -52,6 +52,9 @@ pub enum Bulk<'a> {
 pub trait Caller {
     /// Sends a call, which is given up at the deadline, and gives its number. `retry` says that it may be sent again to a
     /// restarted server.
+    ///
+    /// Bytes beside it need room in the link's memory. If that is taken, by calls that were given up and that the server still
+    /// works on, it is waited for; if all of it is taken by calls that were not completed, this is [`Error::Deadline`] at once.
     fn submit(
         &mut self,
         method: u16,

@@ -195,6 +195,11 @@ impl Calls {
         self.unwanted.push(range);
     }
 
+    /// Whether there are ranges that go back to the pool later.
+    pub(crate) fn has_unwanted(&self) -> bool {
+        !self.unwanted.is_empty()
+    }
+
     /// A range that nobody uses any more.
     pub(crate) fn settled(&mut self) -> Option<Range> {
         let overlap = |one: &Range, other: &Range| {

@@ -117,6 +117,11 @@ impl<T: Transport> Client<T> {
         self.give_back();
     }
 
+    /// Whether parts of the pool come back without anybody's doing here: a server may still use them, and will answer or end.
+    pub fn is_owed_room(&self) -> bool {
+        self.calls.has_unwanted()
+    }
+
     /// Does all that can be done without waiting.
     pub fn turn(&mut self) {
         let mut outcome = Ok(true);

@@ -95,12 +95,30 @@ impl<T: Carrier> OverCaller<T> {
             Bulk::Receive(length) => *length,
         };
         let maximum = u64::from(self.client.pool().bytes());
-        let wanted = u32::try_from(length).map_err(|_| Error::TooLong { maximum })?;
-        let range = self.client.allocate(wanted, deadline)?.ok_or(Error::TooLong { maximum })?;
+        let wanted = u32::try_from(length).ok().filter(|wanted| u64::from(*wanted) <= maximum);
+        let wanted = wanted.ok_or(Error::TooLong { maximum })?;
+        let range = self.room(wanted, deadline)?;
         if let Bulk::Send(data) = bulk {
             self.client.pool().copy_in(range, data).map_err(|_| Error::Broken)?;
         }
         Ok(Some(range))
+    }
+
+    /// Sets a part of the pool aside. What a server may still use, for a call that was given up, is waited for.
+    fn room(&mut self, wanted: u32, deadline: Option<Instant>) -> Result<Range> {
+        loop {
+            if let Some(range) = self.client.allocate(wanted, deadline)? {
+                return Ok(range);
+            }
+            let is_late = deadline.is_some_and(|deadline| deadline <= self.client.transport().now());
+            // The rest belongs to calls that nobody completes while we are here.
+            if is_late || !self.client.is_owed_room() {
+                return Err(Error::Deadline);
+            }
+            let until = deadline.into_iter().chain(self.client.wake_at()).min();
+            self.client.transport().wait(Want::Any, until);
+            self.client.turn();
+        }
     }
 }
 
@@ -317,11 +335,14 @@ impl<T: Carrier> Source for OverAnswerer<T> {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::sync::mpsc;
+    use std::thread;
     use std::time::Duration;
 
-    use solum_link::{Broken, Frame, Pool, Received, SendError, WaitOutcome};
+    use solum_link::{Broken, Frame, Layout, LinkHost, Pool, Received, SendError, Side, WaitOutcome};
 
     use super::*;
+    use crate::native::SystemClock;
 
     /// A peer that says without end that it lives.
     struct Noisy(Pool);
@@ -392,9 +413,69 @@ mod tests {
     #[test]
     fn clients_that_say_nothing_of_use_do_not_postpone_the_deadline() {
         let ends = (0..2).map(|_| Noisy(Pool::pair(4096).unwrap().0)).collect();
-        let interface = InterfaceId { name: "test", version: 1, fingerprint: 1 };
-        let mut answerer = OverAnswerer::new(ends, &interface, Rc::new(Waits::default()));
+        let mut answerer = OverAnswerer::new(ends, &INTERFACE, Rc::new(Waits::default()));
         let deadline = Moment::from_beginning(Duration::from_millis(20));
         assert_eq!(answerer.next(Some(deadline)).unwrap_err(), Error::Deadline);
+    }
+    const INTERFACE: InterfaceId = InterfaceId { name: "test", version: 1, fingerprint: 1 };
+
+    fn open(host: &LinkHost, side: Side) -> End {
+        host.attach(side, 1);
+        let descriptors = host.descriptors(side);
+        let [memory, own, peer] = [descriptors.memory, descriptors.own_bell, descriptors.peer_bell]
+            .map(|descriptor| descriptor.try_clone_to_owned().unwrap());
+        End::open(memory, own, peer, side).unwrap()
+    }
+
+    fn request(server: &mut Server<End>) -> CallId {
+        loop {
+            match server.next(Some(Instant::now() + Duration::from_secs(20))) {
+                Some(Event::Request { call, .. }) => return call,
+                Some(_) => {}
+                None => panic!("nobody asked"),
+            }
+        }
+    }
+
+    #[test]
+    fn room_that_a_server_still_uses_is_waited_for_and_what_never_fits_is_too_long() {
+        let host = LinkHost::create("test", Layout { ring_bytes: 4096, pool_bytes: 8192 }).unwrap();
+        let mut server = Server::new(open(&host, Side::Server), named(&INTERFACE));
+        let mut caller = OverCaller::new(open(&host, Side::Client), &INTERFACE, Rc::new(SystemClock));
+        let (given_up, is_given_up) = mpsc::channel();
+        let serving = thread::spawn(move || {
+            let first = request(&mut server);
+            server.reply(first, &[DONE]).unwrap();
+            let slow = request(&mut server);
+            is_given_up.recv().unwrap();
+            server.reply(slow, &[DONE]).unwrap();
+            let last = request(&mut server);
+            server.reply(last, &[DONE]).unwrap();
+        });
+        let after = |time| Some(clock::Driver::now(&SystemClock).after(time));
+        let soon = || after(Duration::from_secs(20));
+        let first = caller.submit(1, false, &[], Bulk::Nothing, soon()).unwrap();
+        caller.complete(first, &mut []).unwrap();
+        let slow = caller.submit(1, false, &[], Bulk::Receive(8192), soon()).unwrap();
+        assert_eq!(
+            caller.submit(1, false, &[], Bulk::Receive(1), None),
+            Err(Error::Deadline),
+            "it is its own"
+        );
+        // As at its deadline.
+        let UnderWay { ticket, range } = caller.under_way.remove(&slow).unwrap();
+        caller.client.forget(ticket);
+        caller.client.free(range.unwrap());
+        let maximum = 8192;
+        let too_long = caller.submit(1, false, &[], Bulk::Send(&[0; 8193]), soon());
+        assert_eq!(too_long, Err(Error::TooLong { maximum }));
+        assert_eq!(
+            caller.submit(1, false, &[], Bulk::Receive(1), after(Duration::ZERO)),
+            Err(Error::Deadline)
+        );
+        given_up.send(()).unwrap();
+        let last = caller.submit(1, false, &[], Bulk::Send(&[0; 8192]), soon()).unwrap();
+        caller.complete(last, &mut []).unwrap();
+        serving.join().unwrap();
     }
 }
