@@ -1,6 +1,6 @@
 //! `#[interface]`.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::{
@@ -9,6 +9,9 @@ use syn::{
 };
 
 use crate::fingerprint;
+
+/// The methods that a link has itself. They would be called instead of those of an interface.
+const METHODS_OF_A_LINK: [&str; 4] = ["call", "into_caller", "server_epoch", "set_patience"];
 
 /// `version = 2`, or nothing.
 pub struct Arguments {
@@ -73,9 +76,16 @@ fn method(item: &TraitItem) -> Result<Method<'_>> {
             if matches!(receiver.kind, ReceiverKind::Reference(_, _, Some(_))) => {}
         _ => return Err(Error::new_spanned(&function.sig, "a method of an interface begins with &mut self")),
     }
+    let name = &function.sig.ident;
+    if METHODS_OF_A_LINK.iter().any(|method| name == method) {
+        let message = format!(
+            "a link has a method `{name}` itself, which would be called instead: choose another name"
+        );
+        return Err(Error::new_spanned(name, message));
+    }
     Ok(Method {
         documentation: function.attrs.iter().filter(|attribute| attribute.path().is_ident("doc")).collect(),
-        name: &function.sig.ident,
+        name,
         arguments: inputs.map(argument).collect::<Result<_>>()?,
         retry: marked_retry(function)?,
         output: output(&function.sig.output),
@@ -174,16 +184,19 @@ fn marker(arguments: &Arguments, item: &ItemTrait, methods: &[Method<'_>]) -> To
     let text = name.to_string();
     let version = arguments.version;
     let fingerprint = fingerprint::of(&signature(methods));
-    let service = format_ident!("{name}Service");
+    let service_trait = format_ident!("{name}Service");
+    // Names that no argument of a method can be taken for.
+    let [service, call, answer] =
+        ["service", "call", "answer"].map(|name| Ident::new(name, Span::mixed_site()));
     let arms = methods.iter().zip(0u16..).map(|(method, number)| {
         let method_name = method.name;
         let (tuple, tuple_type) = (method.tuple(), method.tuple_type());
         let values = method.arguments.iter().map(|(name, _)| name);
         quote! {
             #number => {
-                let #tuple: #tuple_type = call.arguments()?;
-                let answer = service.#method_name(#(#values),*);
-                call.answer(&answer);
+                let #tuple: #tuple_type = #call.arguments()?;
+                let #answer = #service.#method_name(#(#values),*);
+                #call.answer(&#answer);
             }
         }
     });
@@ -195,15 +208,15 @@ fn marker(arguments: &Arguments, item: &ItemTrait, methods: &[Method<'_>]) -> To
         impl ::solum::link::Interface for #name {
             const ID: ::solum::port::InterfaceId =
                 ::solum::port::InterfaceId { name: #text, version: #version, fingerprint: #fingerprint };
-            type Service = dyn #service;
+            type Service = dyn #service_trait;
 
             fn dispatch(
-                service: &mut (dyn #service + 'static),
-                call: &mut ::solum::link::Call<'_>,
+                #service: &mut (dyn #service_trait + 'static),
+                #call: &mut ::solum::link::Call<'_>,
             ) -> ::solum::Result<()> {
-                match call.method {
+                match #call.method {
                     #(#arms)*
-                    _ => return ::core::result::Result::Err(call.unknown()),
+                    _ => return ::core::result::Result::Err(#call.unknown()),
                 }
                 ::core::result::Result::Ok(())
             }
@@ -292,10 +305,36 @@ mod tests {
                 "trait A { #[once] fn a(&mut self, b: &str); }",
                 "arguments travel, so they are values: String, not &str",
             ),
+            (
+                "trait A { #[once] fn call(&mut self); }",
+                "a link has a method `call` itself, which would be called instead: choose another name",
+            ),
         ];
         for (text, message) in table {
             assert_eq!(complaint(text), message, "{text}");
         }
+    }
+
+    #[test]
+    fn the_methods_of_a_link_are_known() {
+        let file = syn::parse_file(include_str!("../../solum/src/link.rs")).unwrap();
+        let of_link = file.items.iter().filter_map(|item| match item {
+            syn::Item::Impl(block) if block.trait_.is_none() => {
+                block.self_ty.to_token_stream().to_string().starts_with("Link <").then_some(&block.items)
+            }
+            _ => None,
+        });
+        let mut methods: Vec<String> = of_link
+            .flatten()
+            .filter_map(|item| match item {
+                syn::ImplItem::Fn(function) if function.sig.receiver().is_some() => {
+                    Some(function.sig.ident.to_string())
+                }
+                _ => None,
+            })
+            .collect();
+        methods.sort_unstable();
+        assert_eq!(methods, METHODS_OF_A_LINK);
     }
 
     #[test]

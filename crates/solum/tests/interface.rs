@@ -57,6 +57,28 @@ fn calls_reach_the_service_and_answers_come_back() {
     assert_eq!(link.count(), Ok(1));
 }
 
+/// Arguments with the names that the attribute itself has use for.
+#[solum::interface]
+pub trait Sum {
+    /// Adds them up.
+    #[retry]
+    fn sum(&mut self, call: u8, service: u8, answer: u8) -> u8;
+}
+
+struct Adder;
+
+impl SumService for Adder {
+    fn sum(&mut self, call: u8, service: u8, answer: u8) -> u8 {
+        call + service + answer
+    }
+}
+
+#[test]
+fn arguments_may_have_any_name() {
+    let mut link = Link::<Sum>::local(Box::new(Adder), Rc::new(SystemClock));
+    assert_eq!(link.sum(1, 2, 4), Ok(7));
+}
+
 #[test]
 fn what_no_method_or_no_arguments_is_is_refused() {
     let mut link = Link::<Store>::local(Box::new(Words::default()), Rc::new(SystemClock));
