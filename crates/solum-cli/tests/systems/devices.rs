@@ -62,6 +62,22 @@ fn nobody_else_has_a_disk_while_the_system_runs() {
 }
 
 #[test]
+fn nor_one_that_was_put_in_its_place() {
+    let system = System::new(&(DISK.to_owned() + "arguments = [\"stay\"]\n"));
+    let running = system.on_host(&[]).start().until_it_prints("reach beyond");
+    let mut other = vec![0; 65536];
+    other[61440] = 6;
+    system.scratch.file("system/other", other);
+    let path = system.scratch.path("system/.solum/disks/m.data.disk");
+    fs::rename(system.scratch.path("system/other"), &path).unwrap();
+    system.ask(&["restart", "m.u"]).run().exits(0);
+    let running = running.until_it_prints("life 7 on 65536 bytes");
+    let disk = File::open(&path).unwrap();
+    assert!(matches!(disk.try_lock(), Err(TryLockError::WouldBlock)));
+    system.down(running).exits(0);
+}
+
+#[test]
 fn a_disk_that_somebody_else_has_is_refused() {
     let system = System::new(DISK);
     system.on_host(&[]).run().exits(0);

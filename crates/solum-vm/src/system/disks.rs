@@ -1,7 +1,9 @@
 //! The disks of a system: files of this host.
 
+use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use solum_spec::plan::{self, Plan};
@@ -13,7 +15,7 @@ use super::Unprepared;
 /// do not meet it, so a unit or a virtual machine opens the file besides.
 pub struct Disks {
     directory: PathBuf,
-    _locked: Vec<File>,
+    locked: RefCell<Vec<File>>,
 }
 
 impl Disks {
@@ -32,13 +34,38 @@ impl Disks {
             Ok(file)
         };
         let locked = plan.disks.iter().map(lock).collect::<Result<_, _>>()?;
-        Ok(Self { directory, _locked: locked })
+        Ok(Self { directory, locked: RefCell::new(locked) })
+    }
+
+    /// Opens a disk for a unit. Its file may be another one by now: then that one is locked, too.
+    pub(super) fn open(&self, disk: &plan::Disk) -> io::Result<File> {
+        let open = || OpenOptions::new().read(true).write(true).open(self.path(disk));
+        let file = open()?;
+        let mut locked = self.locked.borrow_mut();
+        for other in locked.iter() {
+            if is_same(&file, other)? {
+                return Ok(file);
+            }
+        }
+        // A lock belongs to what was opened, and this stays when the unit is gone.
+        let other = open()?;
+        if !is_same(&file, &other)? {
+            return Err(io::Error::other("it was replaced just now"));
+        }
+        other.try_lock()?;
+        locked.push(other);
+        Ok(file)
     }
 
     /// The file that a disk is.
     pub fn path(&self, disk: &plan::Disk) -> PathBuf {
         path(&self.directory, disk)
     }
+}
+
+fn is_same(one: &File, other: &File) -> io::Result<bool> {
+    let (one, other) = (one.metadata()?, other.metadata()?);
+    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
 }
 
 fn path(directory: &Path, disk: &plan::Disk) -> PathBuf {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::CString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -119,8 +119,7 @@ impl Place for HostPlace {
     }
 
     fn disk(&self, disk: &plan::Disk) -> io::Result<OwnedFd> {
-        let file = OpenOptions::new().read(true).write(true).open(self.disks.path(disk))?;
-        Ok(file.into())
+        self.disks.open(disk).map(OwnedFd::from)
     }
 
     fn listener(&self, listener: &plan::Listener) -> io::Result<OwnedFd> {
