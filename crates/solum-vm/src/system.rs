@@ -1,16 +1,20 @@
 //! Whole systems: their units as processes of this host, or in a virtual machine each; and how a running one is asked.
 
 mod desk;
+mod disks;
 pub mod host;
 mod picture;
 mod png;
 mod ticket;
 pub mod vm;
 
-pub use host::{HostPlace, Published, Unprepared};
+pub use disks::Disks;
+pub use host::{HostPlace, Published};
 pub use picture::Onlooker;
 pub use ticket::{Answers, ask};
 
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use solum_spec::handover::UnitPhase;
@@ -25,4 +29,20 @@ pub enum Notice<'a> {
     Changed(usize, UnitPhase, &'a str),
     /// Something about what units run on.
     Said(&'a str),
+}
+
+/// Why this host cannot be the place of a system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unprepared {
+    /// A sentence: a disk that is shorter than its description says, or what the system says.
+    pub why: String,
+    /// What to do about it, where something can be done.
+    pub hint: Option<String>,
+}
+
+impl Unprepared {
+    /// What the system says of a file.
+    fn file(path: &Path, error: &io::Error) -> Self {
+        Self { why: format!("{}: {}", path.display(), solum_spec::reason(error)), hint: None }
+    }
 }

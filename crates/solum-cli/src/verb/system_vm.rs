@@ -14,7 +14,7 @@ use solum_spec::system::{Asset, Machine, System};
 use solum_spec::{Bundle, Protocol, Publish};
 use solum_vm::accelerator;
 use solum_vm::system::vm::{self, Booted};
-use solum_vm::system::{HostPlace, Published};
+use solum_vm::system::{Disks, HostPlace, Published};
 use solum_vm::{Console, Limits, MachineType};
 
 use super::system::{Screen, attended, port_name, published, refused, unprepared};
@@ -45,10 +45,12 @@ pub fn run(
     let everything: Vec<&Machine> = system.machines.iter().collect();
     let whole = system.plan(&everything, &builder.paths);
     let published = published(arguments, &whole)?;
+    // They are locked until all machines are off.
+    let disks = Disks::prepare(claim.state(), &whole).map_err(unprepared)?;
     let mut images = Vec::new();
     let mut machines = Vec::new();
     for machine in &system.machines {
-        let (booted, image) = builder.machine(machine, &whole, &published)?;
+        let (booted, image) = builder.machine(machine, &whole, &published, &disks)?;
         machines.push(booted);
         images.push(image);
     }
@@ -123,10 +125,10 @@ impl<'a> Builder<'a> {
         machine: &Machine,
         whole: &Plan,
         published: &[Published],
+        disks: &Disks,
     ) -> Result<(Booted, Nameless), Failure> {
         let mut plan = self.system.plan(&[machine], &self.paths);
         plan.network = self.system.network(machine, &self.keys);
-        let place = HostPlace::prepare(self.claim.state(), &plan, &[], None).map_err(unprepared)?;
         let config = self.kernel.config();
         let mut virtual_machine = solum_vm::Machine::new(machine.name.clone(), self.kernel.image(), "");
         virtual_machine.memory = machine.memory;
@@ -135,7 +137,7 @@ impl<'a> Builder<'a> {
         virtual_machine.verbose_kernel = self.arguments.around.verbose;
         virtual_machine.command_line.clone_from(&self.arguments.around.append);
         virtual_machine.console = Console::Streams;
-        virtual_machine.disks = plan.disks.iter().map(|disk| place.disk_path(disk)).collect();
+        virtual_machine.disks = plan.disks.iter().map(|disk| disks.path(disk)).collect();
         virtual_machine.screen = self.screen(&plan)?;
         virtual_machine.keys = !plan.keys.is_empty();
         virtual_machine.publish = self.publish(&plan, whole, published);

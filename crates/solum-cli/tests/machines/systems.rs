@@ -50,6 +50,10 @@ fn a_disk_keeps_what_was_written_from_boot_to_boot() {
     let path = system.scratch.path("system/.solum/disks/m.data.disk");
     let disk = fs::read(&path).unwrap();
     assert_eq!((disk.len(), disk[65024]), (65536, 2));
+    let other = fs::File::open(&path).unwrap();
+    other.try_lock().unwrap();
+    system.in_machines(&[]).run().exits(106).prints("").mentions("another process has locked this disk");
+    drop(other);
     fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(1000).unwrap();
     system
         .in_machines(&[])
@@ -174,6 +178,8 @@ fn a_killed_solum_takes_its_machine_along_and_the_next_run_works() {
     assert_eq!(running.finish().status.code(), None);
     // What was flushed before is still there, and nobody else has the disk.
     let running = system.in_machines(&[]).start().until_it_prints("m.u | life 2 on");
+    let disk = fs::File::open(system.scratch.path("system/.solum/disks/m.data.disk")).unwrap();
+    assert!(matches!(disk.try_lock(), Err(fs::TryLockError::WouldBlock)));
     system.down(running).exits(0);
 }
 

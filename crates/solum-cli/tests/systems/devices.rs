@@ -1,6 +1,6 @@
 //! Disks and addresses.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
@@ -49,6 +49,49 @@ fn a_disk_that_is_shorter_than_described_is_refused() {
                 `disk.data` in solum.toml the size that it has\n";
     finished.check(said == text, &format!("it should say {text}"));
     assert_eq!(fs::metadata(&path).unwrap().len(), 1000, "and it is left as it was");
+}
+
+#[test]
+fn nobody_else_has_a_disk_while_the_system_runs() {
+    let system = System::new(&(DISK.to_owned() + "arguments = [\"stay\"]\n"));
+    let running = system.on_host(&[]).start().until_it_prints("reach beyond");
+    let disk = File::open(system.scratch.path("system/.solum/disks/m.data.disk")).unwrap();
+    assert!(matches!(disk.try_lock(), Err(TryLockError::WouldBlock)));
+    system.down(running).exits(0);
+    disk.try_lock().unwrap();
+}
+
+#[test]
+fn nor_one_that_was_put_in_its_place() {
+    let system = System::new(&(DISK.to_owned() + "arguments = [\"stay\"]\n"));
+    let running = system.on_host(&[]).start().until_it_prints("reach beyond");
+    let mut other = vec![0; 65536];
+    other[61440] = 6;
+    system.scratch.file("system/other", other);
+    let path = system.scratch.path("system/.solum/disks/m.data.disk");
+    fs::rename(system.scratch.path("system/other"), &path).unwrap();
+    system.ask(&["restart", "m.u"]).run().exits(0);
+    let running = running.until_it_prints("life 7 on 65536 bytes");
+    let disk = File::open(&path).unwrap();
+    assert!(matches!(disk.try_lock(), Err(TryLockError::WouldBlock)));
+    system.down(running).exits(0);
+}
+
+#[test]
+fn a_disk_that_somebody_else_has_is_refused() {
+    let system = System::new(DISK);
+    system.on_host(&[]).run().exits(0);
+    let path = system.scratch.path("system/.solum/disks/m.data.disk");
+    let before = fs::read(&path).unwrap();
+    let disk = File::open(&path).unwrap();
+    disk.try_lock().unwrap();
+    let text = "error: [SCRATCH]/system/.solum/disks/m.data.disk: another process has locked this disk and may change it\n\
+                hint: run the system again when it is done; `fuser -v [SCRATCH]/system/.solum/disks/m.data.disk` names it\n";
+    let finished = system.on_host(&[]).run();
+    finished.exits(106).prints("");
+    let said = system.scratch.contract(&finished.stderr());
+    finished.check(said == text, &format!("it should say {text}"));
+    assert_eq!(fs::read(&path).unwrap(), before);
 }
 
 /// Says something to whoever listens there, and gives the answer.

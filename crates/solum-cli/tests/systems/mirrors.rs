@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileExt, symlink};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::process::Signal;
@@ -68,6 +68,27 @@ fn a_disk_that_returns_errors_is_dropped_and_another_takes_its_place() {
     let running = system
         .on_host(&TIMEOUT)
         .start()
+        .until_it_prints("m.mirror | member 1 is made anew and gets ")
+        .until_it_prints("m.mirror | member 1 is in sync\n")
+        .until_it_prints("| mirror: 3 of 3 members in sync");
+    stop(running);
+}
+
+#[test]
+fn a_disk_that_is_no_member_becomes_one_when_its_beginning_is_wiped_while_the_mirror_runs() {
+    let system = mirror();
+    let running = system.on_host(&TIMEOUT).start().until_it_prints("| mirror: 3 of 3 members in sync");
+    stop(running);
+    let path = system.scratch.path("system/.solum/disks/m.b.disk");
+    let disk = File::options().write(true).open(path).unwrap();
+    disk.write_all_at(&[7; 16384], 0).unwrap();
+    let running = system
+        .on_host(&TIMEOUT)
+        .start()
+        .until_it_prints("m.mirror | member 1 is not used: it is neither empty nor a member; ")
+        .until_it_prints("| mirror: 2 of 3 members in sync");
+    disk.write_all_at(&[0; 16384], 0).unwrap();
+    let running = running
         .until_it_prints("m.mirror | member 1 is made anew and gets ")
         .until_it_prints("m.mirror | member 1 is in sync\n")
         .until_it_prints("| mirror: 3 of 3 members in sync");

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::CString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -22,7 +22,7 @@ use solum_unit::{Confinement, News, Operator, Place, Runner};
 
 use super::desk::{self, Desk};
 use super::picture::Onlooker;
-use super::{FAREWELL_PATIENCE, Notice};
+use super::{Disks, FAREWELL_PATIENCE, Notice, Unprepared};
 use crate::report::End;
 use crate::requests::{Request, Requests};
 
@@ -39,18 +39,9 @@ pub struct Published {
     pub address: SocketAddr,
 }
 
-/// Why this host cannot be the place of a system's units.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unprepared {
-    /// A sentence: a disk that is shorter than its description says, or what the system says.
-    pub why: String,
-    /// What to do about it, where something can be done.
-    pub hint: Option<String>,
-}
-
 /// This host as a place for units.
 pub struct HostPlace {
-    disks: PathBuf,
+    disks: Disks,
     addresses: BTreeMap<(String, u16), SocketAddr>,
     empty_root: Option<CString>,
     is_root: bool,
@@ -59,8 +50,8 @@ pub struct HostPlace {
 }
 
 impl HostPlace {
-    /// Makes the disks that are not there yet, in the directory `state`, which stays. What screens show is in it too, and
-    /// every frame of them in `frames`.
+    /// Makes the disks that are not there yet, in the directory `state`, which stays, and keeps them for itself. What screens
+    /// show is in it too, and every frame of them in `frames`.
     ///
     /// # Errors
     ///
@@ -71,16 +62,11 @@ impl HostPlace {
         published: &[Published],
         frames: Option<&Path>,
     ) -> Result<Self, Unprepared> {
-        let disks = state.join("disks");
+        let disks = Disks::prepare(state, plan)?;
         let failed = |path: &Path| {
             let path = path.to_owned();
-            move |error: io::Error| refused(&path, &error)
+            move |error: io::Error| Unprepared::file(&path, &error)
         };
-        fs::create_dir_all(&disks).map_err(failed(&disks))?;
-        for disk in &plan.disks {
-            let path = disk_path(&disks, disk);
-            prepare_disk(&path, disk)?;
-        }
         let empty = state.join("empty");
         fs::create_dir_all(&empty).map_err(failed(&empty))?;
         let empty = empty.canonicalize().map_err(failed(&empty))?;
@@ -127,54 +113,10 @@ impl HostPlace {
         SocketAddr::from(([127, second, third, fourth], listener.number))
     }
 
-    /// The file that a disk is.
-    pub fn disk_path(&self, disk: &plan::Disk) -> PathBuf {
-        disk_path(&self.disks, disk)
-    }
-
     /// Where a listener can be reached.
     pub fn address(&self, listener: &plan::Listener) -> Option<SocketAddr> {
         self.addresses.get(&(listener.machine.clone(), listener.number)).copied()
     }
-}
-
-fn disk_path(disks: &Path, disk: &plan::Disk) -> PathBuf {
-    disks.join(format!("{}.{}.disk", disk.machine, disk.name))
-}
-
-/// What the system says of a file.
-fn refused(path: &Path, error: &io::Error) -> Unprepared {
-    Unprepared { why: format!("{}: {}", path.display(), solum_spec::reason(error)), hint: None }
-}
-
-fn prepare_disk(path: &Path, disk: &plan::Disk) -> Result<(), Unprepared> {
-    let failed = |error: io::Error| refused(path, &error);
-    match OpenOptions::new().read(true).write(true).create_new(true).open(path) {
-        Ok(file) => {
-            // Without its full length it must not be found there later.
-            file.set_len(disk.bytes).inspect_err(|_| drop(fs::remove_file(path))).map_err(failed)
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let found = fs::metadata(path).map_err(failed)?.len();
-            if found < disk.bytes {
-                return Err(too_short(path, disk, found));
-            }
-            Ok(())
-        }
-        Err(error) => Err(failed(error)),
-    }
-}
-
-fn too_short(path: &Path, disk: &plan::Disk, found: u64) -> Unprepared {
-    let plan::Disk { name, machine, bytes, .. } = disk;
-    let why = format!(
-        "{}: disk {name} of {machine} is described with {bytes} bytes, and this file has {found}",
-        path.display()
-    );
-    let size = format!("--size={bytes}");
-    let grow = crate::shell::quote(&["truncate".as_ref(), size.as_ref(), path.as_os_str()]);
-    let hint = format!("grow it with `{grow}`, or give `disk.{name}` in solum.toml the size that it has");
-    Unprepared { why, hint: Some(hint) }
 }
 
 impl Place for HostPlace {
@@ -183,8 +125,7 @@ impl Place for HostPlace {
     }
 
     fn disk(&self, disk: &plan::Disk) -> io::Result<OwnedFd> {
-        let file = OpenOptions::new().read(true).write(true).open(disk_path(&self.disks, disk))?;
-        Ok(file.into())
+        self.disks.open(disk).map(OwnedFd::from)
     }
 
     fn listener(&self, listener: &plan::Listener) -> io::Result<OwnedFd> {

@@ -101,6 +101,40 @@ fn collect_stored(
     Ok(())
 }
 
+/// Brings into memory what a write from `offset` to `end` needs of what is there: the indexes on its ways, and the pages that it
+/// changes in part. After that the write cannot fail.
+pub fn prepare(store: &mut Store, file: &mut Inode, offset: u64, end: u64) -> Result<(), Fault> {
+    let pages = offset / BLOCK..end.div_ceil(BLOCK);
+    if offset >= end || pages.start >= capacity(file.levels) {
+        return Ok(());
+    }
+    let is_kept_in_part = |page: u64| offset > page * BLOCK || end < (page + 1) * BLOCK;
+    bring(store, &mut file.root, file.levels, &pages, 0, &is_kept_in_part)
+}
+
+fn bring(
+    store: &mut Store,
+    child: &mut Child,
+    level: u8,
+    pages: &Range<u64>,
+    first: u64,
+    is_kept_in_part: &dyn Fn(u64) -> bool,
+) -> Result<(), Fault> {
+    match (&child, level) {
+        (Child::Hole, _) => Ok(()),
+        (_, 0) if is_kept_in_part(first) => store.open(child, Shape::Page).map(drop),
+        (_, 0) => Ok(()),
+        _ => {
+            let children = store.open(child, Shape::Index(level))?.index()?;
+            for index in touched(pages, first, level) {
+                let begin = first + index as u64 * capacity(level - 1);
+                bring(store, &mut children[index], level - 1, pages, begin, is_kept_in_part)?;
+            }
+            Ok(())
+        }
+    }
+}
+
 /// Writes. The caller checked that the file does not become too long.
 pub fn write(store: &mut Store, file: &mut Inode, offset: u64, data: &[u8]) -> Result<(), Fault> {
     let Some(last) = (offset + data.len() as u64).checked_sub(1).filter(|_| !data.is_empty()) else {

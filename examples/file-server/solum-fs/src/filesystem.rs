@@ -214,8 +214,9 @@ impl FileSystem {
     ///
     /// # Errors
     ///
-    /// Those of [`read`](Self::read), [`Error::TooLarge`], [`Error::NoSpace`]. After [`Error::Damaged`] and
-    /// [`Error::Disk`] a part may have been written; after the others nothing was.
+    /// Those of [`read`](Self::read), [`Error::TooLarge`], [`Error::NoSpace`]. Nothing is changed after any of them; but of more
+    /// than 1 MiB, which is written ahead a MiB at a time, a part may have been written after [`Error::Disk`] and
+    /// [`Error::Damaged`].
     pub fn write(&mut self, path: &str, offset: u64, data: &[u8]) -> Result<()> {
         let names = parse(path)?;
         self.may_change()?;
@@ -231,7 +232,7 @@ impl FileSystem {
             }
             let inode = descend(&mut self.store, &mut self.root, &names, path)?;
             let at = offset + (step * STEP_BYTES) as u64;
-            // Even a write that failed may have changed something.
+            file::prepare(&mut self.store, inode, at, at + piece.len() as u64).at(path)?;
             self.is_changed = true;
             file::write(&mut self.store, inode, at, piece).at(path)?;
         }

@@ -209,14 +209,16 @@ pub fn judge(newest: &Head, head: &Head) -> Judgement {
     let Some(own) = newest.slots.get(slot).filter(|own| own.id == id) else {
         return Judgement::Standing(Standing::Unused("another disk was put in its place".into()));
     };
-    // A head that not all members got before the crash: nothing was written after it.
-    let is_current = head.version == newest.version || head.version == newest.parent;
+    // Heads are written one after the other to all members in sync. So where the newest one is missing it is the last, which
+    // not all got before the crash, and nothing was written after it. Who lacks more than that is an old image.
+    let is_recent = head.generation <= newest.generation && head.generation + 1 >= newest.generation;
+    let is_current = is_recent && (head.version == newest.version || head.version == newest.parent);
+    let is_known = head.generation >= own.known_generation
+        && (head.version == own.known || head.version == own.attempted);
     let standing = match own.state {
         State::InSync if is_current => Standing::InSync(slot),
         State::Rebuilding { .. } if is_current => Standing::Delta(slot),
-        State::Out { .. } if head.version == own.known || head.version == own.attempted => {
-            Standing::Delta(slot)
-        }
+        State::Out { .. } if is_known => Standing::Delta(slot),
         State::InSync | State::Rebuilding { .. } => return astray(newest, head, newest.version, slot),
         State::Out { .. } => return astray(newest, head, own.known, slot),
     };
@@ -225,7 +227,8 @@ pub fn judge(newest: &Head, head: &Head) -> Judgement {
 
 /// A member whose history is not the mirror's: it is older than it should be, or went on alone.
 fn astray(newest: &Head, head: &Head, known: Version, slot: usize) -> Judgement {
-    let went_on = head.version.event >= known.event;
+    let is_ours = [known, newest.slots[slot].attempted].contains(&head.version);
+    let went_on = head.version.event >= known.event && !is_ours;
     // Without force, only the part with the majority can have answered anything.
     if went_on && (newest.is_forced || head.is_forced) {
         return Judgement::RanAlone;

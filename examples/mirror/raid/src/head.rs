@@ -46,6 +46,8 @@ pub struct Slot {
     pub state: State,
     /// The newest head that is known to be on it.
     pub known: Version,
+    /// Its generation: a head of this version that is older is on an old image.
+    pub known_generation: u64,
     /// The head that was written to it last, with or without success.
     pub attempted: Version,
 }
@@ -81,7 +83,13 @@ impl Head {
     /// A new mirror, before its first event.
     pub fn new(array: u128, layout: Layout, ids: &[u64], stamp: u64) -> Self {
         let version = Version { event: 1, stamp };
-        let slot = |id: &u64| Slot { id: *id, state: State::InSync, known: version, attempted: version };
+        let slot = |id: &u64| Slot {
+            id: *id,
+            state: State::InSync,
+            known: version,
+            known_generation: 0,
+            attempted: version,
+        };
         let none = Bits::new(layout.regions());
         Self {
             array,
@@ -156,6 +164,7 @@ mod tests {
         for slot in &mut head.slots {
             slot.state = State::Rebuilding { cursor: u64::MAX };
             slot.known.event = u64::MAX;
+            slot.known_generation = u64::MAX;
             slot.attempted.event = u64::MAX;
         }
         let (at, record) = head.encode(7);

@@ -21,7 +21,7 @@ pub struct Member {
     pub repaired: u64,
     /// Why it takes no part.
     pub reason: String,
-    /// When to look whether it can take part again, and after how many looks in vain.
+    /// When to look whether it can take part again, and how often that was planned since it was in sync.
     pub look_at: Option<Moment>,
     pub looks: u32,
 }

@@ -195,19 +195,17 @@ impl Mirror {
         self.persist(Change::Membership)
     }
 
-    fn detach(&mut self, failures: &[(usize, Error)]) {
+    pub(crate) fn detach(&mut self, failures: &[(usize, Error)]) {
         for (port, error) in failures {
             let cursor = self.cursor_of(*port);
-            let look_pause = self.options.look_pause;
             let member = &mut self.members[*port];
             if !member.is_attached {
                 continue;
             }
             member.is_attached = false;
             member.reason = error.to_string();
-            member.looks = 0;
-            member.look_at = Some(self.rounds.now.after(look_pause));
-            if let Some(slot) = member.slot {
+            self.look_later(*port, self.rounds.now);
+            if let Some(slot) = self.members[*port].slot {
                 self.head.slots[slot].state = State::Out { cursor };
             }
             self.notices.push(Notice::Dropped { port: *port, reason: error.to_string() });
@@ -242,7 +240,11 @@ impl Mirror {
             }
             if self.would_lose_all(&failures) {
                 return match change {
-                    Change::Bits => Err(failures[0].1.clone()),
+                    Change::Bits => {
+                        // No member in sync may ever be two generations behind another: it would be taken for an old image.
+                        self.head.generation -= 1;
+                        Err(failures[0].1.clone())
+                    }
                     Change::Membership => Err(self.stop("no member takes the head any more")),
                 };
             }
@@ -257,21 +259,28 @@ impl Mirror {
             self.head.version = Version { event: self.head.version.event + 1, stamp: self.random.next() };
         }
         self.head.generation += 1;
-        let version = self.head.version;
-        let attached = self.attached();
-        for port in &attached {
+        self.put_heads(&self.attached())
+    }
+
+    /// Writes the head as it is to these members, and flushes them.
+    pub(crate) fn put_heads(&mut self, ports: &[usize]) -> Vec<(usize, Error)> {
+        let (version, generation) = (self.head.version, self.head.generation);
+        for port in ports {
             if let Some(slot) = self.members[*port].slot {
                 self.head.slots[slot].attempted = version;
             }
         }
         let mut failures = Vec::new();
-        for port in attached {
-            let Some(slot) = self.members[port].slot else { continue };
+        for port in ports {
+            let Some(slot) = self.members[*port].slot else { continue };
             let (at, record) = self.head.encode(slot);
-            let disk = &mut self.members[port].disk;
+            let disk = &mut self.members[*port].disk;
             match disk.write_at(at, &record).and_then(|()| disk.flush()) {
-                Ok(()) => self.head.slots[slot].known = version,
-                Err(error) => failures.push((port, error)),
+                Ok(()) => {
+                    self.head.slots[slot].known = version;
+                    self.head.slots[slot].known_generation = generation;
+                }
+                Err(error) => failures.push((*port, error)),
             }
         }
         failures

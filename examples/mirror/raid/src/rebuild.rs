@@ -14,14 +14,15 @@ const MOST_DOUBLINGS: u32 = 6;
 impl Mirror {
     /// Looks whether a disk that takes no part can take part again.
     pub(crate) fn look(&mut self, port: usize, now: Moment) -> Result<()> {
-        let standing = match self.members[port].find() {
+        let found = self.members[port].find();
+        let standing = match &found {
             Found::Blank => Standing::Anew(None),
             Found::Foreign => Standing::Unused(FOREIGN.into()),
-            Found::Unreadable(reason) => Standing::Unused(reason),
+            Found::Unreadable(reason) => Standing::Unused(reason.clone()),
             Found::Head(head) if head.array != self.head.array => {
                 Standing::Unused("it is a member of another mirror".into())
             }
-            Found::Head(head) => match judge(&self.head, &head) {
+            Found::Head(head) => match judge(&self.head, head) {
                 Judgement::Standing(standing) => standing,
                 Judgement::RanAlone => Standing::Unused(
                     "it went on without the others; to use it, fill its first 16 KiB with zeros".into(),
@@ -32,7 +33,13 @@ impl Mirror {
         match (unfit, standing, self.members[port].slot) {
             (Some(reason), ..) => self.refuse(port, reason, now),
             (None, Standing::Unused(reason), _) => self.refuse(port, reason, now),
-            (None, Standing::Delta(slot), _) if self.is_free(port, slot) => self.bring_back(port, slot),
+            (None, Standing::Delta(slot), _) if self.is_free(port, slot) => {
+                if let Found::Head(head) = found {
+                    // What it was writing may have been settled by a head that it did not get.
+                    self.head.behind.merge(&head.intent);
+                }
+                self.bring_back(port, slot)
+            }
             (None, Standing::Anew(Some(slot)), _) | (None, Standing::Anew(None), Some(slot))
                 if self.is_free(port, slot) =>
             {
@@ -52,15 +59,21 @@ impl Mirror {
     }
 
     fn refuse(&mut self, port: usize, reason: String, now: Moment) -> Result<()> {
-        let pause = self.options.look_pause * (1 << self.members[port].looks.min(MOST_DOUBLINGS));
+        self.look_later(port, now);
         let member = &mut self.members[port];
-        member.looks += 1;
-        member.look_at = Some(now.after(pause));
         if member.reason != reason {
             member.reason.clone_from(&reason);
             self.notices.push(Notice::Refused { port, reason });
         }
         Ok(())
+    }
+
+    /// The pauses grow also for a disk that can be read and not written, which would else come and go for ever.
+    pub(crate) fn look_later(&mut self, port: usize, now: Moment) {
+        let member = &mut self.members[port];
+        let pause = self.options.look_pause * (1 << member.looks.min(MOST_DOUBLINGS));
+        member.looks = member.looks.saturating_add(1);
+        member.look_at = Some(now.after(pause));
     }
 
     fn bring_back(&mut self, port: usize, slot: usize) -> Result<()> {
@@ -192,6 +205,7 @@ impl Mirror {
             let is_rebuilding = self.head.slots[slot].state != State::InSync;
             if is_rebuilding && self.members[port].pending.is_empty() {
                 self.head.slots[slot].state = State::InSync;
+                self.members[port].looks = 0;
                 self.notices.push(Notice::InSync { port });
                 is_changed = true;
             }

@@ -18,10 +18,10 @@ pub const UNWRITTEN: u64 = 0;
 /// What a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Who the member is, and how all of them are.
-    Head = 1,
     /// The checksums of a group.
     Table = 2,
+    /// Who the member is, and how all of them are. 1 was one that did not tell an old image by its generation.
+    Head = 3,
 }
 
 /// What stands before the contents.

@@ -78,7 +78,7 @@ impl Mirror {
             }
             Decision::Begin(head, standings) => {
                 let mut mirror = Self::with(options, *head, members, random);
-                mirror.begin(&standings)?;
+                mirror.begin(&found, &standings)?;
                 Ok(mirror)
             }
         }
@@ -120,12 +120,13 @@ impl Mirror {
         self.persist(Change::Membership).map_err(StartError::Failed)
     }
 
-    fn begin(&mut self, standings: &[Standing]) -> Result<(), StartError> {
+    fn begin(&mut self, found: &[Found], standings: &[Standing]) -> Result<(), StartError> {
         for (port, standing) in standings.iter().enumerate() {
             if let Standing::InSync(slot) = standing {
                 self.attach(port, *slot);
             }
         }
+        self.level(found)?;
         let in_sync = self.in_sync().len();
         self.leave_out_the_absent();
         for region in self.head.intent.iter().collect::<Vec<_>>() {
@@ -146,12 +147,28 @@ impl Mirror {
         Ok(())
     }
 
+    /// Brings this head, before anything is changed in it, to the members in sync that have an older one because of a crash: after
+    /// the next crash they would be two heads behind the others, and be taken for old images.
+    fn level(&mut self, found: &[Found]) -> Result<(), StartError> {
+        let newest = (self.head.version, self.head.generation);
+        let is_level = |port: &usize| matches!(&found[*port], Found::Head(head) if (head.version, head.generation) == newest);
+        let mut behind = self.in_sync();
+        behind.retain(|port| !is_level(port));
+        let failures = self.put_heads(&behind);
+        if !failures.is_empty() && self.would_lose_all(&failures) {
+            return Err(StartError::Failed(failures[0].1.clone()));
+        }
+        self.detach(&failures);
+        Ok(())
+    }
+
     /// Members that should be in sync, or rebuilding, and are not here.
     fn leave_out_the_absent(&mut self) {
         let here: Vec<usize> = self.members.iter().filter_map(|member| member.slot).collect();
         let groups = self.layout.groups;
         // What the absent have, if the last head did not reach them all before a crash.
         let parent = self.head.parent;
+        let before = self.head.generation.saturating_sub(1);
         let absent = |(index, _): &(usize, _)| !here.contains(index);
         for (_, slot) in self.head.slots.iter_mut().enumerate().filter(absent) {
             let cursor = match slot.state {
@@ -162,6 +179,7 @@ impl Mirror {
             *slot = crate::head::Slot {
                 state: State::Out { cursor },
                 known: parent,
+                known_generation: before,
                 attempted: self.head.version,
                 ..slot.clone()
             };
@@ -197,7 +215,6 @@ impl Mirror {
         member.slot = Some(slot);
         member.is_attached = true;
         member.look_at = None;
-        member.looks = 0;
         member.reason.clear();
     }
 }

@@ -292,6 +292,10 @@ impl Mirror {
         for region in &regions {
             self.head.formatted.remove(*region);
             self.head.intent.remove(*region);
+            // A member may take no notice: what it has there must not be found good by what is in memory.
+            for group in self.layout.groups_of(*region) {
+                self.tables.remove(group);
+            }
         }
         // Until all members know, nothing may be written there without telling them again.
         self.intended.clear();

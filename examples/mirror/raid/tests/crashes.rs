@@ -191,7 +191,16 @@ fn a_process_that_dies_loses_nothing_that_was_answered() {
 
 #[test]
 fn a_crash_while_the_last_one_is_repaired_costs_nothing_either() {
-    let fresh = formatted(3);
+    crash_again_and_again(3);
+}
+
+#[test]
+fn nor_do_crashes_in_a_row_while_a_pair_begins() {
+    crash_again_and_again(2);
+}
+
+fn crash_again_and_again(members: usize) {
+    let fresh = formatted(members);
     let blocks = blocks(&Rc::new(RefCell::new(fresh.clone())));
     let mut dice = Dice(5);
     for operation in (1..).step_by(3) {
@@ -205,7 +214,9 @@ fn a_crash_while_the_last_one_is_repaired_costs_nothing_either() {
                 for plate in &mut left.borrow_mut().plates {
                     plate.cut(Cut::Blocks, &mut dice);
                 }
-                left.borrow_mut().left = Some(1 + dice.below(40));
+                // Half of them while it begins.
+                let most = [8, 40][dice.below(2) as usize];
+                left.borrow_mut().left = Some(1 + dice.below(most));
                 if let Ok(mut mirror) = Mirror::start(common::disks(&left), common::options(), round) {
                     let _ = settle(&mut mirror, at(1));
                 }

@@ -280,24 +280,122 @@ fn what_is_not_empty_and_no_member_is_left_alone() {
     assert!(bench.plate(0).seen == foreign.seen);
 }
 
-#[test]
-fn an_old_image_of_a_member_loses_and_is_made_anew() {
-    let mut bench = Bench::new(3);
-    let old = bench.plate(0).clone();
+/// What is on a member now, before a write that later nobody intends any more.
+fn old_image(bench: &mut Bench, member: usize) -> Plate {
+    for seconds in [1, 10, 20, 30] {
+        bench.settle(seconds);
+    }
+    let old = bench.plate(member).clone();
     bench.write(0, 8, 2);
     bench.mirror.flush().unwrap();
-    // Two changes of membership later nothing tells what it lacks.
-    bench.restart();
-    bench.restart();
-    bench.restart();
-    *bench.plate(0) = old;
-    bench.restart();
-    bench.check();
-    bench.settle(1);
+    for seconds in [40, 50, 60] {
+        bench.settle(seconds);
+    }
+    assert_eq!(bench.mirror.report().intended_regions, 0);
+    old
+}
+
+#[test]
+fn an_old_image_of_a_member_loses_and_is_made_anew() {
+    for restarts in 0..4 {
+        let mut bench = Bench::new(3);
+        let old = old_image(&mut bench, 0);
+        for _ in 0..restarts {
+            bench.restart();
+        }
+        *bench.plate(0) = old;
+        bench.restart();
+        bench.check();
+        bench.settle(1);
+        let notices = bench.mirror.take_notices();
+        let is_anew = notices.iter().any(|notice| matches!(notice, Notice::Replaced { port: 0, .. }));
+        assert!(is_anew, "after {restarts} restarts: {notices:?}");
+        assert!(bench.is_whole());
+        bench.check();
+    }
+}
+
+#[test]
+fn of_a_pair_an_old_image_is_refused() {
+    for restarts in 0..2 {
+        let mut bench = Bench::new(2);
+        let old = old_image(&mut bench, 0);
+        for _ in 0..restarts {
+            bench.restart();
+        }
+        *bench.plate(0) = old;
+        let outcome = Mirror::start(disks(&bench.all), options(), 3).map(drop);
+        let expected = Refusal::NoMajority { present: 1, in_sync: 2 };
+        assert_eq!(outcome, Err(StartError::Refused(expected)), "after {restarts} restarts");
+        let mut mirror = Mirror::start(disks(&bench.all), forced(), 4).unwrap();
+        settle(&mut mirror, at(1)).unwrap();
+        bench.model.check(&mut mirror, "by force");
+        assert_eq!((mirror.compare(), mirror.report().in_sync), (Ok(vec![]), 2));
+    }
+}
+
+#[test]
+fn an_old_image_of_a_member_that_was_away_is_made_anew() {
+    let mut bench = Bench::new(3);
+    let old = old_image(&mut bench, 1);
+    bench.plate(1).is_gone = true;
+    bench.write(9, 1, 3);
+    bench.mirror.flush().unwrap();
+    *bench.plate(1) = old;
+    bench.settle(2000);
     let notices = bench.mirror.take_notices();
-    assert!(notices.iter().any(|notice| matches!(notice, Notice::Replaced { port: 0, .. })), "{notices:?}");
-    assert!(bench.is_whole());
+    assert!(notices.iter().any(|notice| matches!(notice, Notice::Replaced { port: 1, .. })), "{notices:?}");
+    assert!(bench.is_whole(), "{}", bench.mirror.report());
     bench.check();
+}
+
+#[test]
+fn heads_that_reached_nobody_make_no_member_old() {
+    for operation in 1..8 {
+        let mut bench = Bench::new(2);
+        for seconds in [1, 10, 20, 30] {
+            bench.settle(seconds);
+        }
+        for member in 0..2 {
+            bench.plate(member).fails_writes = true;
+        }
+        for _ in 0..3 {
+            assert!(bench.mirror.write_at(0, &data(0, 1, 2)).is_err());
+        }
+        for member in 0..2 {
+            bench.plate(member).fails_writes = false;
+        }
+        bench.all.borrow_mut().left = Some(operation);
+        assert!(bench.mirror.write_at(0, &data(0, 1, 3)).is_err());
+        bench.all.borrow_mut().left = None;
+        bench.model.blocks[0].push(3000);
+        bench.restart();
+        bench.model.pin(&mut bench.mirror, &format!("crash at {operation}"));
+        bench.settle(40);
+        assert!(bench.is_whole());
+    }
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_is_tried_less_and_less_often() {
+    let mut bench = Bench::new(3);
+    bench.plate(1).fails_writes = true;
+    bench.write(0, 2, 2);
+    for seconds in 1..1000 {
+        bench.settle(seconds);
+    }
+    let notices = bench.mirror.take_notices();
+    let drops = notices.iter().filter(|notice| matches!(notice, Notice::Dropped { port: 1, .. })).count();
+    assert!((10..30).contains(&drops), "dropped {drops} times");
+    bench.plate(1).fails_writes = false;
+    bench.settle(1070);
+    assert!(bench.is_whole(), "{}", bench.mirror.report());
+    // Once it was in sync again, it is given the chance of any other.
+    bench.plate(1).fails_writes = true;
+    bench.write(0, 2, 3);
+    bench.plate(1).fails_writes = false;
+    bench.settle(1072);
+    assert!(bench.is_whole(), "{}", bench.mirror.report());
 }
 
 #[test]
@@ -460,6 +558,19 @@ fn a_discarded_region_reads_as_zeros_even_after_a_crash() {
     bench.check();
     bench.settle(1);
     assert!(bench.is_whole());
+}
+
+#[test]
+fn a_discarded_region_reads_as_zeros_also_together_with_another_if_the_members_take_no_notice() {
+    let mut bench = Bench::new(3);
+    for plate in &mut bench.all.borrow_mut().plates {
+        plate.ignores_discards = true;
+    }
+    bench.mirror.discard(0, 4 * 512).unwrap();
+    for values in &mut bench.model.blocks[..4] {
+        *values = vec![0];
+    }
+    bench.check();
 }
 
 #[test]

@@ -191,8 +191,8 @@ impl Worker<'_> {
         let ended_us = self.load.now_us();
         let outcome = match answer.map(|answer| answer.status) {
             Ok(204) => Outcome::Done,
-            Ok(500 | 503 | 507) | Err(Failure::NotSent) => Outcome::NotDone,
-            Ok(504) | Err(Failure::Lost) => Outcome::Open,
+            Ok(503 | 507) | Err(Failure::NotSent) => Outcome::NotDone,
+            Ok(500 | 504) | Err(Failure::Lost) => Outcome::Open,
             Ok(status) => Outcome::Nonsense(status),
         };
         Record { front, wish, began_us, ended_us, outcome, is_hit: false }

@@ -23,7 +23,8 @@ pub struct Reading {
 pub enum Refusal {
     /// The disk is full. Nothing was changed, and nothing will be.
     Full,
-    /// What is on the disk cannot be read, or changed; the text says why. Nothing was changed, and nothing will be.
+    /// What is on the disk cannot be read, or changed; the text says why. This call changed nothing; of an earlier try of the
+    /// same write it says nothing.
     Storage(String),
     /// The number is so old that nobody knows any more whether it was written.
     TooOld,

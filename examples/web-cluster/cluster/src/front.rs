@@ -121,9 +121,13 @@ impl Front {
                 Effect::Write(number, key, value)
             }
             (Work::Writing { number }, Event::Written(Ok(Ok(())))) => Effect::Answer(Answer::Written(number)),
+            // The call may be the second try of one that was not answered. That it could do nothing says nothing of the first;
+            // only a full disk does, because then what the first wrote would have been found.
             (
                 Work::Writing { .. },
-                Event::Written(Ok(Err(Refusal::TooOld | Refusal::Unsure(_))) | Err(Unreached)),
+                Event::Written(
+                    Ok(Err(Refusal::TooOld | Refusal::Storage(_) | Refusal::Unsure(_))) | Err(Unreached),
+                ),
             ) => Effect::Answer(Answer::Unknown),
             (_, Event::Read(Ok(Err(refusal))) | Event::Written(Ok(Err(refusal)))) => {
                 Effect::Answer(Answer::Refused(refusal))
@@ -189,6 +193,7 @@ mod tests {
             (Ok(Ok(())), Answer::Written(number(7))),
             (Ok(Err(Refusal::Full)), Answer::Refused(Refusal::Full)),
             (Ok(Err(Refusal::TooOld)), Answer::Unknown),
+            (Ok(Err(Refusal::Storage(String::new()))), Answer::Unknown),
             (Ok(Err(Refusal::Unsure(String::new()))), Answer::Unknown),
             (Err(Unreached), Answer::Unknown),
         ];

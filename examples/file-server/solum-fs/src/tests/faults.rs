@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::disk::{Done, Image, Media, Numbers, Shared};
 use super::model::{Act, Tree, act_on, dump};
-use crate::{Defect, Error, FileSystem, Piece, check, format};
+use crate::{Defect, Error, FileSystem, Options, Piece, check, format};
 
 fn text(length: usize, seed: u8) -> Vec<u8> {
     (0..length).map(|index| seed.wrapping_add((index / 7) as u8)).collect()
@@ -272,6 +272,42 @@ fn damage_says_what_is_damaged_and_where() {
     let page = (0..74).find(|page| file_system.read("big", page * 4096, 1).is_err()).unwrap();
     file_system.write("big", page * 4096, &[1; 4096]).unwrap();
     file_system.read("big", 0, 300_000).unwrap();
+}
+
+#[test]
+fn a_write_that_meets_damage_changes_nothing() {
+    let media = formatted();
+    let mut tree = Tree::empty();
+    let mut file_system = FileSystem::mount(media.disk()).unwrap();
+    let acts = [Act::Create("big".into()), Act::Write("big".into(), 0, text(900_000, 2)), Act::Sync];
+    for act in &acts {
+        act_on(&mut file_system, act).unwrap();
+        tree.act(act).unwrap();
+    }
+    let (image, mut refused) = (media.image(), 0);
+    // Two indexes, and a part of the first page and of the last.
+    let write = Act::Write("big".into(), 100, text(700_000, 3));
+    for block in image.blocks.keys() {
+        let media = Media::new(image.clone());
+        let options = Options { cached_blocks: 2, ..Options::default() };
+        let mut file_system = FileSystem::mount_with(media.disk(), options).unwrap();
+        media.0.borrow_mut().unreadable.push(*block);
+        let outcome = act_on(&mut file_system, &write);
+        media.0.borrow_mut().unreadable.clear();
+        let mut expected = tree.clone();
+        match outcome {
+            Ok(()) => expected.act(&write).unwrap(),
+            Err(_) => refused += 1,
+        }
+        assert!(dump(&mut file_system).unwrap() == expected, "block {block}");
+        file_system.create("after").unwrap();
+        file_system.sync().unwrap();
+        file_system.remove("after").unwrap();
+        file_system.sync().unwrap();
+        assert!(dump(&mut FileSystem::mount(media.disk()).unwrap()).unwrap() == expected, "block {block}");
+        assert_eq!(check(media.disk()).1.unwrap().problems, [], "block {block}");
+    }
+    assert!(refused >= 4, "{refused}");
 }
 
 #[test]

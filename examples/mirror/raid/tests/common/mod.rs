@@ -56,6 +56,7 @@ pub struct Plate {
     pub fails_reads: bool,
     pub fails_flushes: bool,
     pub is_gone: bool,
+    pub ignores_discards: bool,
     /// The next write of more than this many bytes is answered and forgotten, or lands so many blocks further on.
     pub lose_next: bool,
     pub misdirect_next: Option<u64>,
@@ -216,6 +217,9 @@ impl Driver for PlateDisk {
     }
 
     fn discard(&mut self, offset: u64, length: u64) -> Result<()> {
+        if self.all.borrow().plates[self.index].ignores_discards {
+            return Ok(());
+        }
         self.write_at(offset, &vec![0xdd; length as usize])
     }
 }
