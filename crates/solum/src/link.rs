@@ -42,8 +42,8 @@ pub trait Interface: 'static {
 pub enum Bulk<'a> {
     /// None.
     Nothing,
-    /// These go to the server.
-    Send(&'a [u8]),
+    /// These go to the server, one after another.
+    Send(&'a [&'a [u8]]),
     /// So many come from the server.
     Receive(usize),
 }
@@ -63,8 +63,8 @@ pub trait Caller {
         bulk: Bulk<'_>,
         deadline: Option<Moment>,
     ) -> Result<u32>;
-    /// Waits for the answer to a call, and fills `received` with the bytes it asked for.
-    fn complete(&mut self, call: u32, received: &mut [u8]) -> Result<Reply>;
+    /// Waits for the answer to a call, and fills `received`, one after another, with the bytes it asked for.
+    fn complete(&mut self, call: u32, received: &mut [&mut [u8]]) -> Result<Reply>;
 }
 
 /// The answer to a call.

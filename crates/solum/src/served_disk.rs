@@ -15,11 +15,12 @@ use crate::port::{InterfaceId, PlugError, Port, Single, World, built_in, one};
 /// How long a request may take: a mirror that rebuilds, or a server that is started again, takes its time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How many bytes travel with one message; longer requests are cut. A power of two.
-const PIECE_BYTES: usize = 128 * 1024;
+/// How many bytes travel with one message: longer requests are cut, and what lies side by side goes together. A power of two.
+/// Fewer, longer calls cost a file less (`cargo xtask bench disk`), and two on their way keep both ends busy.
+const RUN_BYTES: usize = 512 * 1024;
 
-/// How many pieces of a request are on their way at the same time.
-const WINDOW: usize = 8;
+/// How many runs are on their way at the same time: half of a link's memory.
+const WINDOW: usize = 4;
 
 /// The methods, by number.
 mod method {
@@ -155,12 +156,95 @@ impl Linked {
     }
 }
 
-/// A piece of a request that is on its way.
-struct Piece<'a> {
-    call: u32,
-    request: usize,
-    method: u16,
-    into: &'a mut [u8],
+/// Requests, or parts of them, whose bytes lie side by side on the disk.
+struct Run<'a> {
+    at: u64,
+    bytes: usize,
+    requests: Vec<usize>,
+    data: Data<'a>,
+}
+
+enum Data<'a> {
+    Read(Vec<&'a mut [u8]>),
+    Write(Vec<&'a [u8]>),
+}
+
+impl<'a> Run<'a> {
+    fn reads(request: usize, at: u64, piece: &'a mut [u8]) -> Self {
+        Self { at, bytes: piece.len(), requests: vec![request], data: Data::Read(vec![piece]) }
+    }
+
+    fn writes(request: usize, at: u64, piece: &'a [u8]) -> Self {
+        Self { at, bytes: piece.len(), requests: vec![request], data: Data::Write(vec![piece]) }
+    }
+
+    /// Goes on with `next` if that is possible, else gives it back.
+    fn join(&mut self, next: Self) -> Option<Self> {
+        let is_next = self.at + self.bytes as u64 == next.at && self.bytes + next.bytes <= RUN_BYTES;
+        match (&mut self.data, next) {
+            (Data::Read(data), Run { data: Data::Read(more), bytes, requests, .. }) if is_next => {
+                data.extend(more);
+                self.bytes += bytes;
+                self.requests.extend(requests);
+                None
+            }
+            (Data::Write(data), Run { data: Data::Write(more), bytes, requests, .. }) if is_next => {
+                data.extend(more);
+                self.bytes += bytes;
+                self.requests.extend(requests);
+                None
+            }
+            (_, next) => Some(next),
+        }
+    }
+
+    /// The same by its pieces.
+    fn split(self) -> Vec<Self> {
+        let mut at = self.at;
+        let mut place = |bytes: usize| {
+            let here = at;
+            at += bytes as u64;
+            here
+        };
+        let requests = self.requests.into_iter();
+        match self.data {
+            Data::Read(data) => requests
+                .zip(data)
+                .map(|(request, piece)| Self::reads(request, place(piece.len()), piece))
+                .collect(),
+            Data::Write(data) => requests
+                .zip(data)
+                .map(|(request, piece)| Self::writes(request, place(piece.len()), piece))
+                .collect(),
+        }
+    }
+}
+
+/// What is to be moved, in as few runs as it takes.
+fn runs<'a>(requests: &'a mut [Request<'_>]) -> Vec<Run<'a>> {
+    let mut runs: Vec<Run<'a>> = Vec::new();
+    let mut add = |next: Run<'a>| {
+        let apart = match runs.last_mut() {
+            Some(last) => last.join(next),
+            None => Some(next),
+        };
+        runs.extend(apart);
+    };
+    for (index, request) in requests.iter_mut().enumerate().filter(|(_, request)| request.outcome.is_ok()) {
+        match &mut request.operation {
+            Operation::Read { offset, buffer } => {
+                for (at, piece) in (*offset..).step_by(RUN_BYTES).zip(buffer.chunks_mut(RUN_BYTES)) {
+                    add(Run::reads(index, at, piece));
+                }
+            }
+            Operation::Write { offset, data } => {
+                for (at, piece) in (*offset..).step_by(RUN_BYTES).zip(data.chunks(RUN_BYTES)) {
+                    add(Run::writes(index, at, piece));
+                }
+            }
+        }
+    }
+    runs
 }
 
 impl Driver for Linked {
@@ -205,77 +289,85 @@ impl Driver for Linked {
     }
 
     fn batch(&mut self, requests: &mut [Request<'_>]) {
-        let mut batch = Batch {
-            outcomes: requests.iter().map(|request| request.outcome.clone()).collect(),
-            under_way: VecDeque::new(),
-        };
-        for (index, request) in requests.iter_mut().enumerate().filter(|(_, request)| request.outcome.is_ok())
-        {
-            match &mut request.operation {
-                Operation::Read { offset, buffer } => {
-                    for (at, piece) in (*offset..).step_by(PIECE_BYTES).zip(buffer.chunks_mut(PIECE_BYTES)) {
-                        let bulk = Bulk::Receive(piece.len());
-                        self.begin(&mut batch, index, method::READ, at, bulk, Some(piece));
-                    }
-                }
-                Operation::Write { offset, data } => {
-                    for (at, piece) in (*offset..).step_by(PIECE_BYTES).zip(data.chunks(PIECE_BYTES)) {
-                        self.begin(&mut batch, index, method::WRITE, at, Bulk::Send(piece), None);
-                    }
-                }
-            }
-        }
-        while let Some(piece) = batch.under_way.pop_front() {
-            self.finish(&mut batch, piece);
-        }
-        let Batch { outcomes, under_way: _ } = batch;
+        let mut outcomes: Vec<Result<()>> = requests.iter().map(|request| request.outcome.clone()).collect();
+        let mut failed = Vec::new();
+        self.move_all(runs(requests), |run, outcome| match outcome {
+            // Which of them is wrong is found out by doing each by itself.
+            Err(Trouble::Disk(_)) if run.requests.len() > 1 => failed.extend(run.split()),
+            outcome => keep(&mut outcomes, &run, outcome),
+        });
+        self.move_all(failed, |run, outcome| keep(&mut outcomes, &run, outcome));
         for (request, outcome) in requests.iter_mut().zip(outcomes) {
             request.outcome = outcome;
         }
     }
 }
 
-/// Requests of which pieces are on their way.
-struct Batch<'a> {
-    outcomes: Vec<Result<()>>,
-    under_way: VecDeque<Piece<'a>>,
+/// Why a run was not moved.
+enum Trouble {
+    /// The link, or whoever is at its other end.
+    Link(Error),
+    /// The disk.
+    Disk(Error),
+}
+
+/// The first error of a request is its outcome.
+fn keep(outcomes: &mut [Result<()>], run: &Run<'_>, outcome: Result<(), Trouble>) {
+    let Err(Trouble::Link(error) | Trouble::Disk(error)) = outcome else { return };
+    for request in &run.requests {
+        if outcomes[*request].is_ok() {
+            outcomes[*request] = Err(error.clone());
+        }
+    }
 }
 
 impl Linked {
-    fn begin<'a>(
-        &mut self,
-        batch: &mut Batch<'a>,
-        request: usize,
-        method: u16,
-        at: u64,
-        bulk: Bulk<'_>,
-        into: Option<&'a mut [u8]>,
-    ) {
-        if batch.under_way.len() >= WINDOW
-            && let Some(oldest) = batch.under_way.pop_front()
-        {
-            self.finish(batch, oldest);
-        }
-        let deadline = self.deadline();
-        match self.caller.submit(method, true, &Self::payload(&at), bulk, deadline) {
-            Ok(call) => {
-                batch.under_way.push_back(Piece { call, request, method, into: into.unwrap_or_default() });
+    /// Moves runs, several at a time, and tells of each how it went.
+    fn move_all<'a>(&mut self, runs: Vec<Run<'a>>, mut done: impl FnMut(Run<'a>, Result<(), Trouble>)) {
+        let mut under_way = VecDeque::new();
+        for run in runs {
+            if under_way.len() >= WINDOW
+                && let Some((oldest, call)) = under_way.pop_front()
+            {
+                self.finish(oldest, call, &mut done);
             }
-            Err(error) => batch.outcomes[request] = Err(error),
+            match self.begin(&run) {
+                Ok(call) => under_way.push_back((run, call)),
+                Err(error) => done(run, Err(Trouble::Link(error))),
+            }
+        }
+        for (run, call) in under_way {
+            self.finish(run, call, &mut done);
         }
     }
 
-    fn finish(&mut self, batch: &mut Batch<'_>, piece: Piece<'_>) {
-        let reply = self.caller.complete(piece.call, piece.into);
-        if let (Ok(reply), method::WRITE) = (&reply, piece.method) {
+    fn begin(&mut self, run: &Run<'_>) -> Result<u32> {
+        let (method, bulk) = match &run.data {
+            Data::Read(_) => (method::READ, Bulk::Receive(run.bytes)),
+            Data::Write(pieces) => (method::WRITE, Bulk::Send(pieces)),
+        };
+        self.caller.submit(method, true, &Self::payload(&run.at), bulk, self.deadline())
+    }
+
+    fn finish<'a>(
+        &mut self,
+        mut run: Run<'a>,
+        call: u32,
+        done: &mut impl FnMut(Run<'a>, Result<(), Trouble>),
+    ) {
+        let reply = match &mut run.data {
+            Data::Read(pieces) => self.caller.complete(call, pieces),
+            Data::Write(_) => self.caller.complete(call, &mut []),
+        };
+        if let (Ok(reply), Data::Write(_)) = (&reply, &run.data) {
             // Also if it failed: something of it may have been written.
             self.unflushed.get_or_insert(reply.epoch);
         }
-        let outcome = reply.and_then(|reply| Self::outcome(&reply.payload));
-        let kept = &mut batch.outcomes[piece.request];
-        if kept.is_ok() {
-            *kept = outcome;
-        }
+        let outcome = match reply {
+            Ok(reply) => Self::outcome(&reply.payload).map_err(Trouble::Disk),
+            Err(error) => Err(Trouble::Link(error)),
+        };
+        done(run, outcome);
     }
 }
 
@@ -343,9 +435,9 @@ mod tests {
 
     #[test]
     fn a_disk_at_the_other_end_is_a_disk() {
-        let mut disk = disk_behind_a_link(Box::new(crate::disk::Memory::new(1 << 20, 512)));
-        assert_eq!((disk.capacity(), disk.block_size(), disk.is_writable()), (1 << 20, 512, true));
-        let data: Vec<u8> = (0..3 * PIECE_BYTES + 512).map(|index| (index % 251) as u8).collect();
+        let mut disk = disk_behind_a_link(Box::new(crate::disk::Memory::new(4 << 20, 512)));
+        assert_eq!((disk.capacity(), disk.block_size(), disk.is_writable()), (4 << 20, 512, true));
+        let data: Vec<u8> = (0..3 * RUN_BYTES + 512).map(|index| (index % 251) as u8).collect();
         disk.write_at(512, &data).unwrap();
         disk.flush().unwrap();
         let (mut whole, mut tail) = (vec![0; data.len()], vec![0; 512]);
@@ -358,7 +450,7 @@ mod tests {
     #[test]
     fn errors_of_the_disk_come_through_with_their_meaning() {
         let mut disk = disk_behind_a_link(Box::new(Failing));
-        let mut buffer = vec![0; 2 * PIECE_BYTES];
+        let mut buffer = vec![0; 2 * RUN_BYTES];
         assert_eq!(
             disk.read_at(0, &mut buffer),
             Err(Error::Device("bad sector".into())),
@@ -389,7 +481,7 @@ mod tests {
             self.service.submit(method, retry, payload, bulk, deadline)
         }
 
-        fn complete(&mut self, call: u32, received: &mut [u8]) -> Result<Reply> {
+        fn complete(&mut self, call: u32, received: &mut [&mut [u8]]) -> Result<Reply> {
             let reply = self.service.complete(call, received)?;
             Ok(Reply { epoch: self.epoch.get(), ..reply })
         }
@@ -415,6 +507,77 @@ mod tests {
         assert_eq!(disk.flush(), Err(Error::Gone { epoch: 3 }), "the first of the two writes may be lost");
         disk.write_at(0, &[2; 512]).unwrap();
         assert_eq!(disk.flush(), Ok(()), "it was written again");
+    }
+
+    /// A disk with a bad block, which counts what is asked of it.
+    struct BadBlock {
+        memory: crate::disk::Memory,
+        asked: Rc<Cell<usize>>,
+    }
+
+    const BAD: u64 = 3 * 4096;
+
+    impl BadBlock {
+        fn ask(&self, offset: u64, length: usize) -> Result<()> {
+            self.asked.set(self.asked.get() + 1);
+            let is_bad = (offset..offset + length as u64).contains(&BAD);
+            if is_bad { Err(Error::Device("bad block".into())) } else { Ok(()) }
+        }
+    }
+
+    impl Driver for BadBlock {
+        fn geometry(&self) -> Geometry {
+            self.memory.geometry()
+        }
+
+        fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+            self.ask(offset, buffer.len())?;
+            self.memory.read_at(offset, buffer)
+        }
+
+        fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<()> {
+            self.ask(offset, data.len())?;
+            self.memory.write_at(offset, data)
+        }
+
+        fn flush(&mut self) -> Result<()> {
+            Ok(())
+        }
+
+        fn discard(&mut self, _: u64, _: u64) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_lies_side_by_side_goes_together_and_only_what_is_bad_fails() {
+        let asked = Rc::new(Cell::new(0));
+        let memory = crate::disk::Memory::new(1 << 20, 4096);
+        let mut disk = disk_behind_a_link(Box::new(BadBlock { memory, asked: Rc::clone(&asked) }));
+        let (one, two) = (vec![1; 4096], vec![2; 8192]);
+        let outcomes = disk.batch().write_at(4096, &two).write_at(0, &one).write_at(16384, &two).run();
+        assert_eq!((outcomes, asked.take()), (vec![Ok(()); 3], 3), "not in the order of the disk");
+        let outcomes = disk.batch().write_at(16384, &one).write_at(20480, &two).write_at(28672, &one).run();
+        assert_eq!((outcomes, asked.take()), (vec![Ok(()); 3], 1));
+        let (mut first, mut second, mut third) = (vec![0; 4096], vec![0; 4096], vec![0; 8192]);
+        let outcomes = disk
+            .batch()
+            .read_at(16384, &mut first)
+            .read_at(20480, &mut second)
+            .read_at(24576, &mut third)
+            .run();
+        assert_eq!((outcomes, asked.take()), (vec![Ok(()); 3], 1));
+        assert!(first == one && second == two[..4096] && third == [&two[..4096], &one].concat());
+        let bad = Err(Error::Device("bad block".into()));
+        let outcomes = disk.batch().write_at(8192, &one).write_at(BAD, &one).write_at(16384, &two).run();
+        assert_eq!(
+            (outcomes, asked.take()),
+            (vec![Ok(()), bad.clone(), Ok(())], 4),
+            "together, then one by one"
+        );
+        let outcomes = disk.batch().read_at(8192, &mut first).read_at(BAD, &mut second).run();
+        assert_eq!(outcomes, [Ok(()), bad]);
+        assert_eq!(first, one);
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl<I: Interface> Caller for Local<I> {
         self.last_call = self.last_call.wrapping_add(1);
         let mut beside = Beside(match bulk {
             Bulk::Nothing => Vec::new(),
-            Bulk::Send(data) => data.to_vec(),
+            Bulk::Send(pieces) => pieces.concat(),
             Bulk::Receive(length) => vec![0; length],
         });
         let token = Token { client: 0, call: self.last_call, bulk: beside.0.len() };
@@ -44,11 +44,14 @@ impl<I: Interface> Caller for Local<I> {
         Ok(self.last_call)
     }
 
-    fn complete(&mut self, call: u32, received: &mut [u8]) -> Result<Reply> {
+    fn complete(&mut self, call: u32, received: &mut [&mut [u8]]) -> Result<Reply> {
         let index = self.answers.iter().position(|(number, ..)| *number == call).ok_or(Error::Broken)?;
         let (_, answer, beside) = self.answers.swap_remove(index);
-        if !received.is_empty() {
-            received.copy_from_slice(beside.get(..received.len()).ok_or(Error::Broken)?);
+        let mut rest = beside.as_slice();
+        for piece in received {
+            let (filling, more) = rest.split_at_checked(piece.len()).ok_or(Error::Broken)?;
+            piece.copy_from_slice(filling);
+            rest = more;
         }
         answer.map(|payload| Reply { payload, epoch: EPOCH })
     }

@@ -91,17 +91,33 @@ impl<T: Carrier> OverCaller<T> {
     fn range(&mut self, bulk: &Bulk<'_>, deadline: Option<Instant>) -> Result<Option<Range>> {
         let length = match bulk {
             Bulk::Nothing => return Ok(None),
-            Bulk::Send(data) => data.len(),
+            Bulk::Send(pieces) => pieces.iter().map(|piece| piece.len()).sum(),
             Bulk::Receive(length) => *length,
         };
         let maximum = u64::from(self.client.pool().bytes());
         let wanted = u32::try_from(length).ok().filter(|wanted| u64::from(*wanted) <= maximum);
         let wanted = wanted.ok_or(Error::TooLong { maximum })?;
         let range = self.room(wanted, deadline)?;
-        if let Bulk::Send(data) = bulk {
-            self.client.pool().copy_in(range, data).map_err(|_| Error::Broken)?;
+        if let Bulk::Send(pieces) = bulk {
+            let part = self.client.pool().part(range).map_err(|_| Error::Broken)?;
+            let mut at = 0;
+            for piece in *pieces {
+                part.write(at, piece).map_err(|_| Error::Broken)?;
+                at += piece.len();
+            }
         }
         Ok(Some(range))
+    }
+
+    /// Copies what came, one after another.
+    fn scatter(&self, range: Range, pieces: &mut [&mut [u8]]) -> Result<()> {
+        let part = self.client.pool().part(range).map_err(|_| Error::Broken)?;
+        let mut at = 0;
+        for piece in pieces {
+            part.read(at, piece).map_err(|_| Error::Broken)?;
+            at += piece.len();
+        }
+        Ok(())
     }
 
     /// Sets a part of the pool aside. What a server may still use, for a call that was given up, is waited for.
@@ -139,17 +155,17 @@ impl<T: Carrier> Caller for OverCaller<T> {
         Ok(self.last_call)
     }
 
-    fn complete(&mut self, call: u32, received: &mut [u8]) -> Result<Reply> {
+    fn complete(&mut self, call: u32, received: &mut [&mut [u8]]) -> Result<Reply> {
         let UnderWay { ticket, range } = self.under_way.remove(&call).ok_or(Error::Broken)?;
         let response = self.client.complete(ticket);
         let copied = match (&response, range) {
-            (Ok(_), Some(range)) if !received.is_empty() => self.client.pool().copy_out(range, received),
+            (Ok(_), Some(range)) => self.scatter(range, received),
             _ => Ok(()),
         };
         if let Some(range) = range {
             self.client.free(range);
         }
-        copied.map_err(|_| Error::Broken)?;
+        copied?;
         let session::Response { mut payload, server: epoch } = response?;
         match payload.first() {
             Some(&DONE) => {
@@ -467,14 +483,14 @@ mod tests {
         caller.client.forget(ticket);
         caller.client.free(range.unwrap());
         let maximum = 8192;
-        let too_long = caller.submit(1, false, &[], Bulk::Send(&[0; 8193]), soon());
+        let too_long = caller.submit(1, false, &[], Bulk::Send(&[&[0; 8193]]), soon());
         assert_eq!(too_long, Err(Error::TooLong { maximum }));
         assert_eq!(
             caller.submit(1, false, &[], Bulk::Receive(1), after(Duration::ZERO)),
             Err(Error::Deadline)
         );
         given_up.send(()).unwrap();
-        let last = caller.submit(1, false, &[], Bulk::Send(&[0; 8192]), soon()).unwrap();
+        let last = caller.submit(1, false, &[], Bulk::Send(&[&[0; 4096], &[0; 4096]]), soon()).unwrap();
         caller.complete(last, &mut []).unwrap();
         serving.join().unwrap();
     }
