@@ -16,7 +16,8 @@ use crate::port::{InterfaceId, PlugError, Port, Single, World, built_in, one};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How many bytes travel with one message: longer requests are cut, and what lies side by side goes together. A power of two.
-/// Fewer, longer calls cost a file less (`cargo xtask bench disk`), and two on their way keep both ends busy.
+/// Fewer, longer calls cost a file on a device less; shorter ones would serve a file in memory better, because they are still
+/// in the processor's cache when they are copied on (docs/benchmarks.md, "Disks").
 const RUN_BYTES: usize = 512 * 1024;
 
 /// How many runs are on their way at the same time: half of a link's memory.
