@@ -55,7 +55,7 @@ impl Desk {
                 let path = first_card().ok_or_else(missing)?;
                 let size = (screen.width, screen.height);
                 let card = CardScreen::open(&path, size)?;
-                let name = format!("{}.{}", screen.machine, screen.name);
+                let name = screen.full_name();
                 let place = self.screens.add(name, size, REFRESH, card)?;
                 self.opened = Some((screen.clone(), place));
                 place

@@ -281,7 +281,7 @@ impl Window {
             .create_window(depth, id, root.root, 0, 0, width, height, 0, kind, visual, &options)?
             .check()?;
         connection.create_gc(context, id, &CreateGCAux::new())?.check()?;
-        let title = format!("{}.{}", screen.machine, screen.name);
+        let title = screen.full_name();
         let text = |property: AtomEnum, text: &str| {
             connection.change_property8(PropMode::REPLACE, id, property, AtomEnum::STRING, text.as_bytes())
         };

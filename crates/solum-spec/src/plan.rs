@@ -226,14 +226,36 @@ impl Plan {
     }
 
     /// The place of the unit with this full name, or with this name if only one machine has it.
-    pub fn find(&self, name: &str) -> Option<usize> {
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says which units there are.
+    pub fn find(&self, name: &str) -> Result<usize, String> {
         let full = self.units.iter().position(|unit| unit.full_name() == name);
-        full.or_else(|| {
+        let found = full.or_else(|| {
             let mut same = self.units.iter().enumerate().filter(|(_, unit)| unit.name == name);
             match (same.next(), same.next()) {
                 (Some((index, _)), None) => Some(index),
                 _ => None,
             }
+        });
+        found.ok_or_else(|| {
+            let names: Vec<String> = self.units.iter().map(Unit::full_name).collect();
+            format!("there is no unit `{name}`, or several machines have it; there are {}", names.join(", "))
         })
+    }
+}
+
+impl Screen {
+    /// The name that is unique in the system: `machine.screen`.
+    pub fn full_name(&self) -> String {
+        format!("{}.{}", self.machine, self.name)
+    }
+}
+
+impl Listener {
+    /// The name that is unique in the system: `machine.unit.port`.
+    pub fn full_name(&self) -> String {
+        format!("{}.{}.{}", self.machine, self.unit, self.port)
     }
 }

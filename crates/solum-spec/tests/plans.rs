@@ -152,9 +152,9 @@ fn units_come_machine_by_machine_and_need_those_of_their_own() {
     assert_eq!(names, ["a.front", "a.store", "b.0.tool", "b.0.store", "b.1.tool", "b.1.store"]);
     let needs: Vec<&[usize]> = plan.units.iter().map(|unit| unit.needs.as_slice()).collect();
     assert_eq!(needs, [&[1][..], &[], &[], &[2], &[], &[4]]);
-    assert_eq!(plan.find("a.store"), Some(1));
-    assert_eq!(plan.find("front"), Some(0), "a name that only one machine has");
-    assert_eq!(plan.find("store"), None, "a name that several machines have");
+    assert_eq!(plan.find("a.store"), Ok(1));
+    assert_eq!(plan.find("front"), Ok(0), "a name that only one machine has");
+    assert!(plan.find("store").is_err(), "a name that several machines have");
 }
 
 #[test]

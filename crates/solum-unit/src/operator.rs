@@ -69,11 +69,7 @@ impl<P: Place> Operated for Runner<P> {
     }
 
     fn find(&self, name: &str) -> Result<usize, String> {
-        let plan = self.plan();
-        plan.find(name).ok_or_else(|| {
-            let names: Vec<String> = plan.units.iter().map(plan::Unit::full_name).collect();
-            format!("there is no unit `{name}`, or several machines have it; there are {}", names.join(", "))
-        })
+        self.plan().find(name)
     }
 
     fn log(&self, unit: usize) -> Option<&LogRing> {

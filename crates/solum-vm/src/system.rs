@@ -1,17 +1,17 @@
 //! Whole systems: their units as processes of this host, or in a virtual machine each; and how a running one is asked.
 
+mod ask;
 mod desk;
 mod disks;
 pub mod host;
 mod picture;
 mod png;
-mod ticket;
 pub mod vm;
 
+pub use ask::{Answers, ask};
 pub use disks::Disks;
 pub use host::{HostPlace, Published};
 pub use picture::Onlooker;
-pub use ticket::{Answers, ask};
 
 use std::io;
 use std::path::Path;

@@ -113,9 +113,10 @@ mod tests {
         .iter()
         .flat_map(|(kind, time, percent)| {
             ["write", "read"].map(|work| {
-                format!(
-                    "{work} {REQUEST} ext4 {kind} {time}\n{work}-percent {REQUEST} ext4 {kind} {percent}\n"
-                )
+                let told = |what: &str, number: &f64| format!("{what} {REQUEST} ext4 {kind} {number}\n");
+                told(work, time)
+                    + &told(&format!("{work}-percent"), percent)
+                    + &told(&format!("{work}-processor-percent"), percent)
             })
         })
         .collect();

@@ -58,7 +58,7 @@ fn on_host(
         .map_err(unprepared)?;
     for listener in &plan.listeners {
         if let Some(address) = place.address(listener) {
-            say(&format!("{} is at {address}", port_name(listener)));
+            say(&format!("{} is at {address}", listener.full_name()));
         }
     }
     let (mut operator, requests, handle) = attended(claim)?;
@@ -212,17 +212,12 @@ pub fn refused(error: &std::io::Error) -> Failure {
     Failure::new(ExitCode::HostRefuses, format_args!("the system cannot be run: {}", reason(error)))
 }
 
-/// The name of a port at which a unit listens.
-pub fn port_name(listener: &plan::Listener) -> String {
-    format!("{}.{}.{}", listener.machine, listener.unit, listener.port)
-}
-
 /// Where units are to be reachable, as the user wants it.
 pub fn published(arguments: &Run, plan: &Plan) -> Result<Vec<Published>, Failure> {
     let find = |wanted: &crate::arguments::PublishUnit| {
-        let listener = plan.listeners.iter().position(|listener| port_name(listener) == wanted.port);
+        let listener = plan.listeners.iter().position(|listener| listener.full_name() == wanted.port);
         listener.map(|listener| Published { listener, address: wanted.address }).ok_or_else(|| {
-            let names: Vec<String> = plan.listeners.iter().map(port_name).collect();
+            let names: Vec<String> = plan.listeners.iter().map(plan::Listener::full_name).collect();
             let message = format!("no unit of the system listens at {}", wanted.port);
             Failure::new(ExitCode::UnusableInput, message).hint(match names.is_empty() {
                 true => "no unit of it listens at all".to_owned(),
@@ -245,7 +240,7 @@ impl Screen {
     /// Shows what the arguments say.
     pub fn new(plan: &Plan, arguments: &Run, operator: &mut Operator) -> Result<Self, Failure> {
         let names: Vec<String> = plan.units.iter().map(plan::Unit::full_name).collect();
-        if let Some(name) = arguments.only.iter().find(|name| plan.find(name).is_none()) {
+        if let Some(name) = arguments.only.iter().find(|name| plan.find(name).is_err()) {
             return Err(Failure::new(
                 ExitCode::UnusableInput,
                 format_args!("--only {name}: there is no such unit"),

@@ -17,7 +17,7 @@ use solum_vm::system::vm::{self, Booted};
 use solum_vm::system::{Disks, HostPlace, Published};
 use solum_vm::{Console, Limits, MachineType};
 
-use super::system::{Screen, attended, port_name, published, refused, unprepared};
+use super::system::{Screen, attended, published, refused, unprepared};
 use crate::arguments::{MachineKind, Run};
 use crate::cache::Cache;
 use crate::exit_code::ExitCode;
@@ -181,7 +181,7 @@ impl<'a> Builder<'a> {
             }
         };
         let directory = self.claim.state().join("screens");
-        let name = format!("{}.{}", screen.machine, screen.name);
+        let name = screen.full_name();
         let socket = directory.join(format!("{name}.vnc"));
         std::fs::create_dir_all(&directory)
             .map_err(|error| Failure::file("cannot write", &directory, &error))?;
@@ -244,7 +244,7 @@ impl<'a> Builder<'a> {
             });
             let address =
                 chosen.map_or_else(|| HostPlace::own_address(whole, listener), |chosen| chosen.address);
-            say(&format!("{} is at {address}", port_name(listener)));
+            say(&format!("{} is at {address}", listener.full_name()));
             Publish {
                 address: address.ip(),
                 host_port: address.port(),

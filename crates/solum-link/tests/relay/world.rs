@@ -2,7 +2,7 @@
 
 use solum_link::relay::{Identity, Relay, RemoteLink, Report};
 use solum_link::session::{Client, Event, Interface, Server};
-use solum_link::stream::{Connection, KeyPair, Known, PublicKey};
+use solum_link::stream::{Connection, KeyPair, Known, PublicKey, Refusal};
 use solum_link::{End, Layout, LinkHost, Side};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -213,6 +213,17 @@ impl World {
 
     pub fn client(&self, epoch: u32) -> Client<End> {
         Client::new(open(&self.front.host, Side::Client, epoch), &interface())
+    }
+
+    /// Why the server's relay refused this connection. It may have told of others before.
+    pub fn refusal_of(&self, connection: &TcpStream) -> Refusal {
+        let address = connection.local_addr().unwrap();
+        loop {
+            match self.store.report() {
+                Report::Refused { from, why, .. } if from == address => return why,
+                _ => {}
+            }
+        }
     }
 
     pub fn server(&self, epoch: u32) -> Server<End> {

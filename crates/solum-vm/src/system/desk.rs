@@ -33,7 +33,7 @@ impl Desk {
         let keyboards = Keyboards::new(plan.keys.iter().map(|keys| keys.machine.clone()));
         let mut desk = Self { names: Vec::new(), screens: Screens::new()?, keyboards };
         for screen in &plan.screens {
-            let name = full_name(screen);
+            let name = screen.full_name();
             let display = Picture::new(&name, screen.width, pictures, frames)?;
             desk.screens.add(name, (screen.width, screen.height), REFRESH, display)?;
             desk.names.push((screen.machine.clone(), screen.name.clone()));
@@ -62,9 +62,4 @@ impl Desk {
     fn place_of(&self, screen: &plan::Screen) -> Option<usize> {
         self.names.iter().position(|(machine, name)| *machine == screen.machine && *name == screen.name)
     }
-}
-
-/// `MACHINE.SCREEN`, which is also what its picture is called.
-pub fn full_name(screen: &plan::Screen) -> String {
-    format!("{}.{}", screen.machine, screen.name)
 }

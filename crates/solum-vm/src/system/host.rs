@@ -20,7 +20,7 @@ use solum_spec::keyboard::KeyChange;
 use solum_spec::plan::{self, Plan};
 use solum_unit::{Confinement, News, Operator, Place, Runner};
 
-use super::desk::{self, Desk};
+use super::desk::Desk;
 use super::picture::Onlooker;
 use super::{Disks, FAREWELL_PATIENCE, Notice, Unprepared};
 use crate::report::End;
@@ -91,7 +91,7 @@ impl HostPlace {
 
     /// The file with what a screen shows, once it shows something.
     pub fn picture(&self, screen: &plan::Screen) -> PathBuf {
-        self.pictures.join(format!("{}.png", desk::full_name(screen)))
+        self.pictures.join(format!("{}.png", screen.full_name()))
     }
 
     /// Shows every frame of a screen to somebody else too.

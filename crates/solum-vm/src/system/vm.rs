@@ -331,10 +331,7 @@ impl Operated for System {
     }
 
     fn find(&self, name: &str) -> Result<usize, String> {
-        self.plan.find(name).ok_or_else(|| {
-            let names: Vec<&str> = self.reports.iter().map(|report| report.unit.as_str()).collect();
-            format!("there is no unit `{name}`, or several machines have it; there are {}", names.join(", "))
-        })
+        self.plan.find(name)
     }
 
     fn log(&self, unit: usize) -> Option<&LogRing> {

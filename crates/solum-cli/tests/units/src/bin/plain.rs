@@ -30,7 +30,9 @@ fn main() -> ExitCode {
         }
         ["hoard", megabytes, _] => {
             let bytes = megabytes.parse::<usize>().unwrap_or(0) << 20;
-            println!("hoarded {} bytes", std::hint::black_box(vec![1_u8; bytes]).len());
+            // Kept until the end, or the children would only need it one after the other.
+            let hoard = std::hint::black_box(vec![1_u8; bytes]);
+            println!("hoarded {} bytes", hoard.len());
             stay("staying")
         }
         // In a process group of its own, out of reach of whoever ends the unit's.
