@@ -66,7 +66,7 @@ pub enum Event {
     DeadlineReached,
 }
 
-/// What can be wanted of a unit. When everything stops, only [`Signal`](Self::Signal) still has an effect.
+/// What can be wanted of a unit. Nothing of it has an effect any more when everything stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     /// It shall run, and what it needs too. Earlier failures are forgotten, and a pause is cut short.
