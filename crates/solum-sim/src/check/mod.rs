@@ -1,0 +1,1 @@
+//! Judges of histories: what happened, held against what was promised.

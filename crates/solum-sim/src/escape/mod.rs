@@ -1,0 +1,1 @@
+//! Programs that reach past their ports: the system's clocks, randomness, threads, and statics.
