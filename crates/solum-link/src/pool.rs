@@ -41,6 +41,12 @@ impl Pool {
         Ok((Self::new(Arc::clone(&mapping), 0, bytes), Self::new(mapping, 0, bytes)))
     }
 
+    /// The same memory for a successor, who has set nothing of it aside.
+    #[must_use]
+    pub fn opened_again(&self) -> Self {
+        Self::new(Arc::clone(&self.mapping), self.at, self.bytes())
+    }
+
     /// Its size.
     #[must_use]
     pub fn bytes(&self) -> u32 {

@@ -3,6 +3,39 @@
 //! Same description, same seed: the same run, byte for byte.
 
 pub mod check;
+mod choices;
+mod client;
+mod clock;
+mod disk;
+mod end;
 pub mod escape;
+mod event;
+mod faults;
+mod kernel;
+mod link;
+mod machine;
+mod misfortune;
 pub mod mock;
+mod network;
+mod random;
+mod recipe;
+mod scenario;
+mod screen;
+mod sim;
+mod storage;
+mod task;
+mod tcp;
 pub mod timeline;
+mod trace;
+mod weather;
+mod world;
+
+pub use choices::{About, Choice};
+pub use client::{Answer, Client, HttpClient, Shared, shared};
+pub use end::End;
+pub use faults::{Envelope, Fault};
+pub use network::Latency;
+pub use recipe::Recipe;
+pub use scenario::{Outcome, Scenario, Setup};
+pub use trace::{Record, records};
+pub use weather::Strategy;

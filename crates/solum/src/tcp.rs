@@ -44,7 +44,7 @@ impl Tcp {
     pub fn accept(&mut self, deadline: Option<Moment>) -> Result<Stream> {
         loop {
             if let Some(stream) = self.listener.accept()? {
-                return Ok(Stream { stream, clock: Rc::clone(&self.clock) });
+                return Ok(Stream::new(stream, Rc::clone(&self.clock)));
             }
             self.clock.select(&mut [&mut *self.listener], deadline)?.ok_or(Error::Deadline)?;
         }
@@ -80,6 +80,11 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// A connection that is carried by this.
+    pub fn new(stream: Box<dyn Converse>, clock: Rc<dyn clock::Driver>) -> Self {
+        Self { stream, clock }
+    }
+
     /// Reads some bytes, at least one; 0 at the end of the stream.
     ///
     /// # Errors

@@ -1,0 +1,465 @@
+//! The scheduler: virtual time, who runs, who waits for what, and every choice.
+
+use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use crate::choices::{About, Choices};
+use crate::event::Event;
+use crate::random::Random;
+use crate::task::{self, Task};
+use crate::trace::{Record, Trace};
+use crate::weather::{Policy, Weather};
+
+/// A task by its place; a place is used again, with another generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TaskId {
+    index: u32,
+    generation: u32,
+}
+
+/// Operations that take no time, one after the other, after which time passes all the same: a loop that only looks at the
+/// clock must see it move.
+const FREE_OPERATIONS: u32 = 1000;
+/// How much time passes then, in nanoseconds.
+const TOLL_NS: u64 = 1000;
+
+/// Time, tasks and choices of a run.
+pub struct Kernel {
+    state: RefCell<State>,
+    running: Cell<Option<TaskId>>,
+    free_operations: Cell<u32>,
+}
+
+struct State {
+    now_ns: u64,
+    agenda: BinaryHeap<Reverse<Entry>>,
+    /// How many entries there were: those of the same moment keep their order.
+    entries: u64,
+    places: Vec<Place>,
+    free: Vec<u32>,
+    ready: VecDeque<TaskId>,
+    /// Tasks to be ended as soon as none runs.
+    condemned: Vec<TaskId>,
+    /// Who waits for each device.
+    waiting: Vec<Option<TaskId>>,
+    choices: Choices,
+    trace: Trace,
+    policy: Policy,
+    window_ns: u64,
+    gathers_until_ns: u64,
+    steps: u64,
+    failure: Option<String>,
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    at_ns: u64,
+    number: u64,
+    event: Event,
+}
+
+struct Place {
+    generation: u32,
+    /// Who it is, in the trace.
+    actor: u32,
+    task: Option<Task>,
+    waits: bool,
+    /// Until when it waits.
+    deadline_ns: Option<u64>,
+    /// The earliest entry of the agenda that looks at the deadline.
+    timer_ns: Option<u64>,
+    devices: Vec<u64>,
+}
+
+impl Kernel {
+    /// A kernel without tasks, at the beginning of time.
+    pub fn new(choices: Choices, weather: &Weather, window_ns: u64, keep_trace: bool) -> Self {
+        let state = State {
+            now_ns: 0,
+            agenda: BinaryHeap::new(),
+            entries: 0,
+            places: Vec::new(),
+            free: Vec::new(),
+            ready: VecDeque::new(),
+            condemned: Vec::new(),
+            waiting: Vec::new(),
+            choices,
+            trace: Trace::new(keep_trace),
+            policy: weather.policy(),
+            window_ns,
+            gathers_until_ns: 0,
+            steps: 0,
+            failure: None,
+        };
+        Self { state: RefCell::new(state), running: Cell::new(None), free_operations: Cell::new(0) }
+    }
+
+    /// Nanoseconds since the beginning of the run.
+    pub fn now_ns(&self) -> u64 {
+        self.state.borrow().now_ns
+    }
+
+    /// Records what happens now.
+    pub fn record(&self, record: &Record<'_>) {
+        let state = &mut *self.state.borrow_mut();
+        state.trace.add(state.now_ns, record);
+    }
+
+    /// Makes a choice below `bound`; `suggest` makes it where a seed does.
+    pub fn pick(&self, about: About, index: u32, bound: u32, suggest: impl FnOnce(&mut Random) -> u32) -> u32 {
+        let state = &mut *self.state.borrow_mut();
+        state.choices.pick(state.now_ns, about, index, bound, suggest)
+    }
+
+    /// The run has failed. Only the first reason counts.
+    pub fn fail(&self, why: String) {
+        let state = &mut *self.state.borrow_mut();
+        if state.failure.is_none() {
+            state.trace.add(state.now_ns, &Record::Failed(why.as_str().into()));
+            state.failure = Some(why);
+        }
+    }
+
+    /// Why the run has failed.
+    pub fn failure(&self) -> Option<String> {
+        self.state.borrow().failure.clone()
+    }
+
+    /// Whether the run has failed.
+    pub fn has_failed(&self) -> bool {
+        self.state.borrow().failure.is_some()
+    }
+
+    /// Lets something happen after so many nanoseconds.
+    pub fn after(&self, delay_ns: u64, event: Event) {
+        let state = &mut *self.state.borrow_mut();
+        let at_ns = state.now_ns.saturating_add(delay_ns);
+        state.enter(at_ns, event);
+    }
+
+    /// As [`after`](Self::after), for a moment. What is over happens now.
+    pub fn at(&self, at_ns: u64, event: Event) {
+        let state = &mut *self.state.borrow_mut();
+        let at_ns = at_ns.max(state.now_ns);
+        state.enter(at_ns, event);
+    }
+
+    /// Adds a task, which is ready.
+    pub fn spawn(&self, actor: u32, task: Task) -> TaskId {
+        let state = &mut *self.state.borrow_mut();
+        let index = state.free.pop().unwrap_or_else(|| {
+            state.places.push(Place {
+                generation: 0,
+                actor,
+                task: None,
+                waits: false,
+                deadline_ns: None,
+                timer_ns: None,
+                devices: Vec::new(),
+            });
+            (state.places.len() - 1) as u32
+        });
+        let place = &mut state.places[index as usize];
+        place.actor = actor;
+        place.task = Some(task);
+        let id = TaskId { index, generation: place.generation };
+        state.ready.push_back(id);
+        id
+    }
+
+    /// Ends a task where it waits, as soon as none runs; the running one too.
+    pub fn condemn(&self, id: TaskId) {
+        self.state.borrow_mut().condemned.push(id);
+    }
+
+    /// Whether the running task has been condemned, and is to wait for its end.
+    fn is_condemned(&self) -> bool {
+        let running = self.running.get();
+        self.state.borrow().condemned.iter().any(|id| Some(*id) == running)
+    }
+
+    /// A number for something that can be waited for.
+    pub fn device(&self) -> u64 {
+        let waiting = &mut self.state.borrow_mut().waiting;
+        waiting.push(None);
+        (waiting.len() - 1) as u64
+    }
+
+    /// Something happened to a device: whoever waits for it looks again.
+    pub fn notify(&self, device: u64) {
+        let state = &mut *self.state.borrow_mut();
+        if let Some(id) = state.waiting.get_mut(device as usize).and_then(Option::take) {
+            state.wake(id);
+        }
+    }
+
+    /// Waits, as the running task, for one of these devices or for a moment. False if nothing runs that may wait: then it is
+    /// being ended.
+    pub fn wait(&self, devices: &[u64], deadline_ns: Option<u64>) -> bool {
+        let (Some(yielder), Some(id)) = (task::current(), self.running.get()) else { return false };
+        {
+            let state = &mut *self.state.borrow_mut();
+            state.let_wait(id, devices, deadline_ns);
+        }
+        self.free_operations.set(0);
+        task::suspend(yielder);
+        true
+    }
+
+    /// Waits so many nanoseconds.
+    pub fn pass(&self, duration_ns: u64) -> bool {
+        let until_ns = self.now_ns().saturating_add(duration_ns);
+        self.wait(&[], Some(until_ns))
+    }
+
+    /// Gives others their turn. It takes no time, but for whoever does nothing else.
+    pub fn give_way(&self) -> bool {
+        let (Some(yielder), Some(id)) = (task::current(), self.running.get()) else { return false };
+        let free = self.free_operations.get() + 1;
+        self.free_operations.set(free);
+        if free >= FREE_OPERATIONS {
+            return self.pass(TOLL_NS);
+        }
+        if self.is_condemned() {
+            return self.wait(&[], None);
+        }
+        {
+            let state = &mut *self.state.borrow_mut();
+            if state.ready.is_empty() {
+                // There is nobody to choose instead.
+                return true;
+            }
+            state.ready.push_back(id);
+        }
+        task::suspend(yielder);
+        true
+    }
+
+    /// Lets a task run; or, if none is ready, lets time pass up to the next event, which is returned, unless that is beyond
+    /// `limit_ns`.
+    pub fn step(&self, limit_ns: u64) -> Step {
+        let next = self.state.borrow_mut().next(limit_ns);
+        match next {
+            Next::Run(id) => {
+                self.run(id);
+                Step::Ran
+            }
+            Next::Event(event) => {
+                self.free_operations.set(0);
+                Step::Event(event)
+            }
+            Next::Over => Step::Over,
+        }
+    }
+
+    fn run(&self, id: TaskId) {
+        let task = {
+            let state = &mut *self.state.borrow_mut();
+            let Some(place) = state.place(id) else { return };
+            place.waits = false;
+            place.task.take()
+        };
+        let Some(task) = task else { return };
+        self.running.set(Some(id));
+        let left = task.resume();
+        self.running.set(None);
+        {
+            let state = &mut *self.state.borrow_mut();
+            match left {
+                Some(task) => {
+                    if let Some(place) = state.place(id) {
+                        place.task = Some(task);
+                    }
+                }
+                None => state.vacate(id),
+            }
+        }
+        self.end_condemned();
+    }
+
+    /// Ends tasks that were condemned. What they drop may condemn others.
+    pub fn end_condemned(&self) {
+        loop {
+            let Some(id) = self.state.borrow_mut().condemned.pop() else { return };
+            let task = self.state.borrow_mut().place(id).and_then(|place| place.task.take());
+            if let Some(task) = task {
+                self.running.set(Some(id));
+                task.end();
+                self.running.set(None);
+                self.state.borrow_mut().vacate(id);
+            }
+        }
+    }
+
+    /// Ends all tasks.
+    pub fn end_all(&self) {
+        let all: Vec<TaskId> = {
+            let state = self.state.borrow();
+            let ids = state.places.iter().enumerate().filter(|(_, place)| place.task.is_some());
+            ids.map(|(index, place)| TaskId { index: index as u32, generation: place.generation }).collect()
+        };
+        self.state.borrow_mut().condemned.extend(all);
+        self.end_condemned();
+    }
+
+    /// How many tasks there are.
+    pub fn tasks(&self) -> usize {
+        self.state.borrow().places.iter().filter(|place| place.task.is_some()).count()
+    }
+
+    /// How many records and how many steps there were.
+    pub fn counts(&self) -> (u64, u64) {
+        let state = self.state.borrow();
+        (state.trace.events(), state.steps)
+    }
+
+    /// The end of the run.
+    pub fn finish(self) -> (Choices, Trace) {
+        let state = self.state.into_inner();
+        (state.choices, state.trace)
+    }
+}
+
+/// What a step did.
+pub enum Step {
+    /// A task ran.
+    Ran,
+    /// Time passed, and this happens.
+    Event(Event),
+    /// Nothing happens any more before the limit.
+    Over,
+}
+
+impl State {
+    fn enter(&mut self, at_ns: u64, event: Event) {
+        self.entries += 1;
+        self.agenda.push(Reverse(Entry { at_ns, number: self.entries, event }));
+    }
+
+    fn place(&mut self, id: TaskId) -> Option<&mut Place> {
+        self.places.get_mut(id.index as usize).filter(|place| place.generation == id.generation)
+    }
+
+    fn vacate(&mut self, id: TaskId) {
+        let Some(place) = self.place(id) else { return };
+        place.generation = place.generation.wrapping_add(1);
+        place.waits = false;
+        place.deadline_ns = None;
+        place.timer_ns = None;
+        place.devices.clear();
+        self.free.push(id.index);
+    }
+
+    fn let_wait(&mut self, id: TaskId, devices: &[u64], deadline_ns: Option<u64>) {
+        let Some(place) = self.place(id) else { return };
+        place.waits = true;
+        place.deadline_ns = deadline_ns;
+        place.devices.clear();
+        place.devices.extend_from_slice(devices);
+        let timer_ns = place.timer_ns;
+        for device in devices {
+            self.waiting[*device as usize] = Some(id);
+        }
+        // An entry that comes too early looks at the deadline and is entered again; a wait that ends before its deadline, as
+        // nearly all do, then costs the agenda nothing.
+        if let Some(at_ns) = deadline_ns
+            && timer_ns.is_none_or(|timer_ns| timer_ns > at_ns)
+        {
+            let at_ns = at_ns.max(self.now_ns);
+            self.enter(at_ns, Event::Timer(id));
+            if let Some(place) = self.place(id) {
+                place.timer_ns = Some(at_ns);
+            }
+        }
+    }
+
+    fn wake(&mut self, id: TaskId) {
+        let Some(place) = self.place(id).filter(|place| place.waits) else { return };
+        place.waits = false;
+        let devices = std::mem::take(&mut place.devices);
+        for device in &devices {
+            let waiting = &mut self.waiting[*device as usize];
+            if *waiting == Some(id) {
+                *waiting = None;
+            }
+        }
+        if let Some(place) = self.place(id) {
+            place.devices = devices;
+        }
+        self.ready.push_back(id);
+    }
+
+    /// A task's timer has come: it may be for a deadline that was moved since.
+    fn timer(&mut self, id: TaskId, at_ns: u64) {
+        let Some(place) = self.place(id) else { return };
+        if place.timer_ns != Some(at_ns) {
+            // An earlier one was entered since, and then this.
+            return;
+        }
+        place.timer_ns = None;
+        match place.deadline_ns.filter(|_| place.waits) {
+            Some(deadline_ns) if deadline_ns <= at_ns => self.wake(id),
+            Some(deadline_ns) => {
+                place.timer_ns = Some(deadline_ns);
+                self.enter(deadline_ns, Event::Timer(id));
+            }
+            None => {}
+        }
+    }
+
+    /// Chooses who of those that are ready runs next.
+    fn choose(&mut self) -> Option<TaskId> {
+        let count = self.ready.len() as u32;
+        if count == 0 {
+            return None;
+        }
+        self.steps += 1;
+        if count == 1 {
+            return self.ready.pop_front();
+        }
+        let (now_ns, steps) = (self.now_ns, self.steps);
+        let Self { policy, ready, places, choices, .. } = self;
+        let actors = || ready.iter().map(|id| places[id.index as usize].actor);
+        let chosen = choices.pick(now_ns, About::Schedule, 0, count, |random| {
+            policy.choose(steps, count, actors(), random)
+        });
+        let id = self.ready.remove(chosen as usize)?;
+        if chosen != 0 {
+            let actor = self.places[id.index as usize].actor;
+            self.trace.add(now_ns, &Record::Runs(actor));
+        }
+        Some(id)
+    }
+
+    /// What is next. Timers are done here.
+    fn next(&mut self, limit_ns: u64) -> Next {
+        loop {
+            let next_ns = self.agenda.peek().map(|Reverse(entry)| entry.at_ns).filter(|at_ns| *at_ns <= limit_ns);
+            // What happens within the window of the first is as if it were at the same time: who is ready by then is chosen
+            // from.
+            if next_ns.is_none_or(|at_ns| at_ns > self.gathers_until_ns)
+                && let Some(id) = self.choose()
+            {
+                return Next::Run(id);
+            }
+            let (Some(at_ns), Some(Reverse(entry))) = (next_ns, next_ns.and_then(|_| self.agenda.pop())) else {
+                return Next::Over;
+            };
+            if self.ready.is_empty() {
+                self.gathers_until_ns = at_ns.saturating_add(self.window_ns);
+            }
+            self.now_ns = self.now_ns.max(at_ns);
+            match entry.event {
+                Event::Timer(id) => self.timer(id, at_ns),
+                event => return Next::Event(event),
+            }
+        }
+    }
+}
+
+enum Next {
+    Run(TaskId),
+    Event(Event),
+    Over,
+}

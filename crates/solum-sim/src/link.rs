@@ -1,0 +1,553 @@
+//! Links: the session code that ships, over frames that travel through the simulated world.
+//!
+//! Within a machine both ends share memory, and each sees at once whether the other is there. Between machines everything goes
+//! over the connection of the two, as a relay would carry it: frames and news of who is there arrive in order, and when the
+//! connection ends, so do the sessions on it.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use solum::clock::Waker;
+use solum::link::over::Carrier;
+use solum_link::{Broken, Frame, Layout, Pool, Range, Received, SendError, Transport, WaitOutcome, Want};
+use solum_spec::plan::Plan;
+
+use crate::event::Event;
+use crate::kernel::Kernel;
+use crate::network::{DEAD_AFTER_NS, Path};
+use crate::sim::{Cargo, MachineNote, Sim};
+
+/// How long a relay waits before it dials again, in nanoseconds (`solum_link::relay`, first delay).
+const REDIAL_NS: u64 = 100_000_000;
+/// What a frame takes of the ring beside its payload.
+const FRAME_BYTES: usize = 64;
+
+/// The side of a link, and its place among the two.
+const CLIENT: usize = 0;
+const SERVER: usize = 1;
+
+/// What travels on a link between machines, or within one.
+pub struct Parcel {
+    link: usize,
+    /// To which side.
+    side: usize,
+    /// The life of the connection it travels on; within a machine the start of the receiver that it is for.
+    life: u32,
+    content: Content,
+}
+
+enum Content {
+    Frame(Received, Bulk),
+    /// Who is there, of the sender's side: its machine's life and its start.
+    News(Option<(u32, u32)>),
+}
+
+/// Bytes of the pool that travel with a frame between machines.
+type Bulk = Option<Vec<u8>>;
+
+struct End {
+    unit: usize,
+    machine: usize,
+    device: u64,
+    /// Which start of the unit has opened it.
+    epoch: u32,
+    is_open: bool,
+    inbox: VecDeque<(Received, Bulk)>,
+    /// Bytes that are on their way to it, or wait for it.
+    inbox_bytes: usize,
+    /// The peer that it sees.
+    peer: Option<u32>,
+    /// What the peer's number stands for: a life of its machine and a start of the unit.
+    alias: (Option<(u32, u32)>, u32),
+    /// Whether something came or went since it last waited.
+    has_changed: bool,
+    last_arrival_ns: u64,
+}
+
+struct Link {
+    ends: [End; 2],
+    /// Its connection, if it leads to another machine.
+    pair: Option<usize>,
+    /// The memory of both ends; each has its own, if they are on two machines.
+    pools: [Option<Pool>; 2],
+}
+
+/// Two machines that links connect.
+struct Pair {
+    machines: [usize; 2],
+    /// The lives of the two when it was established; none if it is down.
+    up: Option<[u32; 2]>,
+    life: u32,
+    change: u32,
+}
+
+/// All links, and the connections below them.
+pub struct Links {
+    links: Vec<Link>,
+    pairs: Vec<Pair>,
+    longest: usize,
+}
+
+impl Links {
+    /// The links of a plan.
+    pub fn new(kernel: &Kernel, plan: &Plan, machines: &[MachineNote]) -> Self {
+        let unit_of = |name: &str| plan.units.iter().position(|unit| unit.full_name() == name).unwrap_or(0);
+        let mut pairs: Vec<Pair> = Vec::new();
+        let mut links = Vec::new();
+        for link in &plan.links {
+            let end = |name: &str| {
+                let unit = unit_of(name);
+                let machine = machines.iter().position(|machine| machine.name == plan.units[unit].machine);
+                End {
+                    unit,
+                    machine: machine.unwrap_or(0),
+                    device: kernel.device(),
+                    epoch: 0,
+                    is_open: false,
+                    inbox: VecDeque::new(),
+                    inbox_bytes: 0,
+                    peer: None,
+                    alias: (None, 0),
+                    has_changed: false,
+                    last_arrival_ns: 0,
+                }
+            };
+            let ends = [end(&link.client), end(&link.server)];
+            let mut both = [ends[CLIENT].machine, ends[SERVER].machine];
+            both.sort_unstable();
+            let pair = (both[0] != both[1]).then(|| {
+                pairs.iter().position(|pair| pair.machines == both).unwrap_or_else(|| {
+                    pairs.push(Pair { machines: both, up: None, life: 0, change: 0 });
+                    pairs.len() - 1
+                })
+            });
+            links.push(Link { ends, pair, pools: [None, None] });
+        }
+        // As in a ring, the longest message takes a quarter of it.
+        let longest = Layout::default().ring_bytes as usize / 4 - FRAME_BYTES;
+        Self { links, pairs, longest }
+    }
+
+    /// The devices of a unit's ends that have to be told.
+    fn ends_of(&self, unit: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.links.iter().enumerate().flat_map(move |(index, link)| {
+            [CLIENT, SERVER].into_iter().filter(move |side| link.ends[*side].unit == unit).map(move |side| (index, side))
+        })
+    }
+
+    /// A pool for the unit at this side, and for the other side the memory it will see.
+    fn pool(&mut self, link: usize, side: usize) -> std::io::Result<Pool> {
+        let link = &mut self.links[link];
+        let bytes = Layout::default().pool_bytes;
+        // Between machines each side has memory of its own; within one, both have the same.
+        let place = if link.pair.is_some() { side } else { CLIENT };
+        if link.pools[place].is_none() {
+            link.pools[place] = Some(Pool::pair(bytes)?.0);
+        }
+        match &link.pools[place] {
+            Some(pool) => Ok(pool.opened_again()),
+            None => Err(std::io::ErrorKind::NotFound.into()),
+        }
+    }
+}
+
+impl End {
+    /// The peer is this one now, or nobody.
+    fn sees(&mut self, peer: Option<(u32, u32)>) {
+        let peer = peer.map(|peer| {
+            if self.alias.0 != Some(peer) {
+                self.alias = (Some(peer), self.alias.1 + 1);
+            }
+            self.alias.1
+        });
+        if self.peer != peer {
+            self.peer = peer;
+            self.has_changed = true;
+        }
+    }
+
+    fn clear(&mut self) {
+        self.inbox.clear();
+        self.inbox_bytes = 0;
+    }
+}
+
+/// One end of a link in the hands of its unit.
+pub struct SimEnd {
+    sim: Rc<Sim>,
+    link: usize,
+    side: usize,
+    epoch: u32,
+    device: u64,
+    pool: Pool,
+}
+
+impl SimEnd {
+    /// Opens the end: from now on the other side sees the unit.
+    pub fn open(sim: &Rc<Sim>, link: usize, side: solum_link::Side, starts: u32) -> Result<Self, String> {
+        let side = if side == solum_link::Side::Client { CLIENT } else { SERVER };
+        let (pool, device) = {
+            let links = &mut *sim.links.borrow_mut();
+            let pool = links.pool(link, side).map_err(|error| format!("a link has no memory: {error}"))?;
+            let end = &mut links.links[link].ends[side];
+            end.clear();
+            (end.epoch, end.is_open, end.has_changed) = (starts, true, false);
+            (pool, end.device)
+        };
+        sim.link_changed(link, side);
+        Ok(Self { sim: Rc::clone(sim), link, side, epoch: starts, device, pool })
+    }
+
+    fn other(&self) -> usize {
+        1 - self.side
+    }
+
+    fn bulk_of(&self, range: Option<Range>) -> Bulk {
+        let range = range?;
+        let mut bytes = vec![0; range.length as usize];
+        self.pool.copy_out(range, &mut bytes).ok()?;
+        Some(bytes)
+    }
+}
+
+impl Drop for SimEnd {
+    fn drop(&mut self) {
+        let is_current = {
+            let end = &mut self.sim.links.borrow_mut().links[self.link].ends[self.side];
+            let is_current = end.is_open && end.epoch == self.epoch;
+            if is_current {
+                end.is_open = false;
+                end.peer = None;
+                end.clear();
+            }
+            is_current
+        };
+        if is_current {
+            self.sim.link_changed(self.link, self.side);
+        }
+    }
+}
+
+impl Transport for SimEnd {
+    fn send(&mut self, frame: &Frame<'_>) -> Result<(), SendError> {
+        let other = self.other();
+        let bytes = frame.payload.len() + FRAME_BYTES;
+        let (life, is_remote) = {
+            let links = &mut *self.sim.links.borrow_mut();
+            if frame.payload.len() > links.longest {
+                return Err(SendError::TooLong { max: links.longest });
+            }
+            let link = &mut links.links[self.link];
+            let peer = &mut link.ends[other];
+            if peer.inbox_bytes + bytes > Layout::default().ring_bytes as usize {
+                return Err(SendError::Full);
+            }
+            match link.pair {
+                Some(pair) => match links.pairs[pair].up {
+                    Some(_) => (links.pairs[pair].life, true),
+                    // It is lost together with the peer, of which the session learns next.
+                    None => return Ok(()),
+                },
+                None if !peer.is_open => return Ok(()),
+                None => (peer.epoch, false),
+            }
+        };
+        let received = Received {
+            kind: frame.kind,
+            method: frame.method,
+            call: frame.call,
+            session: frame.session,
+            range: frame.range,
+            payload: frame.payload.to_vec(),
+        };
+        let bulk = if is_remote { self.bulk_of(frame.range) } else { None };
+        let length = bytes + bulk.as_ref().map_or(0, Vec::len);
+        self.sim.links.borrow_mut().links[self.link].ends[other].inbox_bytes += bytes;
+        self.sim.send_parcel(self.link, other, life, Content::Frame(received, bulk), length);
+        Ok(())
+    }
+
+    fn receive_into(&mut self, into: &mut Received) -> Result<bool, Broken> {
+        let (bulk, peer_device) = {
+            let links = &mut *self.sim.links.borrow_mut();
+            let link = &mut links.links[self.link];
+            let Some((received, bulk)) = link.ends[self.side].inbox.pop_front() else { return Ok(false) };
+            let taken = received.payload.len() + FRAME_BYTES;
+            let end = &mut link.ends[self.side];
+            end.inbox_bytes = end.inbox_bytes.saturating_sub(taken);
+            *into = received;
+            (bulk, link.ends[self.other()].device)
+        };
+        if let (Some(bulk), Some(range)) = (bulk, into.range) {
+            self.pool.copy_in(range, &bulk).map_err(|_| Broken)?;
+        }
+        self.sim.kernel.notify(peer_device);
+        Ok(true)
+    }
+
+    fn wait(&mut self, want: Want, deadline: Option<Instant>) -> WaitOutcome {
+        let deadline_ns = deadline.map(|deadline| {
+            let local_ns = deadline.saturating_duration_since(self.sim.base).as_nanos() as u64;
+            self.sim.machine_clock(self.link, self.side).run_ns(local_ns)
+        });
+        loop {
+            if self.is_ready(want) {
+                self.sim.kernel.give_way();
+                return WaitOutcome::Ready;
+            }
+            if deadline_ns.is_some_and(|deadline_ns| deadline_ns <= self.sim.kernel.now_ns()) {
+                return WaitOutcome::Deadline;
+            }
+            if !self.sim.kernel.wait(&[self.device], deadline_ns) {
+                return WaitOutcome::Deadline;
+            }
+            if want == Want::Space && self.is_ready(want) {
+                return WaitOutcome::Ready;
+            }
+        }
+    }
+
+    fn now(&self) -> Instant {
+        let local_ns = self.sim.machine_clock(self.link, self.side).local_ns(self.sim.kernel.now_ns());
+        self.sim.base + Duration::from_nanos(local_ns)
+    }
+
+    fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    fn peer_epoch(&self) -> Option<u32> {
+        self.sim.links.borrow().links[self.link].ends[self.side].peer
+    }
+
+    fn longest_payload(&self) -> usize {
+        self.sim.links.borrow().longest
+    }
+
+    fn pool(&self) -> &Pool {
+        &self.pool
+    }
+}
+
+impl SimEnd {
+    /// Whether there is something to do. A peer that came or went is told once.
+    fn is_ready(&mut self, want: Want) -> bool {
+        let links = &mut *self.sim.links.borrow_mut();
+        let link = &mut links.links[self.link];
+        let is_full = link.ends[self.other()].inbox_bytes + links.longest > Layout::default().ring_bytes as usize;
+        let end = &mut link.ends[self.side];
+        let has_changed = std::mem::take(&mut end.has_changed);
+        has_changed
+            || match want {
+                Want::Any => !end.inbox.is_empty(),
+                Want::Space => !is_full,
+            }
+    }
+}
+
+impl Carrier for SimEnd {
+    fn arm<'a>(&'a mut self, want: Want, waker: &mut Waker<'a>) -> bool {
+        if self.is_ready(want) {
+            return true;
+        }
+        waker.device(self.device);
+        false
+    }
+
+    fn disarm(&mut self) {}
+}
+
+impl Sim {
+    fn machine_clock(&self, link: usize, side: usize) -> crate::clock::MachineClock {
+        let machine = self.links.borrow().links[link].ends[side].machine;
+        self.machines.borrow()[machine].clock
+    }
+
+    /// Sends something to a side of a link.
+    fn send_parcel(&self, link: usize, side: usize, life: u32, content: Content, bytes: usize) {
+        let (path, who, mut last_ns) = {
+            let ends = &self.links.borrow().links[link].ends;
+            let (from, to) = (&ends[1 - side], &ends[side]);
+            let path = Path { from: from.machine, to: to.machine };
+            (path, (from.unit as u32, to.unit as u32), to.last_arrival_ns)
+        };
+        let cargo = Cargo::Link(Parcel { link, side, life, content });
+        let weather = &self.terms.weather;
+        self.network.borrow_mut().send(&self.kernel, weather, path, &mut last_ns, who, bytes, cargo);
+        self.links.borrow_mut().links[link].ends[side].last_arrival_ns = last_ns;
+    }
+
+    pub(crate) fn parcel_arrived(&self, parcel: Parcel) {
+        let Parcel { link, side, life, content } = parcel;
+        let device = {
+            let links = &mut *self.links.borrow_mut();
+            let Link { ends, pair, .. } = &mut links.links[link];
+            let is_current = match pair {
+                Some(pair) => links.pairs[*pair].up.is_some() && links.pairs[*pair].life == life,
+                None => ends[side].epoch == life,
+            };
+            let end = &mut ends[side];
+            if !is_current || !end.is_open {
+                return;
+            }
+            match content {
+                Content::Frame(received, bulk) => end.inbox.push_back((received, bulk)),
+                Content::News(peer) => end.sees(peer),
+            }
+            end.device
+        };
+        self.kernel.notify(device);
+    }
+
+    /// A unit opened its end, or left it.
+    fn link_changed(&self, link: usize, side: usize) {
+        let (is_remote, machine) = {
+            let links = self.links.borrow();
+            (links.links[link].pair, links.links[link].ends[side].machine)
+        };
+        match is_remote {
+            Some(pair) => {
+                self.send_news(link, side);
+                // Who comes anew asks who is there.
+                let is_open = self.links.borrow().links[link].ends[side].is_open;
+                if is_open && self.links.borrow().pairs[pair].up.is_some() {
+                    self.send_news(link, 1 - side);
+                }
+            }
+            None => {
+                let life = self.machines.borrow()[machine].life;
+                let device = {
+                    let ends = &mut self.links.borrow_mut().links[link].ends;
+                    let here = ends[side].is_open.then_some((life, ends[side].epoch));
+                    let there = ends[1 - side].is_open.then_some((life, ends[1 - side].epoch));
+                    ends[1 - side].sees(here);
+                    ends[side].sees(there);
+                    ends[1 - side].device
+                };
+                self.kernel.notify(device);
+            }
+        }
+    }
+
+    /// Tells the other machine who is at this side.
+    fn send_news(&self, link: usize, side: usize) {
+        let (news, life, is_up) = {
+            let links = self.links.borrow();
+            let Some(pair) = links.links[link].pair else { return };
+            let end = &links.links[link].ends[side];
+            let machine = &self.machines.borrow()[end.machine];
+            let news = end.is_open.then_some((machine.life, end.epoch));
+            (news, links.pairs[pair].life, links.pairs[pair].up.is_some() && machine.is_on)
+        };
+        if is_up {
+            self.send_parcel(link, 1 - side, life, Content::News(news), FRAME_BYTES);
+        }
+    }
+
+    /// Something about the way between two machines has changed: it is looked at when that has lasted.
+    pub(crate) fn connection_changes(&self, machines: [usize; 2], after_ns: u64) {
+        let mut both = machines;
+        both.sort_unstable();
+        let links = &mut *self.links.borrow_mut();
+        if let Some(pair) = links.pairs.iter().position(|pair| pair.machines == both) {
+            links.pairs[pair].change += 1;
+            self.kernel.after(after_ns, Event::Connection { pair, change: links.pairs[pair].change });
+        }
+    }
+
+    fn connections_of_machine(&self, machine: usize, after_ns: u64) {
+        let pairs: Vec<[usize; 2]> = {
+            let links = self.links.borrow();
+            let own = links.pairs.iter().filter(|pair| pair.machines.contains(&machine));
+            own.map(|pair| pair.machines).collect()
+        };
+        for machines in pairs {
+            self.connection_changes(machines, after_ns);
+        }
+    }
+
+    pub(crate) fn machine_is_unreachable(&self, machine: usize) {
+        self.connections_of_machine(machine, DEAD_AFTER_NS);
+    }
+
+    pub(crate) fn machine_is_reachable(&self, machine: usize) {
+        self.connections_of_machine(machine, REDIAL_NS);
+    }
+
+    /// A partition began or ended.
+    pub(crate) fn way_changed(&self, machines: [usize; 2], is_free: bool) {
+        self.connection_changes(machines, if is_free { REDIAL_NS } else { DEAD_AFTER_NS });
+    }
+
+    pub(crate) fn look_at_connection(&self, pair: usize, change: u32) {
+        let (machines, up) = {
+            let pair = &self.links.borrow().pairs[pair];
+            if pair.change != change {
+                return;
+            }
+            (pair.machines, pair.up)
+        };
+        let [a, b] = machines;
+        let is_free = {
+            let network = self.network.borrow();
+            !network.is_blocked(Path { from: a, to: b }) && !network.is_blocked(Path { from: b, to: a })
+        };
+        let lives = {
+            let known = self.machines.borrow();
+            let are_on = known[a].is_on && known[b].is_on;
+            (are_on && is_free).then(|| [known[a].life, known[b].life])
+        };
+        if up.is_some() && up != lives {
+            self.connection_ends(pair);
+        }
+        if up != lives && lives.is_some() {
+            self.connection_begins(pair, lives);
+        }
+    }
+
+    fn links_of(&self, pair: usize) -> Vec<usize> {
+        let links = self.links.borrow();
+        (0..links.links.len()).filter(|link| links.links[*link].pair == Some(pair)).collect()
+    }
+
+    fn connection_ends(&self, pair: usize) {
+        let of_pair = self.links_of(pair);
+        let mut devices = Vec::new();
+        {
+            let links = &mut *self.links.borrow_mut();
+            links.pairs[pair].up = None;
+            for link in &of_pair {
+                for end in &mut links.links[*link].ends {
+                    end.sees(None);
+                    end.clear();
+                    devices.push(end.device);
+                }
+            }
+        }
+        devices.into_iter().for_each(|device| self.kernel.notify(device));
+        let [a, b] = self.links.borrow().pairs[pair].machines;
+        let is_link = |cargo: &Cargo| matches!(cargo, Cargo::Link(_));
+        let network = &mut *self.network.borrow_mut();
+        network.drop_held(&self.kernel, Path { from: a, to: b }, is_link);
+        network.drop_held(&self.kernel, Path { from: b, to: a }, is_link);
+    }
+
+    fn connection_begins(&self, pair: usize, lives: Option<[u32; 2]>) {
+        {
+            let pair = &mut self.links.borrow_mut().pairs[pair];
+            pair.up = lives;
+            pair.life += 1;
+        }
+        for link in self.links_of(pair) {
+            self.send_news(link, CLIENT);
+            self.send_news(link, SERVER);
+        }
+    }
+
+    /// Whether what a unit held of its links is given back: nothing of what ended is open.
+    pub(crate) fn open_ends(&self, unit: usize) -> usize {
+        let links = self.links.borrow();
+        links.ends_of(unit).filter(|(link, side)| links.links[*link].ends[*side].is_open).count()
+    }
+}

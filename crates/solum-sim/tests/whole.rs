@@ -1,0 +1,180 @@
+//! Whole systems, simulated.
+
+use std::time::Duration;
+
+use solum::{Clock, Console, Disk, Http, Link, Serve};
+use solum_sim::{Envelope, Fault, Recipe, Scenario, Setup, records, shared};
+
+const DESCRIPTION: &str = r#"
+[system]
+name = "counters"
+
+[program.counter]
+file = "counter"
+[program.web]
+file = "web"
+
+[machine.store]
+memory = "64 MiB"
+disk.data = "1 MiB"
+[machine.store.unit.counter]
+program = "counter"
+ports.disk = "disk.data"
+
+[machine.front]
+memory = "64 MiB"
+count = 2
+[machine.front.unit.web]
+program = "web"
+ports.http = "tcp.80"
+ports.counter = "store/counter.counter"
+"#;
+
+#[solum::interface]
+trait Counter {
+    /// Adds one, makes it last, and gives the sum.
+    #[once]
+    fn add(&mut self) -> Result<u64, String>;
+}
+
+#[derive(solum::Ports)]
+struct CounterPorts {
+    disk: Disk,
+    counter: Serve<Counter>,
+    console: Console,
+}
+
+struct Sum {
+    disk: Disk,
+    sum: u64,
+    flushes: bool,
+}
+
+impl CounterService for Sum {
+    fn add(&mut self) -> Result<u64, String> {
+        let mut block = vec![0; 512];
+        block[..8].copy_from_slice(&(self.sum + 1).to_le_bytes());
+        self.disk.write_at(0, &block).map_err(|error| error.to_string())?;
+        if self.flushes {
+            self.disk.flush().map_err(|error| error.to_string())?;
+        }
+        self.sum += 1;
+        Ok(self.sum)
+    }
+}
+
+fn counter(mut ports: CounterPorts, flushes: bool) -> Result<(), solum::Error> {
+    let mut block = vec![0; 512];
+    ports.disk.read_at(0, &mut block)?;
+    let sum = u64::from_le_bytes(block[..8].try_into().unwrap());
+    ports.console.line(format_args!("counting from {sum}"))?;
+    ports.counter.run(&mut Sum { disk: ports.disk, sum, flushes })
+}
+
+#[derive(solum::Ports)]
+struct WebPorts {
+    http: Http,
+    counter: Link<Counter>,
+    clock: Clock,
+}
+
+fn web(mut ports: WebPorts) -> Result<(), solum::Error> {
+    ports.counter.set_patience(Duration::from_secs(2));
+    loop {
+        let exchange = ports.http.next(None)?;
+        let response = match ports.counter.add() {
+            Ok(sum) => solum::http::Response::text(200, sum.to_string()),
+            Err(error) => solum::http::Response::text(503, error.to_string()),
+        };
+        exchange.respond(&response)?;
+        let _ = ports.clock.now();
+    }
+}
+
+/// Two clients count; no sum may ever be given twice, nor go back.
+fn scenario(flushes: bool) -> Scenario {
+    Scenario::new(DESCRIPTION, move |setup: &mut Setup| {
+        setup.program("counter", move |ports| counter(ports, flushes));
+        setup.program("web", web);
+        let sums = shared(Vec::new());
+        for front in 0..2 {
+            let sums = sums.clone();
+            setup.client(&format!("client-{front}"), move |client| {
+                let mut web = client.http(&format!("front.{front}"), 80).map_err(|error| error.to_string())?;
+                web.set_patience(Duration::from_secs(3));
+                while !client.is_calm() {
+                    if let Ok(answer) = web.request("GET", "/", b"")
+                        && answer.status == 200
+                    {
+                        let sum: u64 = String::from_utf8(answer.body).unwrap().parse().unwrap();
+                        if sums.borrow().contains(&sum) {
+                            return Err(format!("{sum} was given twice"));
+                        }
+                        sums.borrow_mut().push(sum);
+                    }
+                    client.sleep(Duration::from_millis(100));
+                }
+                Ok(())
+            });
+        }
+        setup.afterwards("visitor", |client| {
+            for front in 0..2 {
+                let mut web = client.http(&format!("front.{front}"), 80).map_err(|error| error.to_string())?;
+                while !web.request("GET", "/", b"").is_ok_and(|answer| answer.status == 200) {
+                    client.sleep(Duration::from_millis(500));
+                }
+            }
+            Ok(())
+        });
+        setup.check("somebody counted", move |end| {
+            let count = sums.borrow().len();
+            if count == 0 { Err(format!("nobody did, {:?}", end.lines("store.counter"))) } else { Ok(()) }
+        });
+    })
+}
+
+#[test]
+fn nothing_goes_wrong_without_faults() {
+    let outcome = scenario(true).envelope(Envelope::none()).run(&Recipe::seed(1), true);
+    assert_eq!(outcome.failure, None);
+    assert!(outcome.faults.is_empty() && outcome.events > 1000, "{outcome:?}");
+    let trace = outcome.trace.unwrap();
+    assert_eq!(records(&trace).count() as u64, outcome.events);
+}
+
+#[test]
+fn the_same_seed_is_the_same_run_and_its_choices_are_too() {
+    let scenario = scenario(true);
+    for seed in 0..10 {
+        let first = scenario.run(&Recipe::seed(seed), true);
+        let second = scenario.run(&Recipe::seed(seed), true);
+        assert_eq!(first.failure, None, "seed {seed}");
+        assert!(first.trace == second.trace && first.digest == second.digest, "seed {seed}");
+        let window_ns = scenario.window_ns(&Recipe::seed(seed));
+        let scripted = scenario.run(&Recipe::seed(seed).scripted(first.choices.clone(), window_ns), true);
+        assert!(first.trace == scripted.trace, "the script of seed {seed}");
+        assert_eq!(first.choices, scripted.choices);
+    }
+}
+
+#[test]
+fn what_was_not_flushed_is_missed_after_a_power_cut() {
+    let broken = scenario(false);
+    let found = (0..300).find(|seed| broken.run(&Recipe::seed(*seed), false).failure.is_some());
+    let failure = broken.run(&Recipe::seed(found.unwrap()), false).failure.unwrap();
+    assert!(failure.contains("was given twice"), "{failure}");
+}
+
+#[test]
+fn every_kind_of_fault_of_the_envelope_happens_and_no_other() {
+    let scenario = scenario(true);
+    let mut seen = std::collections::BTreeMap::new();
+    for seed in 0..60 {
+        let outcome = scenario.run(&Recipe::seed(seed), false);
+        assert_eq!(outcome.failure, None, "seed {seed}");
+        outcome.faults.into_iter().for_each(|(kind, count)| *seen.entry(kind).or_insert(0) += count);
+    }
+    let expected: Vec<Fault> = Fault::ALL.into_iter().filter(|kind| !kind.is_damage()).collect();
+    let seen: Vec<Fault> = seen.into_keys().collect();
+    assert_eq!(seen, expected);
+}
