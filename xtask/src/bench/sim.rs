@@ -61,10 +61,21 @@ const WORKS: [(&str, &str); 2] = [("ping-pong", "ping-pong"), ("key-value", "key
 /// How many times as many events a second are promised.
 const LEAST: f64 = 3.0;
 
+/// What Solum does alone: one unit that reads and writes a disk all the time.
+const DISK: &str = "disk";
+/// How many of its operations a second are promised.
+const LEAST_OPERATIONS: f64 = 1e6;
+
+/// What Solum does alone: a thousand units that hear of each other now and then.
+const UNITS: &str = "thousand-units";
+/// How much memory that may take.
+const MOST_MEMORY_MIB: f64 = 100.0;
+
 /// What a program prints.
 #[derive(Deserialize, Clone)]
 struct Figures {
     workload: String,
+    operations: u64,
     /// Messages that arrived.
     events: u64,
     wall_seconds: f64,
@@ -116,6 +127,10 @@ fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+fn memory_mib(figures: &Figures) -> f64 {
+    figures.peak_memory_kib as f64 / 1024.0
+}
+
 fn by_clock(figures: &Figures) -> f64 {
     figures.events as f64 / figures.wall_seconds
 }
@@ -158,7 +173,7 @@ fn rows(rounds: &Rounds) -> Vec<Row> {
         for opponent in &OPPONENTS {
             rows.extend(compared(rounds, opponent, work, called));
         }
-        let names = || OPPONENTS.iter().map(|opponent| opponent.name);
+        let names = || [SOLUM].into_iter().chain(OPPONENTS.iter().map(|opponent| opponent.name));
         let everybody = |of: fn(&Figures) -> f64, shown: fn(f64) -> String| {
             let known = names().filter_map(|name| Some((name, rounds.median(name, work, of).ok()?)));
             known.map(|(name, figure)| format!("{name} {}", shown(figure))).collect::<Vec<_>>().join(", ")
@@ -170,10 +185,33 @@ fn rows(rounds: &Rounds) -> Vec<Row> {
         ));
         rows.push(Row::told(
             &format!("{called}: most memory"),
-            everybody(|figures| figures.peak_memory_kib as f64, |kib| format!("{:.1} MiB", kib / 1024.0)),
+            everybody(memory_mib, |memory| format!("{memory:.1} MiB")),
         ));
     }
+    rows.extend([device_operations(rounds), thousand_units(rounds)]);
     rows
+}
+
+fn device_operations(rounds: &Rounds) -> Row {
+    let figure = "device operations a second, recorded";
+    match rounds.median(SOLUM, DISK, |figures| figures.operations as f64 / figures.wall_seconds) {
+        Ok(rate) => {
+            let target = format!("at least {}", millions(LEAST_OPERATIONS));
+            Row::judged(figure, millions(rate), target, rate >= LEAST_OPERATIONS)
+        }
+        Err(failure) => Row::failed(figure, failure),
+    }
+}
+
+fn thousand_units(rounds: &Rounds) -> Row {
+    let figure = "memory of a system of 1000 units";
+    match rounds.median(SOLUM, UNITS, memory_mib) {
+        Ok(memory) => {
+            let target = format!("at most {MOST_MEMORY_MIB:.0} MiB");
+            Row::judged(figure, format!("{memory:.1} MiB"), target, memory <= MOST_MEMORY_MIB)
+        }
+        Err(failure) => Row::failed(figure, failure),
+    }
 }
 
 /// Solum's events a second as a multiple of an opponent's.
@@ -213,6 +251,21 @@ mod tests {
         )
     }
 
+    #[test]
+    fn what_solum_does_alone_is_judged_by_operations_and_by_memory() {
+        let mut rounds = Rounds::default();
+        rounds.add(&solum(), DISK, &line(DISK, 0.0001)).expect("it is a figure");
+        rounds.add(&solum(), UNITS, &line(UNITS, 1.0).replace("2048", "204800")).expect("it is a figure");
+        let table = table::render(&rows(&rounds));
+        let squeezed = table.split_whitespace().collect::<Vec<_>>().join(" ");
+        for row in [
+            "device operations a second, recorded | 1.00 M | at least 1.00 M | met |",
+            "memory of a system of 1000 units | 200.0 MiB | at most 100 MiB | MISSED |",
+        ] {
+            assert!(squeezed.contains(row), "{row} is not in\n{table}");
+        }
+    }
+
     fn solum() -> Simulator {
         Simulator { name: SOLUM, directory: "bench", program: "sim-solum", variant: "", is_promised: false }
     }
@@ -232,7 +285,7 @@ mod tests {
             "ping-pong: events a second, of madsim | 4.00: 2.00 M of 0.50 M | at least 3.00 | met |",
             "… by processor time | 4.00 |",
             "ping-pong: events a second, of turmoil | 1.00: 2.00 M of 2.00 M | at least 3.00 | MISSED |",
-            "ping-pong: simulated time | madsim 110 s, turmoil 110 s |",
+            "ping-pong: simulated time | solum 110 s, madsim 110 s, turmoil 110 s |",
             "key-value store: events a second, of madsim | solum did not do this | | not measured |",
         ] {
             assert!(squeezed.contains(row), "{row} is not in\n{table}");
