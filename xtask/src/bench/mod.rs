@@ -7,6 +7,7 @@ mod boot;
 mod disk;
 mod link;
 mod processor_time;
+mod sim;
 mod table;
 
 use crate::failure::Outcome;
@@ -22,6 +23,8 @@ pub enum Bench {
     Disk(disk::Arguments),
     /// A link between two processes, and what one could use in its place: latency, throughput
     Link(link::Arguments),
+    /// The simulator, and madsim and turmoil with the same work: events a second
+    Sim(sim::Arguments),
 }
 
 /// Runs one benchmark.
@@ -30,5 +33,6 @@ pub fn run(workspace: &Workspace, bench: &Bench) -> Outcome {
         Bench::Boot(arguments) => boot::run(workspace, arguments),
         Bench::Disk(arguments) => disk::run(workspace, arguments),
         Bench::Link(arguments) => link::run(workspace, arguments),
+        Bench::Sim(arguments) => sim::run(workspace, arguments),
     }
 }
