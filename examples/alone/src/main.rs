@@ -3,6 +3,8 @@
 //! Started as an ordinary process it just runs, so it can be tried without a machine too. With `--stay` it runs
 //! until the power button is pressed (or Ctrl-C, as a process).
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a plain program")]
+
 use std::io;
 use std::net::UdpSocket;
 use std::process::ExitCode;

@@ -2,6 +2,8 @@
 //!
 //! `solum run examples/web --dir examples/web/assets:/srv --publish 8000:8000`, then `curl localhost:8000`.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a plain program")]
+
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -6,11 +6,74 @@
 //! it. One client's `sync` makes the changes of all clients last: the file system goes from one whole state to the next.
 //! The server may make things last earlier, when memory or room becomes scarce; then too only whole calls.
 
+use std::fmt;
+
 use files_api::{
-    Entry, FilesError, FilesService, Kind, LIST_ENTRIES_MAX, Mark, Room, Stat, TRANSFER_BYTES_MAX,
+    Entry, Files, FilesError, FilesService, Kind, LIST_ENTRIES_MAX, Mark, Room, Stat, TRANSFER_BYTES_MAX,
 };
-use solum::Disk;
+use solum::{Console, Disk, Serve};
 use solum_fs::{Error, FileSystem, Standing};
+
+/// What the unit reaches.
+#[derive(solum::Ports)]
+pub struct Ports {
+    /// Where the file system is.
+    pub disk: Disk,
+    /// What is offered to other units.
+    pub files: Serve<Files>,
+    /// Where it is told how the disk was found.
+    pub console: Console,
+}
+
+/// Why the server cannot serve.
+#[derive(Debug)]
+pub enum Failure {
+    /// There is no file system that could be served.
+    FileSystem(Error),
+    /// A port failed.
+    Device(solum::Error),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FileSystem(error @ Error::NotFormatted { .. }) => write!(
+                f,
+                "{error}\nhint: to lose what is on it and make a file system: solum-fs IMAGE format --force"
+            ),
+            Self::FileSystem(error) => error.fmt(f),
+            Self::Device(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<solum::Error> for Failure {
+    fn from(error: solum::Error) -> Self {
+        Self::Device(error)
+    }
+}
+
+/// The program: mounts its disk, or makes a file system on a blank one, and serves it.
+///
+/// # Errors
+///
+/// Why it cannot serve.
+pub fn files(mut ports: Ports) -> Result<(), Failure> {
+    let (file_system, found) = open(ports.disk).map_err(Failure::FileSystem)?;
+    let mebibytes = file_system.room().free_bytes >> 20;
+    match found {
+        Found::Blank => ports.console.line("the disk was blank, and has a file system now")?,
+        Found::Whole(entries) => ports.console.line(format_args!("mounted: {entries} entries in /"))?,
+        Found::Damaged(damage) => {
+            for problem in damage {
+                ports.console.line(format_args!("damaged: {problem}"))?;
+            }
+            ports.console.line("nothing can be changed until what is damaged has been removed")?;
+        }
+    }
+    ports.console.line(format_args!("serving, {mebibytes} MiB are free"))?;
+    Ok(ports.files.run(&mut Service::new(file_system))?)
+}
 
 /// What a disk was like when it was taken into service.
 #[derive(Clone, Debug, PartialEq, Eq)]

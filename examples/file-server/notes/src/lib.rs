@@ -1,10 +1,28 @@
 //! Keeping notes: one file for each start of the program, and a table of contents that is replaced in one step.
 
-use files_api::{CallResult, Client, FilesError};
-use solum::CallError;
+use files_api::{CallResult, Client, Files, FilesError};
+use solum::{CallError, Console, Link};
 
 const DIRECTORY: &str = "notes";
 const CONTENTS: &str = "notes/contents.txt";
+
+/// What the unit reaches.
+#[derive(solum::Ports)]
+pub struct Ports {
+    /// Where the notes are.
+    pub files: Link<Files>,
+    /// Where it is told what was read and written.
+    pub console: Console,
+}
+
+/// The program: reads the note of its last start and leaves a new one.
+///
+/// # Errors
+///
+/// Those of the file server's calls.
+pub fn notes(mut ports: Ports) -> CallResult<()> {
+    keep_a_note(&mut Client::new(ports.files), |line| ports.console.line(line))
+}
 
 /// Adds a note, and says what it does in lines for people.
 ///

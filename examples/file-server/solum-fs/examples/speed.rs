@@ -1,6 +1,8 @@
 //! How fast the file system is on a disk in memory, so that only its own work is measured:
 //! `cargo run --release -p solum-fs --example speed`.
 
+#![allow(clippy::disallowed_methods, reason = "a tool of the host")]
+
 use std::time::Instant;
 
 use solum::Disk;

@@ -1,5 +1,7 @@
 //! The file system against a model of it, against crashes at every moment, and against disks that lie.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "no program, but a test of it")]
+
 mod accounting;
 mod crashes;
 mod disk;

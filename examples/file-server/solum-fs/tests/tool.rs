@@ -1,5 +1,6 @@
 //! The tool `solum-fs`, as it is typed.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test of a tool of the host")]
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use std::fs;

@@ -134,7 +134,7 @@ fn run(members: Vec<Disk>, volume: &Port, status: &Port) -> (String, Vec<String>
         entropy: Entropy::new(Box::new(Zeros)),
         console: Console::new(Box::new(lines.clone())),
     };
-    let reason = unit(ports).expect_err("it serves until its world ends");
+    let reason = mirror(ports).expect_err("it serves until its world ends");
     let lines = lines.0.borrow().clone();
     (reason, lines)
 }

@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p raid --example bench [DIRECTORY]`
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a tool of the host")]
+
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;

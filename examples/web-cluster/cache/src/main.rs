@@ -1,65 +1,6 @@
 //! The unit `cache`: answers its front from memory, and forgets what the sequencer recalls.
 
-use cluster::cache::{Cache, Fetched, Look};
-use cluster::calls::{Looks, LooksService, Recalls, RecallsService};
-use cluster::{Key, Number};
-use solum::{Clock, Console, Entropy, Error, Serve};
-
-/// What is left of a small machine's memory.
-const CAPACITY_BYTES: usize = 32 << 20;
-
-#[derive(solum::Ports)]
-struct Ports {
-    recalls: Serve<Recalls>,
-    looks: Serve<Looks>,
-    clock: Clock,
-    entropy: Entropy,
-    console: Console,
-}
-
-struct Unit {
-    cache: Cache,
-    clock: Clock,
-}
-
-impl LooksService for Unit {
-    fn look(&mut self, key: Key) -> Look {
-        let now_ms = self.clock.now().since_beginning().as_millis() as u64;
-        self.cache.look(key, now_ms)
-    }
-
-    fn fill(&mut self, fetched: Fetched) {
-        self.cache.fill(fetched);
-    }
-}
-
-impl RecallsService for Unit {
-    fn recall(&mut self, term: Number, key: Key) -> u64 {
-        self.cache.recall(term, &key)
-    }
-
-    fn identify(&mut self) -> u64 {
-        self.cache.incarnation()
-    }
-}
-
 #[solum::program]
-fn cache(mut ports: Ports) -> Result<(), Error> {
-    let incarnation = ports.entropy.number()?;
-    let mut unit = Unit { cache: Cache::new(incarnation, CAPACITY_BYTES), clock: ports.clock.clone() };
-    ports.console.line(format_args!("incarnation {incarnation:016x}, {} MiB", CAPACITY_BYTES >> 20))?;
-    loop {
-        // A write waits for a recall, so recalls come first.
-        let ready = ports.clock.select(&mut [&mut ports.recalls, &mut ports.looks], None)?;
-        let now = Some(ports.clock.now());
-        let outcome = match ready {
-            0 => ports.recalls.next(&mut unit, now),
-            _ => ports.looks.next(&mut unit, now),
-        };
-        match outcome {
-            // What came need not have been a call.
-            Ok(()) | Err(Error::Deadline) => {}
-            Err(error) => return Err(error),
-        }
-    }
+fn cache(ports: cache::Ports) -> Result<(), solum::Error> {
+    cache::cache(ports)
 }

@@ -1,5 +1,7 @@
 //! Loads a running web cluster from several threads, kills its units or machines meanwhile, and checks what the clients saw.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a tool of the host")]
+
 mod client;
 mod kills;
 mod load;

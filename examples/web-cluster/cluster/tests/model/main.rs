@@ -2,6 +2,8 @@
 //! that die at any moment; power that fails. What clients see has to be linearizable all the same. And if a part of the
 //! protocol is left out, the same search has to notice.
 
+#![allow(clippy::disallowed_methods, reason = "no program, but a test of it")]
+
 mod units;
 mod world;
 

@@ -1,5 +1,7 @@
 //! `solum-fs`: reads and writes a disk file of the file server from the host, and checks it.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a tool of the host")]
+
 mod command;
 mod image;
 
