@@ -1,7 +1,8 @@
 // Puts what is in view on a canvas: only what is visible, and what is narrower than a pixel as one column of it.
 
 const FONT = '11.5px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
-const BADGES = { read: 'R', write: 'W', flush: 'F', call: 'C', off: '⏻', network: '≈' };
+const BOLD = `bold ${FONT}`;
+const BADGES = { read: 'R', write: 'W', flush: 'F', call: 'C', off: 'off', network: '≈' };
 const COLUMN = 1;
 
 /** The colours of the style sheet, as they are now: they change with the scheme of the system. */
@@ -73,6 +74,8 @@ class Painter {
     this.view = view;
     this.scale = view.width / (view.to - view.from);
     this.arrowsSeen = [];
+    // The signs of faults come last, so that nothing hides them.
+    this.flags = [];
   }
 
   x(time) { return (time - this.view.from) * this.scale; }
@@ -94,9 +97,11 @@ class Painter {
     context.clearRect(0, 0, view.width, view.height);
     this.grid();
     const inSight = layout.groups.filter(group => group.bottom > view.scroll && group.top < view.scroll + view.height);
-    for (const group of inSight) for (const lane of group.lanes) if (lane !== group.head) this.lane(lane);
+    for (const group of inSight) for (const lane of group.lanes) this.lane(lane);
     for (const group of inSight) this.lane(group.head);
     this.allArrows(layout.arrows);
+    for (const [x, y, size] of this.flags) this.triangle(x, y, size);
+    this.allMarks(inSight.flatMap(group => [group.head, ...group.lanes]));
     context.fillStyle = colours.line;
     context.fillRect(0, layout.height - view.scroll, view.width, 1);
     this.failureLines();
@@ -122,10 +127,17 @@ class Painter {
     lane.rows.forEach((row, i) => this.row(row, top + lane.rowsTop + i * ROW + 1, ROW - 2, 'bar'));
     context.fillStyle = colours.line;
     context.fillRect(0, top + lane.height - 1, view.width, 1);
-    if (lane.marks) this.marks(lane.marks, top + (lane.rows.length ? PAD / 2 : 0) + this.stripMiddle(lane));
   }
 
-  stripMiddle(lane) { return lane.rows.length ? STRIP / 2 + 1 : lane.height / 2; }
+  /** Where the marks of a lane are: above its spans, or in its middle. */
+  stripMiddle(lane) { return lane.rows.length ? lane.rowsTop - STRIP / 2 + 1 : lane.height / 2; }
+
+  allMarks(lanes) {
+    for (const lane of lanes) {
+      const top = this.y(lane);
+      if (lane.marks && top + lane.height > 0 && top < this.view.height) this.marks(lane.marks, top + this.stripMiddle(lane));
+    }
+  }
 
   row(row, top, height, look) {
     const { items, from, ends } = row;
@@ -158,6 +170,8 @@ class Painter {
     context.fillRect(left, top, COLUMN, height);
     context.globalAlpha = 1;
     this.shapes += 1;
+    const flag = this.flags.at(-1);
+    if (isFaulty && !(flag && flag[1] === top - 3 && left - flag[0] < 8)) this.flags.push([left + 0.5, top - 3, 5.5]);
   }
 
   dimming(isMatch) { return this.isSearch && !isMatch ? 0.22 : 1; }
@@ -197,20 +211,27 @@ class Painter {
   }
 
   spanText(item, name, x, width, top, height, isFaulty) {
-    if (width < 12) { if (isFaulty) this.triangle(x + width / 2, top - 1, 5); return; }
+    if (width < 12) { if (isFaulty) this.flags.push([x + width / 2, top - 3, 5.5]); return; }
     const { context, colours } = this;
     const start = Math.max(x, 0) + 5, isFull = name === 'off' || name === 'network';
     const middle = top + (isFull ? height : height - 3) / 2 + 0.5;
     const room = width - 10 - (isFaulty ? 14 : 0);
-    const text = this.fit(`${BADGES[name] ?? ''} ${this.run.texts[this.run.label[item]]}`, room);
+    const badge = BADGES[name] ?? '', shift = badge ? this.width(badge) + 6 : 0;
+    const label = this.fit(this.run.texts[this.run.label[item]], room - shift);
     if (isFaulty || isFull) {
       // Letters are read on the plain colour, also where there is a hatch around them.
       context.fillStyle = colours[name];
-      context.fillRect(start - 3, top + 2, Math.min(width - 4, this.width(text) + (isFaulty ? 20 : 6)), height - 4);
+      context.fillRect(start - 3, top + 2, Math.min(width - 4, this.width(label) + shift + (isFaulty ? 20 : 6)), height - 4);
     }
     if (isFaulty) this.triangle(start + 4, middle, 5.5);
+    const from = start + (isFaulty ? 13 : 0);
     context.fillStyle = colours.ink;
-    context.fillText(text, start + (isFaulty ? 13 : 0), middle);
+    context.fillText(label, from + shift, middle);
+    if (room < shift - 6) return;
+    context.fillStyle = colours[`${name}-edge`];
+    context.font = BOLD;
+    context.fillText(badge, from, middle);
+    context.font = FONT;
   }
 
   life(item, x, width, top, height, isFaulty) {
@@ -226,7 +247,7 @@ class Painter {
     context.fillRect(x, top + height - 4, width, 4);
     context.fillStyle = colours.fault;
     context.fillRect(x + width - 3, top, 3, height);
-    this.triangle(x + width - 9, top + height / 2, 6);
+    this.flags.push([x + width - 1, top + height - 8, 6]);
   }
 
   marks(row, middle) {
@@ -259,13 +280,29 @@ class Painter {
     const name = this.kindName(item);
     context.globalAlpha = this.dimming(run.matches[item] === 1);
     this.glyph(name, x, y);
-    if (room > 34) {
-      const text = this.fit((count > 1 ? `${count} × ` : '') + run.texts[run.label[item]], Math.min(room, 420));
-      context.fillStyle = name === 'line' ? colours.muted : colours[name];
-      context.fillText(text, x + 9, y + 0.5);
+    const more = count > 1 ? `  +${count - 1}` : '';
+    const isGrave = name === 'fault' || name === 'failure';
+    // At the right end there is no room behind a mark, but for the gravest there is always some before it.
+    const isBefore = isGrave && x > this.view.width - 150;
+    const text = this.fit(run.texts[run.label[item]], (isBefore ? 400 : Math.min(room, 420)) - this.width(more));
+    if (text !== '' && (room > 34 || isBefore)) {
+      context.textAlign = isBefore ? 'right' : 'left';
+      this.haloed(text + more, isBefore ? x - 10 : x + 9, y + 0.5, name === 'line' ? colours.muted : colours[name]);
+      context.textAlign = 'left';
     }
     context.globalAlpha = 1;
     this.shapes += 1;
+  }
+
+  /** Text that is read also where lines run through it. */
+  haloed(text, x, y, colour) {
+    const { context, colours } = this;
+    context.strokeStyle = colours.face;
+    context.lineWidth = 3.5;
+    context.lineJoin = 'round';
+    context.strokeText(text, x, y);
+    context.fillStyle = colour;
+    context.fillText(text, x, y);
   }
 
   glyph(name, x, y) {
@@ -313,12 +350,12 @@ class Painter {
 
   /** Arrows between each pair of lanes; of those that lie in the same few pixels one is drawn. */
   allArrows(pairs) {
-    const { context, view } = this;
+    const { view } = this;
+    const drawn = [];
     const apart = Math.min(24, Math.max(3, pairs.length / 20));
     for (const pair of pairs) {
       const down = pair.toLane.top >= pair.fromLane.top;
-      const y0 = this.y(pair.fromLane) + (down ? pair.fromLane.height - PAD : PAD);
-      const y1 = this.y(pair.toLane) + (down ? PAD : pair.toLane.height - PAD);
+      const y0 = this.edgeOf(pair.fromLane, down), y1 = this.edgeOf(pair.toLane, !down);
       if (Math.max(y0, y1) < 0 || Math.min(y0, y1) > view.height) continue;
       let i = lowerBound(pair.ends, view.from);
       while (i < pair.items.length && pair.from[i] <= view.to) {
@@ -327,12 +364,20 @@ class Painter {
         if (x1 < 0) { i += 1; continue; }
         const next = lowerBound(pair.from, this.time(x0 + apart), i + 1);
         const count = next - i;
-        this.arrow(count > 1 ? this.lostAmong(pair.items, i, next) : item, x0, y0, x1, y1, count);
+        drawn.push([count > 1 ? this.lostAmong(pair.items, i, next) : item, x0, y0, x1, y1]);
         i = next;
       }
     }
-    context.globalAlpha = 1;
-    context.setLineDash([]);
+    // Many arrows are a veil, through which the lanes are still seen.
+    const strength = Math.max(0.16, Math.min(0.9, 24 / (drawn.length / view.width * 100)));
+    for (const arrow of drawn) this.arrow(arrow, strength);
+    this.context.globalAlpha = 1;
+  }
+
+  /** The lower or upper end of a lane's spans, where arrows begin and end. */
+  edgeOf(lane, isLower) {
+    if (lane.rows.length === 0) return this.y(lane) + lane.height / 2 + (isLower ? 6 : -6);
+    return this.y(lane) + lane.rowsTop + (isLower ? lane.rows.length * ROW : 0);
   }
 
   lostAmong(items, from, to) {
@@ -340,9 +385,9 @@ class Painter {
     return items[from];
   }
 
-  arrow(item, x0, y0, x1, y1, count) {
+  arrow([item, x0, y0, x1, y1], strength) {
     const isLost = this.kindName(item) === 'lost';
-    this.context.globalAlpha = (isLost ? 1 : count > 1 ? 0.55 : 0.85) * this.dimming(this.run.matches[item] === 1);
+    this.context.globalAlpha = (isLost ? 1 : strength) * this.dimming(this.run.matches[item] === 1);
     const end = this.arrowShape(isLost, x0, y0, x1, y1);
     this.arrowsSeen.push([item, x0, y0, ...end]);
     this.shapes += 1;
@@ -470,7 +515,7 @@ class Painter {
     });
     for (const item of run.faults) {
       context.fillStyle = colours.fault;
-      context.fillRect(this.x(run.from[item]) - 0.5, 0, 1.5, 6);
+      context.fillRect(this.x(faultTime(run, item)) - 0.5, 0, 1.5, 6);
     }
     for (const at of run.failures) {
       context.fillStyle = colours.failure;

@@ -76,7 +76,12 @@ function sorted(run) {
 
 function faultsOf(run, fault, failure, lost) {
   const is = item => run.fault[item] >= 0 || [fault, failure, lost].includes(run.kind[item]);
-  return Array.from(run.order.filter(is));
+  return Array.from(run.order.filter(is)).sort((a, b) => faultTime(run, a) - faultTime(run, b) || a - b);
+}
+
+/** A life suffers what ended it; everything else suffers from its beginning. */
+function faultTime(run, item) {
+  return run.kinds[run.kind[item]].name === 'life' ? run.to[item] : run.from[item];
 }
 
 /** When it failed; a failure without a mark of its own is one of the end. */
@@ -85,7 +90,7 @@ function failuresOf(run, failure) {
   return marked.length || run.failure === null ? marked : [run.end];
 }
 
-const ROW = 20, STRIP = 20, PAD = 5, LEAST_LANE = 34, MOST_ROWS = 8;
+const ROW = 20, STRIP = 20, PAD = 5, LEAST_LANE = 34, MOST_ROWS = 8, MOST_SPARE = 34;
 
 /** Items of a lane that do not overlap, with running sums that answer for any stretch of them at once. */
 function makeRow(run, items) {
@@ -121,7 +126,7 @@ function pack(run, items) {
 }
 
 /** Lanes in groups by machine, each with its rows and its place from above; `shown` says which kinds count. */
-function layOut(run, shown) {
+function layOut(run, shown, room) {
   const spans = run.lanes.map(() => []), lives = run.lanes.map(() => []), marks = run.lanes.map(() => []);
   const between = new Map();
   const life = run.kinds.findIndex(kind => kind.name === 'life');
@@ -143,10 +148,17 @@ function layOut(run, shown) {
     const from = run.lane[items[0]], to = run.toLane[items[0]];
     return { ...makeRow(run, items), fromLane: lanes[from], toLane: lanes[to] };
   });
-  return { lanes, arrows, ...stack(lanes) };
+  return { lanes, arrows, ...stack(lanes, room) };
 }
 
-function stack(lanes) {
+/** Lanes one below the other; few of them share the room that there is, up to a height that is still one picture. */
+function stack(lanes, room) {
+  const tight = stackWith(lanes, 0);
+  const spare = Math.floor((room - tight.height) / Math.max(1, lanes.length));
+  return spare > 0 ? stackWith(lanes, Math.min(spare, MOST_SPARE)) : tight;
+}
+
+function stackWith(lanes, spare) {
   const groups = [];
   for (const lane of lanes) {
     let group = groups.find(group => group.machine === lane.machine);
@@ -166,7 +178,8 @@ function stack(lanes) {
       lane.group = group;
       lane.strip = lane.marks?.items.length ? STRIP : 0;
       const least = lane.isHead ? 26 : LEAST_LANE;
-      lane.height = Math.max(least, lane.strip + lane.rows.length * ROW + 2 * PAD);
+      const added = lane.isHead ? 0 : spare;
+      lane.height = Math.max(least, lane.strip + lane.rows.length * ROW + 2 * PAD) + added;
       // What there is of rows lies in the middle of a lane that is higher.
       lane.rowsTop = lane.strip + (lane.height - lane.strip - lane.rows.length * ROW) / 2;
       lane.top = top;
@@ -212,6 +225,7 @@ const UNITS = [['s', 1e9], ['ms', 1e6], ['µs', 1e3], ['ns', 1]];
 
 /** Few digits, for people: `1.25 ms`. */
 function shortTime(ns, digits = 4) {
+  if (ns === 0) return '0 s';
   const [unit, size] = UNITS.find(([, size]) => Math.abs(ns) >= size) ?? UNITS[3];
   return `${Number((ns / size).toPrecision(Math.max(digits, Math.trunc(Math.abs(ns / size)).toString().length)))} ${unit}`;
 }

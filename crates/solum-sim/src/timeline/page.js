@@ -75,7 +75,7 @@ class Page {
 
   /** Lays the lanes out anew, after another choice of kinds. */
   arrange() {
-    this.layout = layOut(this.run, this.shown);
+    this.layout = layOut(this.run, this.shown, $('stage').clientHeight);
     this.countMatches();
     const names = this.layout.groups.map(group => make('div', {}, ...[group.head, ...group.lanes].map(lane => this.nameOf(lane))));
     $('names').replaceChildren(...names);
@@ -105,10 +105,10 @@ class Page {
       const button = make('button', { type: 'button' },
         make('b', { textContent: name === 'lost' ? '⇥' : name === 'failure' ? '✕' : '▲' }),
         make('span', { textContent: name === 'lost' ? `lost: ${text}` : text }),
-        make('time', { textContent: shortTime(run.from[item]) }),
+        make('time', { textContent: shortTime(faultTime(run, item)) }),
         make('small', { textContent: `${this.laneText(item)}${what}` }));
       button.dataset.item = item;
-      button.addEventListener('click', () => this.goTo(item));
+      button.addEventListener('click', () => this.goToFault(item));
       $('faults').append(make('li', {}, button));
     }
     this.faultsListed = until;
@@ -165,6 +165,11 @@ class Page {
     this.isOverviewStale = true;
   }
 
+  resize() {
+    if (this.roomThen !== $('stage').clientHeight) { this.roomThen = $('stage').clientHeight; this.arrange(); }
+    this.redraw();
+  }
+
   redraw() {
     if (!this.isDue) { this.isDue = true; requestAnimationFrame(() => { this.isDue = false; this.draw(); }); }
   }
@@ -181,7 +186,7 @@ class Page {
     this.drawOverview(overview.width, overview.height - 1);
     painter.aim(fitCanvas($('axis'), width, axis.height - 1), { ...this.view, width });
     const anchor = painter.axis(axis.height - 1);
-    $('anchor').textContent = anchor ? `${shortTime(anchor, 12)} and` : '';
+    $('anchor').textContent = anchor ? shortTime(anchor, 12) : '';
     painter.aim(fitCanvas($('canvas'), width, height), { ...this.view, width, height, scroll: $('stage').scrollTop });
     painter.chart(layout, [this.chosen, this.pointed].filter(item => item >= 0));
     const { from, to } = this.view;
@@ -294,6 +299,17 @@ class Page {
     this.choose(item);
   }
 
+  goToFault(item) {
+    const { run } = this;
+    const isLife = run.kinds[run.kind[item]].name === 'life';
+    if (!isLife) { this.goTo(item); return; }
+    // What ended a life is seen at its end, not in all its length.
+    const at = run.to[item], width = Math.min(this.goal.to - this.goal.from, run.end / 20);
+    this.see(at - width / 2, at + width / 2);
+    this.scrollTo(run.lane[item]);
+    this.choose(item);
+  }
+
   show(kind) {
     this.shown[kind] = true;
     for (const box of $('filters').querySelectorAll('input')) box.checked = this.shown[this.run.kinds.findIndex(kind => kind.name === box.dataset.kind)];
@@ -313,7 +329,8 @@ class Page {
     if (items.length === 0) return;
     const at = items.indexOf(this.chosen);
     const first = direction > 0 ? items.findIndex(item => this.run.from[item] >= this.goal.from) : items.length - 1;
-    this.goTo(items[at < 0 ? Math.max(0, first) : (at + direction + items.length) % items.length]);
+    const go = items === this.run.faults ? item => this.goToFault(item) : item => this.goTo(item);
+    go(items[at < 0 ? Math.max(0, first) : (at + direction + items.length) % items.length]);
   }
 
   stepInLane(direction) {
@@ -376,7 +393,7 @@ class Page {
     addEventListener('keydown', event => this.key(event));
     addEventListener('hashchange', () => this.readHash());
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { this.colours(); this.paintSwatches(); this.redraw(); });
-    new ResizeObserver(() => this.redraw()).observe($('stage'));
+    new ResizeObserver(() => this.resize()).observe($('stage'));
     $('stage').addEventListener('scroll', () => this.redraw());
     listenToPointer(this);
   }
