@@ -54,7 +54,7 @@ function makePatterns(colours) {
   const solid = kind => colours[`${kind}-edge`];
   return {
     read: dots('read'), write: solid('write'), flush: bars('flush'), call: hatch(colours['call-edge'], 4, 1),
-    off: hatch(colours['off-edge'], 7, 1), network: dots('network'), fault: hatch(colours.fault, 8, 2.4),
+    off: hatch(colours['off-edge'], 7, 1), network: dots('network'), fault: hatch(colours.fault, 8, 2.6),
   };
 }
 
@@ -182,13 +182,15 @@ class Painter {
     const isFaulty = run.fault[item] >= 0;
     const x = Math.max(left, -8), width = Math.min(right, view.width + 8) - x;
     this.shapes += 1;
-    context.globalAlpha = this.dimming(run.matches[item] === 1);
+    // A life is what other things happen in: it stays as it is while one searches.
+    context.globalAlpha = look === 'life' ? 1 : this.dimming(run.matches[item] === 1);
     if (look === 'life') this.life(item, x, width, top, height, isFaulty);
     else {
       context.fillStyle = colours[name];
       context.fillRect(x, top, Math.max(1, width - 0.5), height);
       context.fillStyle = width < 5 ? colours[`${name}-edge`] : patterns[name];
-      const isFull = name === 'off' || name === 'network';
+      // A hatch upon a hatch would be noise.
+      const isFull = (name === 'off' || name === 'network') && !isFaulty;
       context.fillRect(x, isFull && width >= 5 ? top : top + height - 4, Math.max(1, width - 0.5), isFull && width >= 5 ? height : 4);
       if (width >= 3) this.edge(x, top, width, height, colours[`${name}-edge`], 1);
       if (isFaulty) this.faulty(x, top, width, height);
@@ -206,7 +208,10 @@ class Painter {
   faulty(x, top, width, height) {
     const { context, colours, patterns } = this;
     context.fillStyle = width < 4 ? colours.fault : patterns.fault;
+    const strength = context.globalAlpha;
+    context.globalAlpha = strength * (width < 4 ? 1 : 0.5);
     context.fillRect(x, top, Math.max(2, width - 0.5), height);
+    context.globalAlpha = strength;
     this.edge(x, top, width, height, colours.fault, 2);
   }
 
@@ -214,23 +219,21 @@ class Painter {
     if (width < 12) { if (isFaulty) this.flags.push([x + width / 2, top - 3, 5.5]); return; }
     const { context, colours } = this;
     const start = Math.max(x, 0) + 5, isFull = name === 'off' || name === 'network';
-    const middle = top + (isFull ? height : height - 3) / 2 + 0.5;
+    const middle = top + (isFull || isFaulty ? height : height - 3) / 2 + 0.5;
     const room = width - 10 - (isFaulty ? 14 : 0);
     const badge = BADGES[name] ?? '', shift = badge ? this.width(badge) + 6 : 0;
     const label = this.fit(this.run.texts[this.run.label[item]], room - shift);
-    if (isFaulty || isFull) {
-      // Letters are read on the plain colour, also where there is a hatch around them.
-      context.fillStyle = colours[name];
-      context.fillRect(start - 3, top + 2, Math.min(width - 4, this.width(label) + shift + (isFaulty ? 20 : 6)), height - 4);
+    if (isFaulty) this.triangle(start + 4, middle, 6);
+    const from = start + (isFaulty ? 15 : 0);
+    // Where there is a hatch, letters are read on a rim of the plain colour.
+    if (isFaulty || isFull) this.haloed(label, from + shift, middle, colours.ink, colours[name]);
+    else {
+      context.fillStyle = colours.ink;
+      context.fillText(label, from + shift, middle);
     }
-    if (isFaulty) this.triangle(start + 4, middle, 5.5);
-    const from = start + (isFaulty ? 13 : 0);
-    context.fillStyle = colours.ink;
-    context.fillText(label, from + shift, middle);
     if (room < shift - 6) return;
-    context.fillStyle = colours[`${name}-edge`];
     context.font = BOLD;
-    context.fillText(badge, from, middle);
+    this.haloed(badge, from, middle, colours[`${name}-edge`], colours[name]);
     context.font = FONT;
   }
 
@@ -243,11 +246,13 @@ class Painter {
     context.fillRect(x + width - 1, top, 1, height);
     context.fillRect(x, top + height - 1, width, 1);
     if (!isFaulty) return;
+    // It is the end that was a fault, not all that was before.
+    const end = this.x(this.run.to[item]), bad = Math.min(width, 70);
     context.fillStyle = patterns.fault;
-    context.fillRect(x, top + height - 4, width, 4);
+    context.fillRect(end - bad, top + height - 6, bad, 6);
     context.fillStyle = colours.fault;
-    context.fillRect(x + width - 3, top, 3, height);
-    this.flags.push([x + width - 1, top + height - 8, 6]);
+    context.fillRect(end - 3, top, 3, height);
+    this.flags.push([end - 1, top + height - 8, 6]);
   }
 
   marks(row, middle) {
@@ -295,10 +300,10 @@ class Painter {
   }
 
   /** Text that is read also where lines run through it. */
-  haloed(text, x, y, colour) {
-    const { context, colours } = this;
-    context.strokeStyle = colours.face;
-    context.lineWidth = 3.5;
+  haloed(text, x, y, colour, rim = this.colours.face) {
+    const { context } = this;
+    context.strokeStyle = rim;
+    context.lineWidth = 4;
     context.lineJoin = 'round';
     context.strokeText(text, x, y);
     context.fillStyle = colour;
