@@ -88,6 +88,12 @@ pub const NEEDS: &[Need] = &[
         purposes: &[Test],
         reason: "the display that the tests open windows on",
     },
+    Need {
+        sign: Program("chromium"),
+        package: "chromium",
+        purposes: &[Test],
+        reason: "the browser that the tests open timelines of simulations in",
+    },
     Need { sign: Program("make"), package: "make", purposes: &[Kernel], reason: "drives the kernel's build" },
     Need { sign: Program("flex"), package: "flex", purposes: &[Kernel], reason: "the kernel's Kconfig" },
     Need { sign: Program("bison"), package: "bison", purposes: &[Kernel], reason: "the kernel's Kconfig" },

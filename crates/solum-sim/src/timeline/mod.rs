@@ -1,5 +1,8 @@
 //! A run as one self-contained page: lanes by unit, messages as arrows, faults, disk operations.
 
+mod json;
+mod page;
+
 /// What happened in a run, for people.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
