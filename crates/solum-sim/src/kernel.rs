@@ -2,10 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use crate::choices::{About, Choices};
 use crate::event::Event;
+use crate::faults::Fault;
 use crate::random::Random;
 use crate::task::{self, Task};
 use crate::trace::{Record, Trace};
@@ -50,6 +51,8 @@ struct State {
     gathers_until_ns: u64,
     steps: u64,
     failure: Option<String>,
+    /// How often each kind of fault happened.
+    faults: BTreeMap<Fault, u64>,
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -91,6 +94,7 @@ impl Kernel {
             gathers_until_ns: 0,
             steps: 0,
             failure: None,
+            faults: BTreeMap::new(),
         };
         Self { state: RefCell::new(state), running: Cell::new(None), free_operations: Cell::new(0) }
     }
@@ -110,6 +114,18 @@ impl Kernel {
     pub fn pick(&self, about: About, index: u32, bound: u32, suggest: impl FnOnce(&mut Random) -> u32) -> u32 {
         let state = &mut *self.state.borrow_mut();
         state.choices.pick(state.now_ns, about, index, bound, suggest)
+    }
+
+    /// A fault happens: `index` says at what, `detail` more.
+    pub fn fault(&self, fault: Fault, index: u32, detail: u64) {
+        let state = &mut *self.state.borrow_mut();
+        *state.faults.entry(fault).or_default() += 1;
+        state.trace.add(state.now_ns, &Record::Fault(fault, index, detail));
+    }
+
+    /// How often each kind of fault happened.
+    pub fn faults(&self) -> BTreeMap<Fault, u64> {
+        self.state.borrow().faults.clone()
     }
 
     /// The run has failed. Only the first reason counts.

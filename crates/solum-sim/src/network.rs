@@ -137,6 +137,9 @@ impl<C> Network<C> {
             let usual = random.below(DELAY_STEPS.into()) as u32;
             if rough > 0 && random.once_in(16) { usual + random.log_uniform(rough) * DELAY_STEPS } else { usual }
         });
+        if steps > DELAY_STEPS {
+            kernel.fault(Fault::Delay, index as u32, u64::from(steps / DELAY_STEPS));
+        }
         let mut delay_ns = base_ns + spread_ns * u64::from(steps) / u64::from(DELAY_STEPS);
         if !is_local {
             delay_ns += self.packet_fault(kernel, weather, index);
@@ -155,7 +158,7 @@ impl<C> Network<C> {
             hit.map_or(0, |kind| kind as u32 + 1)
         });
         let Some(kind) = KINDS.get((chosen as usize).wrapping_sub(1)) else { return 0 };
-        kernel.record(&Record::Fault(*kind, index as u32, 0));
+        kernel.fault(*kind, index as u32, 0);
         match kind {
             Fault::Drop => RETRANSMISSION_NS,
             Fault::Reordering => 10 * self.latency.remote_ns,

@@ -287,7 +287,7 @@ fn finish(sim: Rc<Sim>) -> Outcome {
     let failure = sim.kernel.failure();
     let (events, steps) = sim.kernel.counts();
     let took = Duration::from_nanos(sim.kernel.now_ns());
-    let faults = sim.faults.take();
+    let faults = sim.kernel.faults();
     let Ok(sim) = Rc::try_unwrap(sim) else {
         let why = "a unit ended and kept a device, which is never given back".to_owned();
         return Outcome { failure: failure.or(Some(why)), events, steps, took, faults, ..Outcome::failed(String::new()) };

@@ -1,7 +1,6 @@
 //! The simulated world: machines with their disks and units, the links between them, and whoever is outside.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -84,8 +83,6 @@ pub struct Sim {
     pub(crate) misfortune: RefCell<Misfortune>,
     /// Units that ended: which, which start of it, and how.
     pub(crate) ended: RefCell<Vec<(usize, u32, Status)>>,
-    /// How often each kind of fault happened.
-    pub(crate) faults: RefCell<BTreeMap<Fault, u64>>,
     pub(crate) is_calm: Cell<bool>,
     /// Where the clocks of links count from. Only differences of it are ever looked at.
     pub(crate) base: Instant,
@@ -116,7 +113,6 @@ impl Sim {
             clients: RefCell::new(Vec::new()),
             misfortune: RefCell::new(misfortune),
             ended: RefCell::new(Vec::new()),
-            faults: RefCell::new(BTreeMap::new()),
             is_calm: Cell::new(false),
             base: Instant::now(),
             terms,
@@ -200,8 +196,7 @@ impl Sim {
 
     /// A fault happens: `index` says at what, `detail` more.
     pub(crate) fn fault(&self, fault: Fault, index: usize, detail: u64) {
-        *self.faults.borrow_mut().entry(fault).or_default() += 1;
-        self.kernel.record(&Record::Fault(fault, index as u32, detail));
+        self.kernel.fault(fault, index as u32, detail);
     }
 
     /// Whether faults of this kind happen at the moment.

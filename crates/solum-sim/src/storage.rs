@@ -275,7 +275,7 @@ impl Sim {
         let bound = if self.may_lose_power(machine) { 3 } else { 1 };
         let once_in = self.terms.weather.once_in(Fault::PowerCut);
         // A run has thousands of operations, and few of them are its last: the rates of other faults would be far too high.
-        let once_in = u64::from(once_in) * 16;
+        let once_in = u64::from(once_in) * 4;
         let value = self.kernel.pick(About::PowerCut, machine as u32, bound, |random| {
             if random.once_in(once_in) { 1 + random.below(2) as u32 } else { 0 }
         });

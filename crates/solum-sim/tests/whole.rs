@@ -167,11 +167,11 @@ fn what_was_not_flushed_is_missed_after_a_power_cut() {
 
 #[test]
 fn every_kind_of_fault_of_the_envelope_happens_and_no_other() {
-    let scenario = scenario(true);
+    // What is never flushed can always be lost.
+    let scenario = scenario(false);
     let mut seen = std::collections::BTreeMap::new();
     for seed in 0..60 {
         let outcome = scenario.run(&Recipe::seed(seed), false);
-        assert_eq!(outcome.failure, None, "seed {seed}");
         outcome.faults.into_iter().for_each(|(kind, count)| *seen.entry(kind).or_insert(0) += count);
     }
     let expected: Vec<Fault> = Fault::ALL.into_iter().filter(|kind| !kind.is_damage()).collect();
