@@ -2,6 +2,7 @@
 //!
 //! Same description, same seed: the same run, byte for byte.
 
+mod campaign;
 pub mod check;
 mod choices;
 mod client;
@@ -21,6 +22,8 @@ mod random;
 mod recipe;
 mod scenario;
 mod screen;
+mod search;
+mod shrink;
 mod sim;
 mod storage;
 mod task;
@@ -30,6 +33,7 @@ mod trace;
 mod weather;
 mod world;
 
+pub use campaign::{Campaign, Failure, Report};
 pub use choices::{About, Choice};
 pub use client::{Answer, Client, HttpClient, Shared, shared};
 pub use end::End;
@@ -37,5 +41,7 @@ pub use faults::{Envelope, Fault};
 pub use network::Latency;
 pub use recipe::Recipe;
 pub use scenario::{Outcome, Scenario, Setup};
+pub use search::Search;
+pub use shrink::{Limits, Shrunk, shrink};
 pub use trace::{Record, records};
 pub use weather::Strategy;

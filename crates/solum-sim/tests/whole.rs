@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use solum::{Clock, Console, Disk, Http, Link, Serve};
-use solum_sim::{Envelope, Fault, Recipe, Scenario, Setup, records, shared};
+use solum_sim::{Campaign, Envelope, Fault, Recipe, Scenario, Search, Setup, records, shared};
 
 const DESCRIPTION: &str = r#"
 [system]
@@ -177,4 +177,34 @@ fn every_kind_of_fault_of_the_envelope_happens_and_no_other() {
     let expected: Vec<Fault> = Fault::ALL.into_iter().filter(|kind| !kind.is_damage()).collect();
     let seen: Vec<Fault> = seen.into_keys().collect();
     assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_failure_is_made_small_and_replayed_by_its_token() {
+    let report = Campaign::new(scenario(false)).seeds(0..300).run(&|_| ()).unwrap();
+    let failure = &report.failures[0];
+    let shrunk = failure.shrunk.as_ref().unwrap();
+    eprintln!("{}", failure.text());
+    assert!(shrunk.recipe.script.as_ref().unwrap().len() <= 4, "{:?}", shrunk.recipe);
+    assert!(shrunk.outcome.choices.len() < failure.outcome.choices.len());
+    let token: Recipe = shrunk.recipe.to_string().parse().unwrap();
+    let again = scenario(false).run(&token, false);
+    assert_eq!((again.failure, again.digest), (shrunk.outcome.failure.clone(), shrunk.outcome.digest));
+}
+
+#[test]
+fn a_crash_after_every_operation_finds_what_was_not_flushed() {
+    let crashes = |flushes| Campaign::new(scenario(flushes).until(Duration::from_secs(5))).search(Search::Crashes);
+    let report = crashes(false).without_shrinking().run(&|_| ()).unwrap();
+    assert!(report.failures[0].why.contains("was given twice"), "{:?}", report.failures[0].why);
+    let report = crashes(true).expect_none();
+    assert!(report.runs > 100, "{report:?}");
+}
+
+#[test]
+fn every_search_finds_it() {
+    for search in [Search::Random, Search::Pct, Search::Novelty] {
+        let campaign = Campaign::new(scenario(false)).seeds(0..500).search(search).without_shrinking();
+        assert_eq!(campaign.run(&|_| ()).unwrap().failures.len(), 1, "{search:?}");
+    }
 }
