@@ -15,6 +15,7 @@ pub mod plan;
 pub mod ports;
 mod reason;
 mod share;
+pub mod simulation;
 mod size;
 #[cfg(feature = "system")]
 pub mod system;

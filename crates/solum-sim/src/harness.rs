@@ -1,0 +1,254 @@
+//! The executable that `solum sim` builds and runs: it takes one order and answers in lines of JSON.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use solum_spec::simulation::{Answer, Counts, Failed, Order, Shrunk, Size, VARIABLE, VERSION};
+
+use crate::campaign::{Campaign, Failure, Report};
+use crate::faults::Fault;
+use crate::recipe::Recipe;
+use crate::scenario::{Outcome, Scenario};
+use crate::search::Search;
+use crate::telling::{Telling, timeline};
+
+/// How often progress is told.
+const TELL_EVERY: Duration = Duration::from_millis(100);
+/// The exit status when a run failed, and when the order could not be carried out.
+const FAILED: u8 = 1;
+const REFUSED: u8 = 2;
+
+/// Does what `solum sim` orders, on one of these scenarios; the first is the one that is meant if none is named.
+///
+/// The `main` of a system's simulation is no more than this.
+pub fn main(scenarios: &[(&str, fn() -> Scenario)]) -> ExitCode {
+    let mut harness = Harness { out: Mutex::new(Box::new(std::io::stdout())) };
+    match harness.obey(scenarios) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(FAILED),
+        Err(why) => {
+            harness.say(&Answer::Refused(why));
+            ExitCode::from(REFUSED)
+        }
+    }
+}
+
+struct Harness {
+    out: Mutex<Box<dyn Write + Send>>,
+}
+
+impl Harness {
+    fn say(&self, answer: &Answer) {
+        let out = &mut *self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(line) = serde_json::to_string(answer) {
+            // Whoever ordered it may be gone; then nobody wants to know.
+            let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+        }
+    }
+
+    /// Whether nothing failed.
+    fn obey(&mut self, scenarios: &[(&str, fn() -> Scenario)]) -> Result<bool, String> {
+        let order = order()?;
+        let names: Vec<&str> = scenarios.iter().map(|(name, _)| *name).collect();
+        let named = match &order.scenario {
+            None => scenarios.first(),
+            Some(wanted) => scenarios.iter().find(|(name, _)| name == wanted),
+        };
+        let (_, make) = named.ok_or_else(|| {
+            format!(
+                "there is no scenario `{}`\nhint: there are {}",
+                order.scenario.as_deref().unwrap_or_default(),
+                names.join(", ")
+            )
+        })?;
+        let scenario = make();
+        match &order.replay {
+            Some(run) => self.replay(&scenario, &order, run.parse()?),
+            None => self.campaign(&scenario, &order),
+        }
+    }
+
+    fn replay(&self, scenario: &Scenario, order: &Order, mut recipe: Recipe) -> Result<bool, String> {
+        if let Some(names) = &order.faults {
+            recipe.kinds = Some(scenario.claims().narrowed(names)?.kinds.into_iter().collect());
+        }
+        recipe.until_ns = order.until_ns.or(recipe.until_ns);
+        let plan = scenario.plan()?;
+        let began = Instant::now();
+        let outcome = scenario.run(&recipe, order.tells || order.trace.is_some());
+        let twice = scenario.run(&recipe, false);
+        let took = began.elapsed();
+        let telling = Telling::new(&plan, &scenario.machines(), &scenario.client_names());
+        if order.tells {
+            for (at_ns, who, text) in telling.lines(outcome.trace.as_deref().unwrap_or_default()) {
+                self.say(&Answer::Happened { at_ns, who, text });
+            }
+        }
+        let is_same = twice.digest == outcome.digest;
+        let why = outcome.failure.clone().or_else(|| {
+            (!is_same).then(|| "the second run was another one: a program reaches past its ports".to_owned())
+        });
+        if let Some(path) = &order.trace {
+            self.write_timeline(scenario, order, &recipe, &outcome, path)?;
+        }
+        let mut counts = self.counts(scenario, &Report::default(), 1)?;
+        counts.digest = Some(outcome.digest);
+        (counts.runs, counts.twice, counts.events, counts.failures) = (1, 1, outcome.events, u64::from(why.is_some()));
+        (counts.simulated_ns, counts.took_ns) = (nanoseconds(outcome.took), nanoseconds(took) / 2);
+        counts.states = outcome.states.len() as u64;
+        for (kind, count) in &outcome.faults {
+            counts.faults.insert(kind.to_string(), *count);
+        }
+        if let Some(why) = &why {
+            let run = recipe.to_string();
+            self.say(&Answer::Failed(Failed { run, after: 0, why: why.clone(), size: size(&outcome), shrunk: None }));
+        }
+        self.say(&Answer::Done(counts));
+        Ok(why.is_none())
+    }
+
+    fn campaign(&self, scenario: &Scenario, order: &Order) -> Result<bool, String> {
+        let mut campaign = Campaign::new(scenario.clone())
+            .seeds(order.first_seed..order.first_seed.saturating_add(order.runs))
+            .search(search(order.search.as_deref())?)
+            .failures(order.failures);
+        if let Some(jobs) = order.jobs {
+            campaign = campaign.jobs(jobs);
+        }
+        if let Some(names) = &order.faults {
+            campaign = campaign.kinds(scenario.claims().narrowed(names)?.kinds);
+        }
+        if let Some(until_ns) = order.until_ns {
+            campaign = campaign.until(Duration::from_nanos(until_ns));
+        }
+        if order.twice {
+            campaign = campaign.twice();
+        }
+        if !order.shrinks {
+            campaign = campaign.without_shrinking();
+        }
+        let told = Mutex::new(Instant::now());
+        let report = campaign.run(&|report| {
+            let is_over = report.failures.len() >= order.failures;
+            let told = &mut *told.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.elapsed() >= TELL_EVERY || is_over {
+                *told = Instant::now();
+                if let Ok(counts) = self.counts(scenario, report, order.runs) {
+                    self.say(&Answer::Progress(counts));
+                }
+                if is_over && order.shrinks {
+                    self.say(&Answer::Shrinking);
+                }
+            }
+        })?;
+        for failure in &report.failures {
+            self.say(&Answer::Failed(failed(failure)));
+        }
+        if let (Some(path), Some(failure)) = (&order.trace, report.failures.first()) {
+            let outcome = scenario.run(failure.best(), true);
+            self.write_timeline(scenario, order, failure.best(), &outcome, path)?;
+        }
+        self.say(&Answer::Done(self.counts(scenario, &report, order.runs)?));
+        Ok(report.failures.is_empty())
+    }
+
+    fn counts(&self, scenario: &Scenario, report: &Report, planned: u64) -> Result<Counts, String> {
+        let faults = Fault::ALL.into_iter().filter(|fault| scenario.claims().has(*fault));
+        let count = |fault: Fault| report.faults.get(&fault).copied().unwrap_or(0);
+        Ok(Counts {
+            system: scenario.plan()?.system.clone(),
+            planned,
+            runs: report.runs,
+            twice: report.twice,
+            events: report.events,
+            simulated_ns: nanoseconds(report.simulated),
+            took_ns: nanoseconds(report.took),
+            states: report.states as u64,
+            faults: faults.map(|fault| (fault.to_string(), count(fault))).collect(),
+            failures: report.failures.len() as u64,
+            digest: None,
+        })
+    }
+
+    fn write_timeline(
+        &self,
+        scenario: &Scenario,
+        order: &Order,
+        recipe: &Recipe,
+        outcome: &Outcome,
+        path: &str,
+    ) -> Result<(), String> {
+        let Some(trace) = &outcome.trace else {
+            return Err("the run has more records than a timeline can hold\nhint: let it be shorter, with --until".to_owned());
+        };
+        let plan = scenario.plan()?;
+        let telling = Telling::new(&plan, &scenario.machines(), &scenario.client_names());
+        let replay = format!("{} --replay {recipe}", order.command);
+        let page = timeline(&telling, trace, &replay, outcome).to_html();
+        // Written beside and renamed, so that nobody finds half a page.
+        let partial = format!("{path}.partial");
+        let written = std::fs::write(&partial, page).and_then(|()| std::fs::rename(&partial, path));
+        written.map_err(|error| {
+            let _ = std::fs::remove_file(&partial);
+            format!("the timeline cannot be written to {path}: {error}")
+        })?;
+        self.say(&Answer::Wrote(path.to_owned()));
+        Ok(())
+    }
+}
+
+fn order() -> Result<Order, String> {
+    let text = std::env::var(VARIABLE).map_err(|_| {
+        "this is the simulation of a system, which takes its orders from solum\nhint: solum sim DIRECTORY".to_owned()
+    })?;
+    let unreadable = |error: &dyn std::fmt::Display| {
+        format!(
+            "the order of solum is not understood: {error}\n\
+             hint: this simulation was built with another version of solum-sim than solum has"
+        )
+    };
+    let version = serde_json::from_str::<serde_json::Value>(&text)
+        .map_err(|error| unreadable(&error))?
+        .get("version")
+        .and_then(serde_json::Value::as_u64);
+    if version != Some(VERSION.into()) {
+        return Err(unreadable(&format!("version {version:?}, not {VERSION}")));
+    }
+    serde_json::from_str(&text).map_err(|error| unreadable(&error))
+}
+
+fn search(name: Option<&str>) -> Result<Search, String> {
+    let Some(name) = name else { return Ok(Search::default()) };
+    serde_json::from_value(serde_json::Value::String(name.to_owned())).map_err(|_| {
+        format!("there is no search `{name}`\nhint: there are mixed, random, pct, novelty and crashes")
+    })
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn size(outcome: &Outcome) -> Size {
+    Size {
+        choices: outcome.choices.len() as u64,
+        faults: outcome.faults.values().sum(),
+        took_ns: nanoseconds(outcome.took),
+    }
+}
+
+fn failed(failure: &Failure) -> Failed {
+    Failed {
+        run: failure.recipe.to_string(),
+        after: failure.after,
+        why: failure.why.clone(),
+        size: size(&failure.outcome),
+        shrunk: failure.shrunk.as_ref().map(|shrunk| Shrunk {
+            run: shrunk.recipe.to_string(),
+            why: shrunk.outcome.failure.clone().unwrap_or_default(),
+            size: size(&shrunk.outcome),
+            runs: shrunk.runs,
+        }),
+    }
+}
