@@ -251,7 +251,8 @@ impl Work<'_> {
             if is_twice {
                 let again = self.campaign.scenario.run(&recipe, false);
                 if again.digest != outcome.digest {
-                    let why = "the same run was another one the second time: a program reaches past its ports";
+                    let why =
+                        "the same run was another one the second time: a program reaches past its ports";
                     outcome.failure.get_or_insert(why.to_owned());
                 }
             }

@@ -58,7 +58,11 @@ pub struct Choices {
 }
 
 enum Source {
-    Seeds { later: std::vec::IntoIter<(u64, u64)>, next: Option<(u64, u64)>, seed: u64 },
+    Seeds {
+        later: std::vec::IntoIter<(u64, u64)>,
+        next: Option<(u64, u64)>,
+        seed: u64,
+    },
     /// For each stream what is not ordinary, the next one last.
     Script([Vec<Vec<Choice>>; KINDS]),
 }
@@ -126,7 +130,8 @@ impl Choices {
     }
 
     /// What was not ordinary, in the order in which it was chosen.
-    pub fn taken(&self) -> &[Choice] {
+    #[cfg(test)]
+    fn taken(&self) -> &[Choice] {
         &self.taken
     }
 
@@ -136,7 +141,7 @@ impl Choices {
         (0..indices).map(|index| counters.get(index).copied().unwrap_or(0)).collect()
     }
 
-    /// As [`taken`](Self::taken), for who wants to keep it.
+    /// What was not ordinary, in the order in which it was chosen.
     pub fn into_taken(self) -> Vec<Choice> {
         self.taken
     }
@@ -177,7 +182,11 @@ mod tests {
         let mut scripted = Choices::scripted(seeded.taken().to_vec());
         assert_eq!(run(&mut scripted), values);
         assert_eq!(scripted.taken(), seeded.taken());
-        assert_ne!(run(&mut Choices::seeded(vec![(0, 5)])), values, "the second seed counts from its time on");
+        assert_ne!(
+            run(&mut Choices::seeded(vec![(0, 5)])),
+            values,
+            "the second seed counts from its time on"
+        );
     }
 
     #[test]

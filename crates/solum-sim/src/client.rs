@@ -48,9 +48,7 @@ impl Sim {
         let (weak, weak_too) = (Rc::downgrade(self), Rc::downgrade(self));
         let random = Random::at(self.terms.seed, RANDOM, place as u64);
         let body = move || match weak.upgrade() {
-            Some(sim) => {
-                body(&mut Client { sim, actor, random }).map_err(|text| Exit { status: 1, text })
-            }
+            Some(sim) => body(&mut Client { sim, actor, random }).map_err(|text| Exit { status: 1, text }),
             None => Ok(()),
         };
         let ended = move |how| {
@@ -141,7 +139,9 @@ impl Client {
     /// Kills a unit, by its full name; whether it ran.
     pub fn kill(&self, unit: &str) -> bool {
         let place = self.sim.units.borrow().iter().position(|known| known.name == unit);
-        let Some(place) = place.filter(|place| self.sim.units.borrow()[*place].task.is_some()) else { return false };
+        let Some(place) = place.filter(|place| self.sim.units.borrow()[*place].task.is_some()) else {
+            return false;
+        };
         self.sim.fault(crate::Fault::UnitCrash, place, 0);
         self.sim.end_unit(place, SIGKILL);
         self.sim.kernel.give_way();
@@ -151,7 +151,9 @@ impl Client {
     /// Takes the power from a machine for a while; whether it had any.
     pub fn cut_power(&self, machine: &str) -> bool {
         let place = self.sim.terms.machines.iter().position(|known| known.name == machine);
-        let Some(place) = place.filter(|place| self.sim.machines.borrow()[*place].is_on) else { return false };
+        let Some(place) = place.filter(|place| self.sim.machines.borrow()[*place].is_on) else {
+            return false;
+        };
         self.sim.cut_power(place);
         self.sim.kernel.give_way();
         true
@@ -220,7 +222,9 @@ impl HttpClient {
     ///
     /// [`Error::Deadline`]; [`Error::Device`] if the connection broke. Whether the request took effect is then not known.
     pub fn request(&mut self, method: &str, path: &str, body: &[u8]) -> Result<Answer> {
-        self.sim.kernel.record(&Record::Asked(self.actor, format!("{method} {path} of {}", self.name).into()));
+        self.sim
+            .kernel
+            .record(&Record::Asked(self.actor, format!("{method} {path} of {}", self.name).into()));
         let outcome = self.exchange(method, path, body);
         if outcome.is_err() {
             self.stream = None;
@@ -281,7 +285,11 @@ fn parse(input: &[u8], is_head: bool) -> Result<Option<(Answer, usize, bool)>> {
         head.headers.iter().map(|field| (field.name.to_ascii_lowercase(), text(field.value))).collect();
     let field = |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str());
     let has_body = !is_head && status >= 200 && status != 204 && status != 304;
-    let length = if has_body { field("content-length").and_then(|length| length.parse().ok()).unwrap_or(0) } else { 0 };
+    let length = if has_body {
+        field("content-length").and_then(|length| length.parse().ok()).unwrap_or(0)
+    } else {
+        0
+    };
     let Some(body) = input.get(head_length..head_length + length) else { return Ok(None) };
     let keeps = field("connection") != Some("close");
     Ok(Some((Answer { status, body: body.to_vec(), fields }, head_length + length, keeps)))

@@ -156,7 +156,8 @@ impl Platter {
     }
 
     /// How many blocks a loss of power may take back.
-    pub fn unsynced(&self) -> usize {
+    #[cfg(test)]
+    fn unsynced(&self) -> usize {
         self.unsynced.len()
     }
 
@@ -185,7 +186,8 @@ impl Platter {
     }
 
     /// Takes all damage away.
-    pub fn heal(&mut self) {
+    #[cfg(test)]
+    fn heal(&mut self) {
         self.damage.clear();
     }
 

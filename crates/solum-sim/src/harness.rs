@@ -20,10 +20,13 @@ const TELL_EVERY: Duration = Duration::from_millis(100);
 const FAILED: u8 = 1;
 const REFUSED: u8 = 2;
 
+/// A scenario by its name.
+pub type Named = (&'static str, fn() -> Scenario);
+
 /// Does what `solum sim` orders, on one of these scenarios; the first is the one that is meant if none is named.
 ///
 /// The `main` of a system's simulation is no more than this.
-pub fn main(scenarios: &[(&str, fn() -> Scenario)]) -> ExitCode {
+pub fn main(scenarios: &[Named]) -> ExitCode {
     let mut harness = Harness { out: Mutex::new(Box::new(std::io::stdout())) };
     match harness.obey(scenarios) {
         Ok(true) => ExitCode::SUCCESS,
@@ -49,7 +52,7 @@ impl Harness {
     }
 
     /// Whether nothing failed.
-    fn obey(&mut self, scenarios: &[(&str, fn() -> Scenario)]) -> Result<bool, String> {
+    fn obey(&mut self, scenarios: &[Named]) -> Result<bool, String> {
         let order = order()?;
         let names: Vec<&str> = scenarios.iter().map(|(name, _)| *name).collect();
         let named = match &order.scenario {
@@ -95,7 +98,8 @@ impl Harness {
         }
         let mut counts = self.counts(scenario, &Report::default(), 1)?;
         counts.digest = Some(outcome.digest);
-        (counts.runs, counts.twice, counts.events, counts.failures) = (1, 1, outcome.events, u64::from(why.is_some()));
+        (counts.runs, counts.twice, counts.events, counts.failures) =
+            (1, 1, outcome.events, u64::from(why.is_some()));
         (counts.simulated_ns, counts.took_ns) = (nanoseconds(outcome.took), nanoseconds(took) / 2);
         counts.states = outcome.states.len() as u64;
         for (kind, count) in &outcome.faults {
@@ -103,7 +107,13 @@ impl Harness {
         }
         if let Some(why) = &why {
             let run = recipe.to_string();
-            self.say(&Answer::Failed(Failed { run, after: 0, why: why.clone(), size: size(&outcome), shrunk: None }));
+            self.say(&Answer::Failed(Failed {
+                run,
+                after: 0,
+                why: why.clone(),
+                size: size(&outcome),
+                shrunk: None,
+            }));
         }
         self.say(&Answer::Done(counts));
         Ok(why.is_none())
@@ -181,7 +191,10 @@ impl Harness {
         path: &str,
     ) -> Result<(), String> {
         let Some(trace) = &outcome.trace else {
-            return Err("the run has more records than a timeline can hold\nhint: let it be shorter, with --until".to_owned());
+            return Err(
+                "the run has more records than a timeline can hold\nhint: let it be shorter, with --until"
+                    .to_owned(),
+            );
         };
         let plan = scenario.plan()?;
         let telling = Telling::new(&plan, &scenario.machines(), &scenario.client_names());
@@ -201,7 +214,8 @@ impl Harness {
 
 fn order() -> Result<Order, String> {
     let text = std::env::var(VARIABLE).map_err(|_| {
-        "this is the simulation of a system, which takes its orders from solum\nhint: solum sim DIRECTORY".to_owned()
+        "this is the simulation of a system, which takes its orders from solum\nhint: solum sim DIRECTORY"
+            .to_owned()
     })?;
     let unreadable = |error: &dyn std::fmt::Display| {
         format!(

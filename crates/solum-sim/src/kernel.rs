@@ -111,7 +111,13 @@ impl Kernel {
     }
 
     /// Makes a choice below `bound`; `suggest` makes it where a seed does.
-    pub fn pick(&self, about: About, index: u32, bound: u32, suggest: impl FnOnce(&mut Random) -> u32) -> u32 {
+    pub fn pick(
+        &self,
+        about: About,
+        index: u32,
+        bound: u32,
+        suggest: impl FnOnce(&mut Random) -> u32,
+    ) -> u32 {
         let state = &mut *self.state.borrow_mut();
         state.choices.pick(state.now_ns, about, index, bound, suggest)
     }
@@ -319,11 +325,6 @@ impl Kernel {
         self.end_condemned();
     }
 
-    /// How many tasks there are.
-    pub fn tasks(&self) -> usize {
-        self.state.borrow().places.iter().filter(|place| place.task.is_some()).count()
-    }
-
     /// How many records and how many steps there were.
     pub fn counts(&self) -> (u64, u64) {
         let state = self.state.borrow();
@@ -437,9 +438,8 @@ impl State {
         let (now_ns, steps) = (self.now_ns, self.steps);
         let Self { policy, ready, places, choices, .. } = self;
         let actors = || ready.iter().map(|id| places[id.index as usize].actor);
-        let chosen = choices.pick(now_ns, About::Schedule, 0, count, |random| {
-            policy.choose(steps, count, actors(), random)
-        });
+        let chosen = choices
+            .pick(now_ns, About::Schedule, 0, count, |random| policy.choose(steps, count, actors(), random));
         let id = self.ready.remove(chosen as usize)?;
         if chosen != 0 {
             let actor = self.places[id.index as usize].actor;
@@ -451,7 +451,8 @@ impl State {
     /// What is next. Timers are done here.
     fn next(&mut self, limit_ns: u64) -> Next {
         loop {
-            let next_ns = self.agenda.peek().map(|Reverse(entry)| entry.at_ns).filter(|at_ns| *at_ns <= limit_ns);
+            let next_ns =
+                self.agenda.peek().map(|Reverse(entry)| entry.at_ns).filter(|at_ns| *at_ns <= limit_ns);
             // What happens within the window of the first is as if it were at the same time: who is ready by then is chosen
             // from.
             if next_ns.is_none_or(|at_ns| at_ns > self.gathers_until_ns)
@@ -459,7 +460,8 @@ impl State {
             {
                 return Next::Run(id);
             }
-            let (Some(at_ns), Some(Reverse(entry))) = (next_ns, next_ns.and_then(|_| self.agenda.pop())) else {
+            let (Some(at_ns), Some(Reverse(entry))) = (next_ns, next_ns.and_then(|_| self.agenda.pop()))
+            else {
                 return Next::Over;
             };
             if self.ready.is_empty() {

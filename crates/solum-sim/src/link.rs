@@ -15,7 +15,7 @@ use solum_spec::plan::Plan;
 
 use crate::event::Event;
 use crate::kernel::Kernel;
-use crate::network::{DEAD_AFTER_NS, Path};
+use crate::network::{DEAD_AFTER_NS, Path, Way};
 use crate::sim::{Cargo, MachineNote, Sim};
 
 /// How long a relay waits before it dials again, in nanoseconds (`solum_link::relay`, first delay).
@@ -132,7 +132,10 @@ impl Links {
     /// The devices of a unit's ends that have to be told.
     fn ends_of(&self, unit: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
         self.links.iter().enumerate().flat_map(move |(index, link)| {
-            [CLIENT, SERVER].into_iter().filter(move |side| link.ends[*side].unit == unit).map(move |side| (index, side))
+            [CLIENT, SERVER]
+                .into_iter()
+                .filter(move |side| link.ends[*side].unit == unit)
+                .map(move |side| (index, side))
         })
     }
 
@@ -335,7 +338,8 @@ impl SimEnd {
     fn is_ready(&mut self, want: Want) -> bool {
         let links = &mut *self.sim.links.borrow_mut();
         let link = &mut links.links[self.link];
-        let is_full = link.ends[self.other()].inbox_bytes + links.longest > Layout::default().ring_bytes as usize;
+        let is_full =
+            link.ends[self.other()].inbox_bytes + links.longest > Layout::default().ring_bytes as usize;
         let end = &mut link.ends[self.side];
         let has_changed = std::mem::take(&mut end.has_changed);
         has_changed
@@ -366,15 +370,15 @@ impl Sim {
 
     /// Sends something to a side of a link.
     fn send_parcel(&self, link: usize, side: usize, life: u32, content: Content, bytes: usize) {
-        let (path, who, mut last_ns) = {
+        let (way, mut last_ns) = {
             let ends = &self.links.borrow().links[link].ends;
             let (from, to) = (&ends[1 - side], &ends[side]);
             let path = Path { from: from.machine, to: to.machine };
-            (path, (from.unit as u32, to.unit as u32), to.last_arrival_ns)
+            (Way { path, from: from.unit as u32, to: to.unit as u32 }, to.last_arrival_ns)
         };
         let cargo = Cargo::Link(Parcel { link, side, life, content });
         let weather = &self.terms.weather;
-        self.network.borrow_mut().send(&self.kernel, weather, path, &mut last_ns, who, bytes, cargo);
+        self.network.borrow_mut().send(&self.kernel, weather, way, &mut last_ns, bytes, cargo);
         self.links.borrow_mut().links[link].ends[side].last_arrival_ns = last_ns;
     }
 

@@ -33,8 +33,6 @@ const PANICKED: u8 = 101;
 
 /// A machine.
 pub struct Machine {
-    /// Its name.
-    pub name: String,
     /// Its units, by their places in the plan, in the order of the supervisor.
     pub units: Vec<usize>,
     /// How many times power came.
@@ -58,13 +56,13 @@ impl Machine {
             let units: Vec<usize> =
                 (0..plan.units.len()).filter(|unit| plan.units[*unit].machine == note.name).collect();
             Self {
-                name: note.name.clone(),
                 life: 0,
                 is_on: false,
                 clock: MachineClock::from_power_on(0),
-                terms: (units.iter().map(|unit| unit_terms(plan, &units, *unit)).collect(), MachineTerms {
-                    give_up: note.give_up,
-                }),
+                terms: (
+                    units.iter().map(|unit| unit_terms(plan, &units, *unit)).collect(),
+                    MachineTerms { give_up: note.give_up },
+                ),
                 units,
                 supervisor: None,
                 due_ns: None,

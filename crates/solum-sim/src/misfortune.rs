@@ -80,9 +80,10 @@ impl Misfortune {
         let mut acts: Vec<Act> = (0..plan.units.len()).map(|unit| Act::Crash { unit }).collect();
         acts.extend((0..machines).map(|machine| Act::PowerCut { machine }));
         acts.extend(ways.iter().map(|between| Act::Partition { between: *between }));
-        acts.extend(ways.iter().flat_map(|[a, b]| {
-            [Act::OneWay { from: *a, to: *b }, Act::OneWay { from: *b, to: *a }]
-        }));
+        acts.extend(
+            ways.iter()
+                .flat_map(|[a, b]| [Act::OneWay { from: *a, to: *b }, Act::OneWay { from: *b, to: *a }]),
+        );
         acts.extend(ways.iter().map(|between| Act::Clog { between: *between }));
         acts.extend((0..machines).flat_map(|machine| [Act::Step { machine }, Act::Drift { machine }]));
         acts.retain(|act| terms.envelope.has(act.kind()));
@@ -108,7 +109,7 @@ impl Misfortune {
         self.power_cuts[machine] += 1;
         let stream = 1 + machine as u32;
         let doublings = sim.kernel.pick(About::Misfortune, stream, 8, |random| random.below(8) as u32);
-        100 * MILLISECOND_NS << doublings
+        (100 * MILLISECOND_NS) << doublings
     }
 }
 

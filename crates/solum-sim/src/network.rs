@@ -45,6 +45,17 @@ pub struct Path {
     pub to: usize,
 }
 
+/// From whom to whom something goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Way {
+    /// Between which nodes.
+    pub path: Path,
+    /// Who sends it, in the trace.
+    pub from: u32,
+    /// Who gets it.
+    pub to: u32,
+}
+
 /// A message on its way.
 struct Message<C> {
     path: usize,
@@ -87,22 +98,20 @@ impl<C> Network<C> {
         path.from * self.nodes + path.to
     }
 
-    /// Sends something. `last_ns` is when what was sent before on the same stream arrives: nothing arrives before it. `who` are
-    /// the actors at both ends, for the trace.
+    /// Sends something. `last_ns` is when what was sent before on the same stream arrives: nothing arrives before it.
     pub fn send(
         &mut self,
         kernel: &Kernel,
         weather: &Weather,
-        path: Path,
+        Way { path, from, to }: Way,
         last_ns: &mut u64,
-        who: (u32, u32),
         bytes: usize,
         cargo: C,
     ) {
         let index = self.index(path);
         self.sent = self.sent.wrapping_add(1);
         let number = self.sent;
-        kernel.record(&Record::Sent(number, who.0, who.1, bytes as u32));
+        kernel.record(&Record::Sent(number, from, to, bytes as u32));
         let slot = self.keep(Message { path: index, number, cargo });
         if self.paths[index].blocks > 0 {
             self.paths[index].held.push(slot);
@@ -135,7 +144,11 @@ impl<C> Network<C> {
         let rough = weather.roughness;
         let steps = kernel.pick(About::Delay, index as u32, u32::MAX, |random| {
             let usual = random.below(DELAY_STEPS.into()) as u32;
-            if rough > 0 && random.once_in(16) { usual + random.log_uniform(rough) * DELAY_STEPS } else { usual }
+            if rough > 0 && random.once_in(16) {
+                usual + random.log_uniform(rough) * DELAY_STEPS
+            } else {
+                usual
+            }
         });
         if steps > DELAY_STEPS {
             kernel.fault(Fault::Delay, index as u32, u64::from(steps / DELAY_STEPS));

@@ -45,7 +45,11 @@ pub struct Setup {
 
 impl Setup {
     /// The code of a program of the description: the function that its executable runs.
-    pub fn program<P: Ports, E: Display>(&mut self, name: &str, program: impl Fn(P) -> Result<(), E> + 'static) {
+    pub fn program<P: Ports, E: Display>(
+        &mut self,
+        name: &str,
+        program: impl Fn(P) -> Result<(), E> + 'static,
+    ) {
         let main = move |world: &mut dyn World| {
             let ports = P::plug(world).map_err(|error| {
                 let status = if error.may_pass { 1 } else { DO_NOT_RESTART };
@@ -196,6 +200,13 @@ impl Scenario {
         self.wired(&setup.programs).map(|wired| wired.plan)
     }
 
+    /// The names of all clients, in the order in which they are added.
+    pub(crate) fn client_names(&self) -> Vec<String> {
+        let mut setup = Setup::default();
+        (self.setup)(&mut setup);
+        setup.clients.into_iter().chain(setup.afterwards).map(|(name, _)| name).collect()
+    }
+
     /// How long events gather in a run until somebody runs, in nanoseconds.
     pub fn window_ns(&self, recipe: &Recipe) -> u64 {
         recipe.window_ns.unwrap_or_else(|| recipe.weather(&recipe.envelope(&self.envelope)).window_ns())
@@ -204,7 +215,9 @@ impl Scenario {
     /// The names of the machines, in order.
     pub(crate) fn machines(&self) -> Vec<String> {
         let notes = self.wired.get().and_then(|wired| wired.as_ref().ok());
-        notes.map(|wired| wired.machines.iter().map(|machine| machine.name.clone()).collect()).unwrap_or_default()
+        notes
+            .map(|wired| wired.machines.iter().map(|machine| machine.name.clone()).collect())
+            .unwrap_or_default()
     }
 
     fn wired(&self, programs: &[Program]) -> Result<Wired, String> {
@@ -290,18 +303,36 @@ fn finish(sim: Rc<Sim>) -> Outcome {
     let faults = sim.kernel.faults();
     let Ok(sim) = Rc::try_unwrap(sim) else {
         let why = "a unit ended and kept a device, which is never given back".to_owned();
-        return Outcome { failure: failure.or(Some(why)), events, steps, took, faults, ..Outcome::failed(String::new()) };
+        return Outcome {
+            failure: failure.or(Some(why)),
+            events,
+            steps,
+            took,
+            faults,
+            ..Outcome::failed(String::new())
+        };
     };
     let machines = sim.terms.machines.len();
     let (choices, trace) = sim.kernel.finish();
     let operations = choices.made(crate::choices::About::PowerCut, machines);
     let states = trace.states().clone();
     let (digest, trace) = trace.finish();
-    Outcome { failure, digest, events, steps, took, faults, choices: choices.into_taken(), operations, states, trace }
+    Outcome {
+        failure,
+        digest,
+        events,
+        steps,
+        took,
+        faults,
+        choices: choices.into_taken(),
+        operations,
+        states,
+        trace,
+    }
 }
 
 impl Outcome {
-    fn failed(why: String) -> Self {
+    pub(crate) fn failed(why: String) -> Self {
         Self {
             failure: Some(why),
             digest: 0,
@@ -327,7 +358,8 @@ fn wire(description: &str, programs: &[Program]) -> Result<Wired, String> {
     let draft = Draft::read(description).map_err(told)?;
     let ports = programs.iter().map(|program| (program.name.clone(), Some(program.ports.clone()))).collect();
     let system = draft.wire(&ports).map_err(told)?;
-    if let Some(missing) = system.programs.iter().find(|known| !programs.iter().any(|program| program.name == known.name))
+    if let Some(missing) =
+        system.programs.iter().find(|known| !programs.iter().any(|program| program.name == known.name))
     {
         let name = &missing.name;
         return Err(format!(

@@ -90,7 +90,8 @@ impl Searcher {
     }
 
     fn calm(&self) -> Recipe {
-        let recipe = Recipe { kinds: self.kinds.clone(), until_ns: self.until_ns, ..Recipe::seed(self.first_seed) };
+        let recipe =
+            Recipe { kinds: self.kinds.clone(), until_ns: self.until_ns, ..Recipe::seed(self.first_seed) };
         recipe.scripted(Vec::new(), 0)
     }
 
@@ -142,7 +143,8 @@ impl Searcher {
             let mut script =
                 vec![Choice { about: About::PowerCut, index: machine as u32, number: operation, value }];
             if loss > 0 {
-                let lost = |disk: &u32| Choice { about: About::DiskLoss, index: *disk, number: 0, value: loss };
+                let lost =
+                    |disk: &u32| Choice { about: About::DiskLoss, index: *disk, number: 0, value: loss };
                 script.extend(self.disks[machine].iter().map(lost));
             }
             return Some(self.calm().scripted(script, 0));

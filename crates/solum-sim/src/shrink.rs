@@ -119,7 +119,8 @@ impl Shrinking<'_> {
     fn without_kinds(&mut self) {
         self.try_recipe(Recipe { window_ns: Some(0), ..self.best.clone() });
         for kind in KINDS {
-            let fewer: Vec<Choice> = self.script().iter().filter(|choice| choice.about != kind).copied().collect();
+            let fewer: Vec<Choice> =
+                self.script().iter().filter(|choice| choice.about != kind).copied().collect();
             if fewer.len() < self.script().len() && !self.is_enough() {
                 self.try_script(fewer);
             }
@@ -132,7 +133,9 @@ impl Shrinking<'_> {
             let took_ns = u64::try_from(self.outcome.took.as_nanos()).unwrap_or(u64::MAX);
             let until_ns = took_ns / part;
             let is_sooner = self.best.until_ns.is_none_or(|now_ns| until_ns < now_ns);
-            if is_sooner && !self.is_enough() && self.try_recipe(Recipe { until_ns: Some(until_ns), ..self.best.clone() })
+            if is_sooner
+                && !self.is_enough()
+                && self.try_recipe(Recipe { until_ns: Some(until_ns), ..self.best.clone() })
             {
                 return;
             }

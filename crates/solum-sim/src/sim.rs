@@ -90,7 +90,13 @@ pub struct Sim {
 
 impl Sim {
     /// A world in which nothing has happened.
-    pub fn new(terms: Terms, choices: Choices, window_ns: u64, programs: Vec<Program>, keep: bool) -> Rc<Self> {
+    pub fn new(
+        terms: Terms,
+        choices: Choices,
+        window_ns: u64,
+        programs: Vec<Program>,
+        keep: bool,
+    ) -> Rc<Self> {
         let kernel = Kernel::new(choices, &terms.weather, window_ns, keep);
         let plan = Arc::clone(&terms.plan);
         let machines = Machine::all(&terms);
@@ -217,4 +223,3 @@ fn clients_text(waiting: &[&str], settle: std::time::Duration, nothing_left: boo
     }
     format!("{settle:?} after the last fault this has not ended: {who}")
 }
-

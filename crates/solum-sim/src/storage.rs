@@ -77,11 +77,6 @@ impl Storage {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.disks.iter().map(|disk| disk.name.as_str())
     }
-
-    /// Takes all damage away.
-    pub fn heal(&mut self) {
-        self.disks.iter_mut().for_each(|disk| disk.platter.heal());
-    }
 }
 
 /// Something that a unit wants of a disk.

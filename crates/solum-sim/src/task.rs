@@ -135,8 +135,10 @@ fn hear_panics() {
             }
             let payload = info.payload();
             let text = payload.downcast_ref::<&str>().copied();
-            let text = text.or(payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given");
-            let place = info.location().map(|at| format!(" ({}:{})", at.file(), at.line())).unwrap_or_default();
+            let text =
+                text.or(payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given");
+            let place =
+                info.location().map(|at| format!(" ({}:{})", at.file(), at.line())).unwrap_or_default();
             PANIC.set(Some(format!("{text}{place}")));
         }));
     });
@@ -205,7 +207,10 @@ mod tests {
         };
         let task = Task::new(|| panic!("no more {}", "bread"), ended).unwrap();
         assert!(task.resume().is_none());
-        assert!(told.borrow().starts_with("no more bread (") && told.borrow().contains("task.rs:"), "{told:?}");
+        assert!(
+            told.borrow().starts_with("no more bread (") && told.borrow().contains("task.rs:"),
+            "{told:?}"
+        );
     }
 
     #[test]

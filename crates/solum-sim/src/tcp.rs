@@ -9,7 +9,7 @@ use solum::{Error, Result};
 use solum_spec::plan::Plan;
 
 use crate::kernel::Kernel;
-use crate::network::Path;
+use crate::network::{Path, Way};
 use crate::sim::{Cargo, Sim};
 use crate::task;
 
@@ -140,20 +140,20 @@ impl Sim {
             Content::Data(data) => data.len(),
             _ => 0,
         };
-        let (path, who, mut last_ns) = {
+        let (way, mut last_ns) = {
             let connection = &mut self.connections.borrow_mut().connections[place];
             let (inside, outside) = (connection.machine, self.outside());
             let path = match to {
                 UNIT => Path { from: outside, to: inside },
                 _ => Path { from: inside, to: outside },
             };
-            let who = (connection.ends[1 - to].actor, connection.ends[to].actor);
+            let way = Way { path, from: connection.ends[1 - to].actor, to: connection.ends[to].actor };
             connection.ends[to].coming += bytes;
-            (path, who, connection.ends[to].last_arrival_ns)
+            (way, connection.ends[to].last_arrival_ns)
         };
         let cargo = Cargo::Tcp(Segment { connection: place, to, content });
         let weather = &self.terms.weather;
-        self.network.borrow_mut().send(&self.kernel, weather, path, &mut last_ns, who, bytes, cargo);
+        self.network.borrow_mut().send(&self.kernel, weather, way, &mut last_ns, bytes, cargo);
         self.connections.borrow_mut().connections[place].ends[to].last_arrival_ns = last_ns;
     }
 

@@ -80,7 +80,16 @@ pub struct Trace {
 impl Trace {
     /// A trace without records. If they are not kept, only their digest is.
     pub fn new(keep: bool) -> Self {
-        Self { bytes: Vec::new(), digested: 0, digest: XxHash3_64::new(), now_ns: 0, events: 0, keep, states: BTreeSet::new(), recent: 0 }
+        Self {
+            bytes: Vec::new(),
+            digested: 0,
+            digest: XxHash3_64::new(),
+            now_ns: 0,
+            events: 0,
+            keep,
+            states: BTreeSet::new(),
+            recent: 0,
+        }
     }
 
     /// Adds a record of something that happens now.
@@ -102,7 +111,9 @@ impl Trace {
     fn note_state(&mut self, record: &Record<'_>) {
         let kind = match record {
             Record::Fault(fault, index, _) => 1 + (*fault as u64) * 64 + u64::from(*index % 64),
-            Record::Supervised(unit, text) => 1 << 16 | u64::from(*unit) << 32 | XxHash3_64::oneshot(text.as_bytes()) >> 48,
+            Record::Supervised(unit, text) => {
+                1 << 16 | u64::from(*unit) << 32 | XxHash3_64::oneshot(text.as_bytes()) >> 48
+            }
             Record::Ended(unit, _) => 1 << 17 | u64::from(*unit),
             Record::Took(disk, _, false) => 1 << 18 | u64::from(*disk),
             Record::Lost(_) => 1 << 19,
@@ -112,9 +123,9 @@ impl Trace {
             }
             _ => return,
         };
-        self.recent = (self.recent << 21 | self.recent >> 43) ^ kind.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        // Of the last three: what was further back is shifted into what is not looked at.
-        self.states.insert(self.recent & ((1 << 63) - 1));
+        // The last three; what was further back is shifted out.
+        self.recent = (self.recent << 21) | (kind.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 43);
+        self.states.insert(self.recent);
     }
 
     /// What a search compares with other runs.

@@ -59,7 +59,8 @@ impl Weather {
                 once_in[fault as usize] = rate;
             }
         }
-        let roughness = if envelope.has(Fault::Delay) { [0, 8, 64, 512, 4096][random.below(5) as usize] } else { 0 };
+        let roughness =
+            if envelope.has(Fault::Delay) { [0, 8, 64, 512, 4096][random.below(5) as usize] } else { 0 };
         let drawn = match random.below(4) {
             0 => Schedule::Fair,
             1 => Schedule::Random,
@@ -74,7 +75,8 @@ impl Weather {
     }
 
     /// No wind at all: everything is ordinary.
-    pub fn calm(seed: u64) -> Self {
+    #[cfg(test)]
+    fn calm(seed: u64) -> Self {
         Self { once_in: [0; Fault::ALL.len()], roughness: 0, schedule: Schedule::Fair, seed }
     }
 
@@ -112,7 +114,8 @@ impl Weather {
         let mut random = Random::at(self.seed, STREAM, 2 + machine as u64);
         let mut victims = vec![false; disks];
         for _ in 0..(at_most as usize).min(disks) {
-            let nth = random.below((disks - victims.iter().filter(|victim| **victim).count()) as u64) as usize;
+            let nth =
+                random.below((disks - victims.iter().filter(|victim| **victim).count()) as u64) as usize;
             if let Some(victim) = victims.iter_mut().filter(|victim| !**victim).nth(nth) {
                 *victim = true;
             }

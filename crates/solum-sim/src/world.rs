@@ -49,7 +49,12 @@ impl UnitWorld {
         SimEnd::open(&self.sim, link, side, self.starts).map_err(|error| PlugError::passing(port, error))
     }
 
-    fn calling(&self, port: &str, link: usize, interface: &InterfaceId) -> Result<OverCaller<SimEnd>, PlugError> {
+    fn calling(
+        &self,
+        port: &str,
+        link: usize,
+        interface: &InterfaceId,
+    ) -> Result<OverCaller<SimEnd>, PlugError> {
         Ok(OverCaller::new(self.open(port, link, Side::Client)?, interface, self.time()))
     }
 
@@ -95,7 +100,11 @@ impl World for UnitWorld {
         }
     }
 
-    fn answerer(&mut self, port: &str, interface: &InterfaceId) -> Result<Box<dyn link::Answerer>, PlugError> {
+    fn answerer(
+        &mut self,
+        port: &str,
+        interface: &InterfaceId,
+    ) -> Result<Box<dyn link::Answerer>, PlugError> {
         let mut ends = Vec::new();
         for index in 0..self.count(port) {
             match self.device(port, index)? {
