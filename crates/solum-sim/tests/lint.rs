@@ -7,7 +7,7 @@ use std::process::Command;
 
 /// The file that people put beside their own `solum.toml`.
 const RULES: &str = include_str!("../../../examples/clippy.toml");
-const CARELESS: &str = include_str!("lint/careless.rs");
+const CARELESS: &str = include_str!("lint/careless.txt");
 
 /// The values of a key, in the order of the file.
 fn values<'a>(rules: &'a str, key: &str) -> Vec<&'a str> {

@@ -39,15 +39,27 @@ fn a_clock_is_noticed_and_goes_on_the_same_way_each_time() {
     assert_eq!(told(&escapes), [(3, What::Clock, "time", 1)]);
 }
 
+/// As the standard library does it, until a moment or for some time.
+fn sleep(flags: i32, seconds: i64, nanoseconds: i64) {
+    let wanted = libc::timespec { tv_sec: seconds, tv_nsec: nanoseconds };
+    // SAFETY: the first pointer is to a value, and the other one may be null.
+    let outcome =
+        unsafe { libc::clock_nanosleep(libc::CLOCK_REALTIME, flags, &wanted, std::ptr::null_mut()) };
+    assert_eq!(outcome, 0);
+}
+
 #[test]
 fn sleep_is_noticed_and_moves_the_pretended_clock() {
     let (passed, escapes) = unit(|| {
-        let begin = Instant::now();
-        std::thread::sleep(Duration::from_secs(3600));
-        begin.elapsed()
+        let begin = SystemTime::now();
+        sleep(0, 3600, 0);
+        let end = SystemTime::now();
+        let until = end.duration_since(SystemTime::UNIX_EPOCH).unwrap() + Duration::from_secs(60);
+        sleep(libc::TIMER_ABSTIME, until.as_secs() as i64, i64::from(until.subsec_nanos()));
+        [end, SystemTime::now()].map(|moment| moment.duration_since(begin).unwrap().as_millis())
     });
-    assert_eq!(passed, Duration::from_millis(3_600_001));
-    assert!(escapes.iter().any(|escape| escape.what == What::Sleep), "{escapes:?}");
+    assert_eq!(passed, [3_600_001, 3_660_001]);
+    assert_eq!(told(&escapes)[1], (3, What::Sleep, "clock_nanosleep", 2));
 }
 
 #[test]
@@ -152,7 +164,7 @@ fn outside_of_a_unit_everything_is_as_it_was() {
         let guard = Guard::enter(2);
         let outside = Guard::outside();
         let begin = Instant::now();
-        std::thread::sleep(Duration::from_millis(1));
+        sleep(0, 0, 1_000_000);
         assert!(begin.elapsed() >= Duration::from_millis(1));
         assert!(SystemTime::now() > SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
         assert_eq!(std::thread::spawn(|| 7).join().unwrap(), 7);
