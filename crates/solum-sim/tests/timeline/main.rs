@@ -209,7 +209,8 @@ fn the_address_follows_what_is_seen_and_the_replay_command_is_copied() {
     let mut page = Browser::open(&fixture::mirror(), "");
     page.eval("solumTimeline.see(1000, 5000)");
     let hash = page.eval(
-        "new Promise(done => { const look = () => location.hash ? done(location.hash) : requestAnimationFrame(look); look(); })",
+        "new Promise(done => { let frames = 0; const look = () => location.hash || ++frames > 600 \
+         ? done(location.hash) : requestAnimationFrame(look); look(); })",
     );
     assert_eq!(hash, "#t=1000-5000");
     let permissions = serde_json::json!({ "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"] });
