@@ -9,7 +9,6 @@ window.solumTimeline = Object.freeze({
   visible: () => ({ from_ns: page.goal.from, to_ns: page.goal.to }),
   see: (from, to) => page.see(from, to, true),
   search: text => { $('search').value = text; return page.search(text); },
-  lanes: () => page.layout.groups.flatMap(group => [group.head, ...group.lanes]).map(lane => lane.name),
   chosen: () => page.chosen < 0 ? null : run.texts[run.label[page.chosen]],
   frames: () => page.frames,
   shapes: () => page.painter.shapes,

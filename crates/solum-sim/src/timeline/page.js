@@ -181,6 +181,8 @@ class Page {
     if (width < 1 || height < 1) return;
     // What is left of the lanes' own height can be dragged and zoomed as well.
     $('canvas').style.height = `${height}px`;
+    // The axis is as wide as the lanes are beside their scroll bar, or its ticks would be elsewhere than the lines.
+    $('axis').style.width = `${width}px`;
     painter.isSearch = this.found.items.length > 0;
     const overview = $('minimap').getBoundingClientRect(), axis = $('axis').getBoundingClientRect();
     this.drawOverview(overview.width, overview.height - 1);

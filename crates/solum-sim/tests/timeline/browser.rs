@@ -127,6 +127,15 @@ impl Browser {
         self.eval("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))");
     }
 
+    /// Lets the page draw until this holds; frames are counted, so that what never holds is told.
+    pub fn until(&mut self, condition: &str) {
+        let script = format!(
+            "new Promise(done => {{ let left = 600; const look = () => ({condition}) || --left === 0 \
+             ? done(left > 0) : requestAnimationFrame(look); look(); }})"
+        );
+        assert_eq!(self.eval(&script), true, "it never came: {condition}");
+    }
+
     /// The text of the elements that a selector finds.
     pub fn texts(&mut self, selector: &str) -> Vec<String> {
         let found = self.eval(&format!("[...document.querySelectorAll({selector:?})].map(e => e.innerText)"));

@@ -208,10 +208,8 @@ fn the_address_follows_what_is_seen_and_the_replay_command_is_copied() {
     }
     let mut page = Browser::open(&fixture::mirror(), "");
     page.eval("solumTimeline.see(1000, 5000)");
-    let hash = page.eval(
-        "new Promise(done => { let frames = 0; const look = () => location.hash || ++frames > 600 \
-         ? done(location.hash) : requestAnimationFrame(look); look(); })",
-    );
+    page.until("location.hash !== ''");
+    let hash = page.eval("location.hash");
     assert_eq!(hash, "#t=1000-5000");
     let permissions = serde_json::json!({ "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"] });
     page.ask_browser("Browser.grantPermissions", permissions);
@@ -273,6 +271,53 @@ fn hostile_names_and_labels_are_only_text() {
     assert_eq!(page.eval("window.broken === undefined"), true);
     assert_eq!(page.eval("document.images.length"), 0);
     assert_eq!(page.eval("solumTimeline.search('onerror')"), 3, "two items, and the lane");
+    page.assert_quiet();
+}
+
+#[test]
+fn many_lanes_scroll_under_the_names_of_their_machines() {
+    if browser::is_missing() {
+        return;
+    }
+    let lane = |i: usize| Lane {
+        name: format!("web.{}.unit{i}", i / 20),
+        machine: format!("web.{}", i / 20),
+        kind: LaneKind::Unit,
+    };
+    let span = |lane: usize| Span {
+        lane,
+        from_ns: 400,
+        to_ns: 600,
+        kind: SpanKind::Call,
+        label: format!("call {lane}"),
+        fault: None,
+    };
+    let run = Timeline {
+        end_ns: 1000,
+        lanes: (0..80).map(lane).collect(),
+        spans: (0..80).map(span).collect(),
+        ..Timeline::default()
+    };
+    let mut page = Browser::open(&run, "");
+    let names = page.middle("#range");
+    let names = (names.0, names.1 + 200.0);
+    page.wheel(names, 1000.0);
+    page.until("document.querySelector('#stage').scrollTop > 900");
+    page.frame();
+    let top = "(() => { const b = document.querySelector('#stage').getBoundingClientRect(); \
+               return document.elementFromPoint(b.left + 20, b.top + 10).closest('.lane').title; })()";
+    assert_eq!(page.eval(top), "web.1", "the machine's name stays above its lanes");
+    let widths =
+        page.eval("['axis', 'canvas'].map(id => document.getElementById(id).getBoundingClientRect().width)");
+    assert_eq!(widths[0], widths[1], "the ticks stand above what they measure");
+    let at = page.place("call 30");
+    page.hover(at);
+    assert!(page.text("#details").contains("web.1.unit30"), "what is pointed at is what is drawn there");
+    page.eval("solumTimeline.search('call 79')");
+    page.key("/", false);
+    page.key("Enter", false);
+    let last = page.place("call 79");
+    assert!(last.1 < 900.0, "a match is scrolled into sight: {last:?}");
     page.assert_quiet();
 }
 
