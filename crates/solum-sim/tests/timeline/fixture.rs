@@ -28,7 +28,8 @@ pub fn mirror() -> Timeline {
     let mut random = Random(7);
     for round in 0..160 {
         let at = 120 * MS + round * 28 * MS + random.below(9 * MS);
-        if !(1_510 * MS..2_160 * MS).contains(&at) && at < 4_700 * MS {
+        let is_down = [1_480..2_160, 3_385..3_465].iter().any(|down| down.contains(&(at / MS)));
+        if !is_down && at < 4_700 * MS {
             request(&mut run, &mut random, round, at);
         }
     }
@@ -125,7 +126,7 @@ fn disk_operations(run: &mut Timeline, random: &mut Random, disk: usize, at: u64
     let fault = match (disk, round) {
         (1, 30) => Some("torn: 1536 of 4096 bytes reached the disk"),
         (2, 90) => Some("I/O error"),
-        (2, 140) => Some("misdirected to 131072"),
+        (2, 141) => Some("misdirected to 131072"),
         _ => None,
     };
     span(run, lane, (read + 5 * US, written), SpanKind::Write, &format!("write 4096 at {offset}"), fault);
