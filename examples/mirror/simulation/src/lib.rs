@@ -15,12 +15,17 @@
 //! - What is read is what was written last; after the mirror was started again it is that, or anything that was written since
 //!   the last flush that was answered.
 //! - No request is answered with an error of the device: there are always two good members.
-//! - When nothing goes wrong any more the mirror becomes whole by itself. A member whose head is damaged stays out, as
-//!   the README says: the mirror does not overwrite what it does not know.
+//! - When nothing goes wrong any more the mirror becomes whole by itself, but for what it never overwrites: a disk both of whose
+//!   heads are damaged, which may be anything; and one that comes back as it was before it was made anew, which cannot be told
+//!   from a disk that somebody replaced.
 //! - After the next two scrubs all members in sync hold the same.
+//!
+//! A new mirror is made of empty disks only. Should one of them be damaged before it is made, the mirror refuses, and says
+//! what to do; the scenario does that ([`operator`]).
 
 mod hasty;
 pub mod model;
+pub mod operator;
 mod tester;
 
 use std::time::Duration;
@@ -85,7 +90,8 @@ fn simulated(members: Members) -> Scenario {
             if members == Members::Hasty {
                 ports.members = ports.members.into_iter().map(hasty::hasty).collect();
             }
-            mirror::mirror(ports)
+            operator::obey(&mut ports.members, &lives);
+            operator::read(mirror::mirror(ports), &lives)
         });
         let tested = model.clone();
         setup.program("user", move |ports| tester::tester(ports, &tested));
@@ -99,6 +105,9 @@ fn simulated(members: Members) -> Scenario {
         // Two scrubs, each an hour after the one before.
         .settle(Duration::from_secs(4 * 3600))
 }
+
+/// Why a disk is not used that is as it was before it was made anew.
+const FORMER: &str = "another disk was put in its place";
 
 /// Waits until the mirror is whole, and has looked at everything.
 fn judge(client: &mut Client, model: &Shared<Model>) -> Result<(), String> {
@@ -132,8 +141,8 @@ fn members_hold(end: &End<'_>, model: &Model) -> Result<(), String> {
                 let bytes = end.disk(disk).ok_or_else(|| format!("there is no disk {disk}"))?;
                 holds(&bytes, report.bytes, model).map_err(|why| format!("{disk} {why}"))?;
             }
-            state if damaged == 0 => return Err(format!("{disk} has no damage, and is {state}")),
-            _ => {}
+            raid::MemberState::Out(reason) if damaged > 0 || reason == FORMER => {}
+            state => return Err(format!("{disk} has {damaged} damaged blocks, and is {state}")),
         }
     }
     Ok(())

@@ -74,6 +74,8 @@ pub struct Model {
     pub phase: Phase,
     /// What the tester has done.
     pub done: Phase,
+    /// Whether the mirror said that its disks should be emptied.
+    pub is_to_be_emptied: bool,
     /// How the mirror was when it was whole.
     pub report: Option<Report>,
 }
@@ -88,6 +90,7 @@ impl Model {
             life: 0,
             phase: Phase::Work,
             done: Phase::Work,
+            is_to_be_emptied: false,
             report: None,
         }
     }
@@ -105,6 +108,11 @@ impl Model {
     /// The tester was started: whoever writes through a new link flushes only what it wrote itself.
     pub fn tester_begins(&mut self) {
         self.blocks.iter_mut().for_each(|block| block.is_acknowledged = false);
+    }
+
+    /// Whether something was written that must never be gone.
+    pub fn has_what_lasts(&self) -> bool {
+        self.blocks.iter().any(|block| block.may_be[0] != 0)
     }
 
     /// A block is going to be written; gives its version.
