@@ -219,9 +219,11 @@ impl SimDisk {
                     Err(Unreadable(at)) => fails(&format!("the block at {at} cannot be read")),
                 };
             }
-            (Operation::Write(_, data), Some((Fault::MisdirectedWrites, detail))) => {
-                let places = (self.geometry.bytes - data.len() as u64) / block + 1;
-                platter.misdirect(u64::from(detail) % places * block, data);
+            (Operation::Write(offset, data), Some((Fault::MisdirectedWrites, detail))) => {
+                // Any other place: the same one would be none.
+                let others = ((self.geometry.bytes - data.len() as u64) / block).max(1);
+                let to = u64::from(detail) % others * block;
+                platter.misdirect(if to < *offset { to } else { to + block }, data);
             }
             (Operation::Write(offset, data), _) => platter.write(*offset, data),
             (Operation::Flush, _) => platter.flush(),

@@ -7,7 +7,7 @@ use crate::head::{Head, State, Version};
 /// What was found where a member should be.
 #[derive(Clone, Debug)]
 pub enum Found {
-    /// A disk whose beginning is all zeros.
+    /// A disk whose beginning is all zeros, or says that its contents do not count.
     Blank,
     /// Something else that is no member.
     Foreign,
@@ -106,26 +106,33 @@ impl fmt::Display for Refusal {
 
 /// Decides what to do with what was found.
 pub fn decide(found: &[Found], is_forced: bool) -> Result<Decision, Refusal> {
-    let heads = heads(found);
+    let mut heads = heads(found);
     if is_new(found, &heads) {
         return Ok(Decision::Make);
     }
-    let Some((first, _)) = heads.first() else {
-        let foreign = (0..found.len()).filter(|port| !matches!(found[*port], Found::Blank)).collect();
-        return Err(Refusal::NoMember { foreign });
+    let begun = heads.iter().find(|(_, head)| !head.is_unborn()).map(|(_, head)| head.array);
+    let is_blank = |head: &Head| head.is_unborn() && begun.is_some_and(|array| array != head.array);
+    heads.retain(|(_, head)| !is_blank(head));
+    let no_member = || {
+        let is_foreign = |port: &usize| !matches!(found[*port], Found::Blank | Found::Head(_));
+        Refusal::NoMember { foreign: (0..found.len()).filter(is_foreign).collect() }
     };
+    let Some((first, _)) = heads.first() else { return Err(no_member()) };
     let array = |port: usize| heads.iter().find(|(other, _)| *other == port).map(|(_, head)| head.array);
     if let Some((other, _)) = heads.iter().find(|(port, _)| array(*port) != array(*first)) {
         return Err(Refusal::SeveralMirrors { ports: (*first, *other) });
     }
     refuse_copies(&heads)?;
-    let chosen = choose(&heads, is_forced)?;
+    // Of a mirror that was not made to the end nobody misses anything.
+    let chosen = choose(&heads, is_forced)
+        .map_err(|refusal| if begun.is_some() { refusal } else { no_member() })?;
     let mut standings = Vec::new();
     for (port, found) in found.iter().enumerate() {
         let standing = match found {
             Found::Blank => Standing::Anew(None),
             Found::Foreign => Standing::Unused(FOREIGN.into()),
             Found::Unreadable(reason) => Standing::Unused(reason.clone()),
+            Found::Head(head) if is_blank(head) => Standing::Anew(None),
             Found::Head(head) => match judge(&chosen, head) {
                 Judgement::Standing(standing) => standing,
                 Judgement::RanAlone => {
@@ -152,10 +159,10 @@ fn heads(found: &[Found]) -> Vec<(usize, &Head)> {
     heads
 }
 
-/// All disks are empty, or no further than the first event, after which nothing was served yet.
+/// All disks are empty, or of mirrors of which nothing was served yet.
 fn is_new(found: &[Found], heads: &[(usize, &Head)]) -> bool {
     found.iter().all(|found| matches!(found, Found::Blank | Found::Head(_)))
-        && heads.iter().all(|(_, head)| head.version.event <= 1)
+        && heads.iter().all(|(_, head)| head.is_unborn())
 }
 
 fn refuse_copies(heads: &[(usize, &Head)]) -> Result<(), Refusal> {

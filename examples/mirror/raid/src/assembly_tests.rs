@@ -57,6 +57,18 @@ fn empty_disks_become_a_new_mirror_and_so_do_those_that_did_not_get_further_than
 }
 
 #[test]
+fn a_member_of_a_mirror_that_never_began_is_as_good_as_an_empty_disk() {
+    let mut unfinished = head(0, version(1, 1), version(0, 0), &[IN, IN, IN]);
+    unfinished.array = 2;
+    assert!(matches!(decide(&[found(unfinished.clone()), Found::Blank], false), Ok(Decision::Make)));
+    // Not all of these are empty, or members that are enough.
+    let refused = refusal(&[found(unfinished.clone()), Found::Foreign, Found::Blank]);
+    assert_eq!(refused, Refusal::NoMember { foreign: vec![1] });
+    let standings = standings(&[found(unfinished), whole(1), whole(2)]);
+    assert_eq!(standings, [Standing::Anew(None), Standing::InSync(1), Standing::InSync(2)]);
+}
+
+#[test]
 fn of_three_members_two_are_needed_and_of_two_both() {
     use Standing::InSync;
     assert_eq!(standings(&[whole(0), whole(1), whole(2)]), [InSync(0), InSync(1), InSync(2)]);

@@ -9,6 +9,9 @@ use crate::record::{self, HEADER_BYTES, Header, Kind};
 /// The most members of a mirror.
 pub const MOST_MEMBERS: usize = 8;
 
+/// No disk with smaller blocks is a member.
+const SMALLEST_BLOCK_BYTES: usize = 512;
+
 /// A point in the history of a mirror: how many times its membership changed, and a number that no other history has
 /// at that point.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +114,12 @@ impl Head {
         self.slots.iter().enumerate().filter(|(_, slot)| slot.state == State::InSync).map(|(index, _)| index)
     }
 
+    /// Whether it is of a mirror that was not made to the end, if none of its members got further: nothing was served before
+    /// the second event.
+    pub fn is_unborn(&self) -> bool {
+        self.version.event <= 1
+    }
+
     /// Whether all members are in sync.
     pub fn is_whole(&self) -> bool {
         self.slots.iter().all(|slot| slot.state == State::InSync)
@@ -141,6 +150,31 @@ impl Head {
         is_sound.then_some(head)
     }
 
+    /// What both places of a head hold of a disk whose contents do not count any more. Should the next head be cut off, the other
+    /// place still tells that.
+    pub fn wiped() -> Vec<u8> {
+        let mut place = vec![0; HEAD_BYTES as usize];
+        let mark = &mut place[..SMALLEST_BLOCK_BYTES];
+        record::write_header(mark, Kind::Wiped, &Header { array: 0, index: 0, generation: 0, base: 0 });
+        let hash = record::hash(mark);
+        record::seal(mark, hash, 0);
+        place
+    }
+
+    /// Whether these two places, which hold no head, are of a disk whose contents do not count: it is empty, or was wiped, or was
+    /// empty before a loss of power tore the mark that was being written.
+    pub fn are_wiped(both: &[u8]) -> bool {
+        let is_zero = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+        let mut places = both.chunks(HEAD_BYTES as usize).map(|place| place.split_at(SMALLEST_BLOCK_BYTES));
+        let whole = Self::wiped();
+        let may_be_torn = |mark: &[u8]| {
+            let length = mark.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            mark[..length] == whole[..length]
+        };
+        places.clone().any(|(mark, _)| record::open(mark, Kind::Wiped, 0).is_some())
+            || places.all(|(mark, rest)| may_be_torn(mark) && is_zero(rest))
+    }
+
     /// The newer of the heads in the two places at the beginning of a member.
     pub fn newest(both: &[u8]) -> Option<Self> {
         both.chunks(HEAD_BYTES as usize).filter_map(Self::decode).max_by_key(|head| head.generation)
@@ -150,6 +184,28 @@ impl Head {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wiped_disk_is_known_whatever_a_loss_of_power_leaves() {
+        let place = HEAD_BYTES as usize;
+        let mut both = vec![0; 2 * place];
+        assert!(Head::are_wiped(&both));
+        let wiped = Head::wiped();
+        for length in 0..wiped.len() {
+            both[..length].copy_from_slice(&wiped[..length]);
+            assert!(Head::are_wiped(&both), "{length}");
+        }
+        // Whatever stands in the other place.
+        both[place..].fill(7);
+        assert!(Head::are_wiped(&both));
+        both[3] ^= 1;
+        assert!(!Head::are_wiped(&both));
+        both[place..].fill(0);
+        assert!(!Head::are_wiped(&both));
+        both.fill(0);
+        both[2 * place - 1] = 1;
+        assert!(!Head::are_wiped(&both), "somebody else's");
+    }
 
     #[test]
     fn the_largest_head_fits_in_its_place() {

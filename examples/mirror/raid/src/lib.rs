@@ -24,7 +24,8 @@
 //! A **head** says whose member this is, the state of every member, the event counter, and three bitmaps: regions whose
 //! blocks may differ between members (*intent*), regions that members that are out have missed (*behind*), and regions that
 //! were ever written (*formatted*; the others read as zeros and are never copied). Heads are written alternately,
-//! each time followed by a flush.
+//! each time followed by a flush. A disk that is to become a member gets a mark in the place of both first, which says that it is as
+//! good as empty: so a loss of power in the middle of its first head leaves no disk that nobody knows.
 //!
 //! A **checksum record** holds a hash of every unit of its group (which covers the unit's address), and the group's
 //! generation; it is sealed with a hash of its own (which covers group, mirror and member).

@@ -72,7 +72,7 @@ impl Member {
                 Ok(()) => Found::Head(Box::new(head)),
                 Err(reason) => Found::Unreadable(reason),
             },
-            None if both.iter().all(|byte| *byte == 0) => Found::Blank,
+            None if Head::are_wiped(&both) => Found::Blank,
             None => Found::Foreign,
         }
     }
@@ -90,8 +90,12 @@ impl Member {
 
     /// Makes it forget what it was.
     pub fn wipe(&mut self) -> Result<()> {
-        self.disk.write_at(0, &vec![0; 2 * HEAD_BYTES as usize])?;
-        self.disk.flush()
+        // One after the other: a loss of power leaves the other head, or this mark.
+        for at in [0, HEAD_BYTES] {
+            self.disk.write_at(at, &Head::wiped())?;
+            self.disk.flush()?;
+        }
+        Ok(())
     }
 }
 

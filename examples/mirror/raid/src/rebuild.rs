@@ -19,6 +19,7 @@ impl Mirror {
             Found::Blank => Standing::Anew(None),
             Found::Foreign => Standing::Unused(FOREIGN.into()),
             Found::Unreadable(reason) => Standing::Unused(reason.clone()),
+            Found::Head(head) if head.array != self.head.array && head.is_unborn() => Standing::Anew(None),
             Found::Head(head) if head.array != self.head.array => {
                 Standing::Unused("it is a member of another mirror".into())
             }

@@ -22,6 +22,8 @@ pub enum Kind {
     Table = 2,
     /// Who the member is, and how all of them are. 1 was one that did not tell an old image by its generation.
     Head = 3,
+    /// That there is no head.
+    Wiped = 4,
 }
 
 /// What stands before the contents.

@@ -116,6 +116,31 @@ fn check(all: &Rc<RefCell<Plates>>, model: &Model, context: &str) {
     model.check(&mut start(all, 100), context);
 }
 
+#[test]
+fn a_mirror_that_was_not_made_to_the_end_is_made_again() {
+    let mut dice = Dice(5);
+    for members in [2, 3, 8] {
+        let empty = Plates::shared(members, PLATE_BYTES).replace(Plates::default());
+        for operation in 1.. {
+            let all = Rc::new(RefCell::new(empty.clone()));
+            all.borrow_mut().left = Some(operation);
+            if Mirror::start(common::disks(&all), common::options(), 7).is_ok() {
+                assert!(operation as usize > 4 * members);
+                break;
+            }
+            all.borrow_mut().left = None;
+            for sample in 0..40 {
+                let left = Rc::new(RefCell::new(all.borrow().clone()));
+                for plate in &mut left.borrow_mut().plates {
+                    plate.cut(Cut::Tear, &mut dice);
+                }
+                let outcome = Mirror::start(common::disks(&left), common::options(), 9);
+                assert!(outcome.is_ok(), "{members}, {operation}, {sample}: {}", outcome.err().unwrap());
+            }
+        }
+    }
+}
+
 fn subsets(members: usize) -> Vec<Vec<usize>> {
     let mut subsets = vec![(0..members).collect()];
     if members == 3 {
