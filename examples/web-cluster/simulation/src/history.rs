@@ -29,6 +29,12 @@ impl History {
         operations.len() - 1
     }
 
+    /// Something was asked for and answered.
+    pub fn answered(&mut self, key: &'static str, action: Action, began: Duration, ended: Duration) {
+        let number = self.began(key, action, began);
+        self.ended(key, number, ended);
+    }
+
     /// It was answered.
     pub fn ended(&mut self, key: &'static str, number: usize, now: Duration) {
         if let Some(Some(operation)) = self.by_key.entry(key).or_default().get_mut(number) {

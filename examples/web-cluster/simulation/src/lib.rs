@@ -124,8 +124,8 @@ impl<'c> Visitor<'c> {
             Ok(answer) => return Err(nonsense("GET", key, &answer)),
             Err(_) => return Ok(false),
         };
-        let number = self.history.borrow_mut().began(key, Action::Read(value), began);
-        self.history.borrow_mut().ended(key, number, self.client.now());
+        let ended = self.client.now();
+        self.history.borrow_mut().answered(key, Action::Read(value), began, ended);
         Ok(true)
     }
 
@@ -145,7 +145,8 @@ impl<'c> Visitor<'c> {
         let number = self.history.borrow_mut().began(key, action, now);
         match self.http.request(method, &format!("/{key}"), body.as_bytes()) {
             Ok(answer) if answer.status == 204 => {
-                self.history.borrow_mut().ended(key, number, self.client.now());
+                let now = self.client.now();
+                self.history.borrow_mut().ended(key, number, now);
                 Ok(true)
             }
             Ok(answer) if answer.status == 503 => {

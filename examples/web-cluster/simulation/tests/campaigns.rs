@@ -21,7 +21,8 @@ fn a_cache_that_serves_stale_data_is_found() {
 #[test]
 fn all_other_planted_bugs_are_found() {
     for bug in Planted::ALL {
-        let (seed, failure) = first_failure(&planted(bug), 0..2000).unwrap_or_else(|| panic!("not found: {bug:?}"));
+        let (seed, failure) =
+            first_failure(&planted(bug), 0..2000).unwrap_or_else(|| panic!("not found: {bug:?}"));
         assert!(failure.contains("these operations fit into no order"), "{bug:?}, seed {seed}: {failure}");
     }
 }
