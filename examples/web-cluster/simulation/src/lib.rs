@@ -26,7 +26,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 /// The system as it ships.
 pub fn scenario() -> Scenario {
-    with_cache(None)
+    with(None)
 }
 
 /// The same with a cache that serves stale data.
@@ -34,9 +34,9 @@ pub fn broken() -> Scenario {
     planted(Planted::DroppedRecalls)
 }
 
-/// The same with this bug in the cache.
+/// The same with this bug in it.
 pub fn planted(bug: Planted) -> Scenario {
-    with_cache(Some(bug))
+    with(Some(bug))
 }
 
 /// What the README says that the system survives. The file system notices damage and does not mend it, so no disk is damaged
@@ -46,14 +46,17 @@ fn envelope() -> Envelope {
     Envelope::of(kinds)
 }
 
-fn with_cache(bug: Option<Planted>) -> Scenario {
+fn with(bug: Option<Planted>) -> Scenario {
     let scenario = Scenario::new(DESCRIPTION, move |setup: &mut Setup| {
-        setup.program("files", files::files);
         setup.program("sequencer", sequencer::sequencer);
         setup.program("front", front::front);
         match bug {
-            None => setup.program("cache", cache::cache),
+            Some(Planted::IgnoredFlushes) => setup.program("files", planted::files),
+            _ => setup.program("files", files::files),
+        }
+        match bug {
             Some(bug) => setup.program("cache", move |ports| planted::cache(ports, bug)),
+            None => setup.program("cache", cache::cache),
         }
         let history = shared(History::default());
         for number in 0..FRONTS {

@@ -10,5 +10,6 @@ fn main() -> ExitCode {
         ("dropped-recalls", broken),
         ("valid-tickets", || planted(Planted::ValidTickets)),
         ("endless-leases", || planted(Planted::EndlessLeases)),
+        ("ignored-flushes", || planted(Planted::IgnoredFlushes)),
     ])
 }
