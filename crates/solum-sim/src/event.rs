@@ -37,6 +37,8 @@ pub enum Event {
     },
     /// A message arrives; its number.
     Arrive(u32),
+    /// Who was not answered tries again to connect; the place of the connection.
+    Dial(usize),
     /// The connection of two machines is looked at.
     Connection {
         /// Their place in the table of pairs.

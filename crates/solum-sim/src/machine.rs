@@ -70,6 +70,11 @@ impl Machine {
         };
         terms.machines.iter().map(of).collect()
     }
+
+    /// Whether its units may run.
+    pub fn is_up(&self) -> bool {
+        self.is_on && self.supervisor.is_some()
+    }
 }
 
 fn unit_terms(plan: &Plan, machine: &[usize], unit: usize) -> UnitTerms {

@@ -174,6 +174,7 @@ impl Sim {
                     None => {}
                 }
             }
+            Event::Dial(connection) => self.dial_again(connection),
             Event::Connection { pair, change } => self.look_at_connection(pair, change),
             Event::Misfortune => self.misfortune_comes(),
             Event::Heal(number) => self.heal(number),

@@ -8,6 +8,7 @@ use solum::tcp::{Converse, Listen};
 use solum::{Error, Result};
 use solum_spec::plan::Plan;
 
+use crate::event::Event;
 use crate::kernel::Kernel;
 use crate::network::{Path, Way};
 use crate::sim::{Cargo, Sim};
@@ -17,6 +18,10 @@ use crate::task;
 const WINDOW_BYTES: usize = 64 << 10;
 /// How many connections wait for a listener that does not accept.
 const BACKLOG: usize = 128;
+/// A machine that is not up does not answer who wants to connect, who tries again after so many nanoseconds (RFC 6298,
+/// section 2.1), and after twice as many from the fifth time on (Linux's `tcp_syn_linear_timeouts`).
+const DIAL_AGAIN_NS: u64 = 1_000_000_000;
+const DIALS_ALIKE: u32 = 4;
 /// The most that one segment carries.
 const SEGMENT_BYTES: usize = 16 << 10;
 
@@ -53,11 +58,29 @@ struct End {
     last_arrival_ns: u64,
 }
 
+impl End {
+    fn take(&mut self, content: Content) {
+        match content {
+            Content::Open => {}
+            Content::Data(data) => {
+                self.coming -= data.len();
+                self.inbox.extend(data);
+            }
+            Content::Finish => self.finished = true,
+            Content::Reset => self.reset = true,
+        }
+    }
+}
+
 struct Connection {
     machine: usize,
-    /// The life of the machine that accepted it, or shall.
-    life: u32,
+    /// The life of the machine that accepted it.
+    life: Option<u32>,
     listener: usize,
+    /// How many times it was tried in vain.
+    dials: u32,
+    /// What the client sent meanwhile.
+    early: Vec<Content>,
     ends: [End; 2],
 }
 
@@ -116,7 +139,6 @@ impl Sim {
         let place = {
             let connections = &mut *self.connections.borrow_mut();
             let known = &connections.listeners[listener];
-            let life = self.machines.borrow()[known.machine].life;
             let end = |actor| End {
                 device: self.kernel.device(),
                 actor,
@@ -127,7 +149,8 @@ impl Sim {
                 last_arrival_ns: 0,
             };
             let ends = [end(actor), end(known.unit as u32)];
-            let connection = Connection { machine: known.machine, life, listener, ends };
+            let (life, dials, early) = (None, 0, Vec::new());
+            let connection = Connection { machine: known.machine, life, listener, dials, early, ends };
             connections.connections.push(connection);
             connections.connections.len() - 1
         };
@@ -159,45 +182,74 @@ impl Sim {
 
     pub(crate) fn segment_arrived(&self, segment: Segment) {
         let Segment { connection: place, to, content } = segment;
+        if to == UNIT && matches!(content, Content::Open) {
+            return self.dial_arrived(place);
+        }
         let (device, refuses) = {
-            let connections = &mut *self.connections.borrow_mut();
-            let connection = &mut connections.connections[place];
-            let (is_on, life) = {
-                let machine = &self.machines.borrow()[connection.machine];
-                (machine.is_on, machine.life)
-            };
-            if to == UNIT && !is_on {
-                return;
-            }
-            // The machine was started anew, and knows nothing of it.
-            let is_unknown = to == UNIT && connection.life != life && !matches!(content, Content::Open);
-            let mut device = connection.ends[to].device;
-            let mut refuses = is_unknown && !matches!(content, Content::Reset);
-            let end = &mut connection.ends[to];
-            match content {
-                _ if is_unknown => {}
-                Content::Open => {
-                    connection.life = life;
-                    let listener = &mut connections.listeners[connection.listener];
-                    device = listener.device;
-                    refuses = listener.waiting.len() >= BACKLOG;
-                    if !refuses {
-                        listener.waiting.push_back(place);
-                    }
+            let connection = &mut self.connections.borrow_mut().connections[place];
+            let (is_up, life) = self.up_and_life(connection.machine);
+            match connection.life {
+                None if to == UNIT => return connection.early.push(content),
+                Some(_) if to == UNIT && !is_up => return,
+                Some(known) if to == UNIT && known != life => {
+                    // The machine was started anew, and knows nothing of it.
+                    (connection.ends[to].device, !matches!(content, Content::Reset))
                 }
-                Content::Data(data) => {
-                    end.coming -= data.len();
-                    end.inbox.extend(data);
+                _ => {
+                    connection.ends[to].take(content);
+                    (connection.ends[to].device, false)
                 }
-                Content::Finish => end.finished = true,
-                Content::Reset => end.reset = true,
             }
-            (device, refuses)
         };
         if refuses {
             self.send_segment(place, CLIENT, Content::Reset);
         }
         self.kernel.notify(device);
+    }
+
+    fn up_and_life(&self, machine: usize) -> (bool, u32) {
+        let machine = &self.machines.borrow()[machine];
+        (machine.is_up(), machine.life)
+    }
+
+    /// Somebody wants to connect.
+    fn dial_arrived(&self, place: usize) {
+        let device = {
+            let connections = &mut *self.connections.borrow_mut();
+            let connection = &mut connections.connections[place];
+            let (is_up, life) = self.up_and_life(connection.machine);
+            if !is_up {
+                let doublings = connection.dials.saturating_sub(DIALS_ALIKE - 1);
+                connection.dials += 1;
+                self.kernel.after(DIAL_AGAIN_NS << doublings.min(7), Event::Dial(place));
+                return;
+            }
+            let listener = &mut connections.listeners[connection.listener];
+            if listener.waiting.len() < BACKLOG {
+                connection.life = Some(life);
+                let early = std::mem::take(&mut connection.early);
+                early.into_iter().for_each(|content| connection.ends[UNIT].take(content));
+                listener.waiting.push_back(place);
+                Some(listener.device)
+            } else {
+                None
+            }
+        };
+        match device {
+            Some(device) => self.kernel.notify(device),
+            None => self.send_segment(place, CLIENT, Content::Reset),
+        }
+    }
+
+    /// Nobody answered who wanted to connect. Perhaps nobody wants to any more.
+    pub(crate) fn dial_again(&self, place: usize) {
+        let is_wanted = {
+            let connections = self.connections.borrow();
+            !connections.connections[place].early.iter().any(|content| matches!(content, Content::Finish))
+        };
+        if is_wanted {
+            self.send_segment(place, UNIT, Content::Open);
+        }
     }
 
     /// A machine is up again: who still has a connection to its earlier life learns that it is over.
@@ -209,7 +261,9 @@ impl Sim {
             listeners.filter(|known| known.machine == machine).for_each(|known| known.waiting.clear());
             let known = connections.connections.iter().enumerate();
             known
-                .filter(|(_, known)| known.machine == machine && known.life != life)
+                .filter(|(_, known)| {
+                    known.machine == machine && known.life.is_some_and(|known| known != life)
+                })
                 .filter(|(_, known)| !known.ends[CLIENT].finished && !known.ends[CLIENT].reset)
                 .map(|(place, _)| place)
                 .collect()
@@ -290,7 +344,7 @@ impl Drop for SimStream {
             let connection = &connections.connections[self.place];
             let machine = &self.sim.machines.borrow()[connection.machine];
             // A machine without power says nothing more.
-            self.side == CLIENT || (machine.is_on && machine.life == connection.life)
+            self.side == CLIENT || (machine.is_on && Some(machine.life) == connection.life)
         };
         if is_known && !self.is_reset() {
             self.sim.send_segment(self.place, 1 - self.side, Content::Finish);

@@ -13,6 +13,12 @@ const LEAVES: &[&str] = &["solum-cli", "solum-init"];
 /// All that an example may see of the workspace, beside other examples: what a user's program sees.
 const SDK: &str = "solum";
 
+/// What the simulation of an example uses beside it, as a user's simulation does.
+const SIMULATOR: &str = "solum-sim";
+
+/// The directory of a system's simulation. Its package is named after the system, too: names are there once.
+const SIMULATION: &str = "simulation";
+
 /// A member of the workspace, as its manifest has it.
 pub struct Crate {
     name: String,
@@ -51,6 +57,20 @@ impl Crate {
         }
     }
 
+    /// Whether it has the directory that its name wants.
+    fn is_in_place(&self) -> bool {
+        let mut parts = self.directory.rsplit('/');
+        match (parts.next(), parts.next()) {
+            (Some(SIMULATION), Some(system)) => self.name == format!("{system}-{SIMULATION}"),
+            (last, _) => last == Some(&*self.name),
+        }
+    }
+
+    /// Whether it is the simulation of a system.
+    fn is_simulation(&self) -> bool {
+        self.directory.ends_with(&format!("/{SIMULATION}"))
+    }
+
     /// Programs as a user would write them, to be shown or to be run by tests.
     fn is_example(&self) -> bool {
         self.directory.starts_with("examples/") || self.directory.contains("/tests/")
@@ -81,8 +101,11 @@ pub fn check(texts: &[Text], crates: &[Crate]) -> Vec<Finding> {
 fn check_crate(member: &Crate, crates: &[Crate], rows: &[Row]) -> Vec<Finding> {
     let manifest = format!("{}/Cargo.toml", member.directory);
     let mut findings = Vec::new();
-    if member.directory.rsplit('/').next() != Some(&*member.name) {
-        let message = format!("crate `{}` must lie in a directory of its name", member.name);
+    if !member.is_in_place() {
+        let message = match member.is_simulation() {
+            true => format!("crate `{}` must be named after its system: SYSTEM-{SIMULATION}", member.name),
+            false => format!("crate `{}` must lie in a directory of its name", member.name),
+        };
         findings.push(Finding::at(&manifest, 1, message));
     }
     for leaf in member.uses.union(&member.tests_use).filter(|name| LEAVES.contains(&name.as_str())) {
@@ -92,7 +115,8 @@ fn check_crate(member: &Crate, crates: &[Crate], rows: &[Row]) -> Vec<Finding> {
         // A system of several programs has crates of its own that they share.
         let is_example = |name: &str| crates.iter().any(|other| other.name == name && other.is_example());
         let uses = member.uses.union(&member.tests_use);
-        let others = uses.filter(|name| *name != SDK && !is_example(name));
+        let is_simulator = |name: &str| name == SIMULATOR && member.is_simulation();
+        let others = uses.filter(|name| *name != SDK && !is_simulator(name) && !is_example(name));
         findings
             .extend(others.map(|name| Finding::at(&manifest, 1, format!("an example may not use `{name}`"))));
     } else {
@@ -229,6 +253,36 @@ mod tests {
             member("examples/c", "", &["a"]),
         ];
         assert_eq!(findings(&crates), ["examples/c/Cargo.toml:1: an example may not use `a`"]);
+    }
+
+    #[test]
+    fn the_simulation_of_an_example_sees_the_simulator_and_nobody_else_does() {
+        let simulation = || {
+            let mut simulation = member("examples/system/simulation", "", &[SDK, SIMULATOR, "server"]);
+            simulation.name = "system-simulation".to_owned();
+            simulation
+        };
+        let others =
+            || [member("crates/a", "Does a.", &[]), member("crates/b", "Does b.", &[]), simulation()];
+        let with = |server: Crate| others().into_iter().chain([server]).collect::<Vec<_>>();
+        assert_eq!(findings(&with(member("examples/system/server", "", &[SDK]))), [""; 0]);
+        assert_eq!(
+            findings(&with(member("examples/system/server", "", &[SIMULATOR]))),
+            ["examples/system/server/Cargo.toml:1: an example may not use `solum-sim`"]
+        );
+        let mut nameless = simulation();
+        nameless.name = "simulation".to_owned();
+        let crates = [
+            member("crates/a", "Does a.", &[]),
+            member("crates/b", "Does b.", &[]),
+            member("examples/system/server", "", &[SDK]),
+            nameless,
+        ];
+        assert_eq!(
+            findings(&crates),
+            ["examples/system/simulation/Cargo.toml:1: crate `simulation` must be named after its system: \
+              SYSTEM-simulation"]
+        );
     }
 
     #[test]

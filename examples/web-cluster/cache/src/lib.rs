@@ -23,9 +23,12 @@ pub struct Ports {
     pub console: Console,
 }
 
-struct Unit {
-    cache: Cache,
-    clock: Clock,
+/// What answers.
+pub struct Unit {
+    /// What it decides by.
+    pub cache: Cache,
+    /// When leases end.
+    pub clock: Clock,
 }
 
 impl LooksService for Unit {
@@ -54,17 +57,30 @@ impl RecallsService for Unit {
 /// # Errors
 ///
 /// Those of its ports.
-pub fn cache(mut ports: Ports) -> Result<(), Error> {
+pub fn cache(ports: Ports) -> Result<(), Error> {
+    serve(ports, |unit| unit)
+}
+
+/// The program, with something between the ports and the unit: a simulation puts a fault there.
+///
+/// # Errors
+///
+/// Those of the ports.
+pub fn serve<S: LooksService + RecallsService + 'static>(
+    mut ports: Ports,
+    around: impl FnOnce(Unit) -> S,
+) -> Result<(), Error> {
     let incarnation = ports.entropy.number()?;
-    let mut unit = Unit { cache: Cache::new(incarnation, CAPACITY_BYTES), clock: ports.clock.clone() };
+    let mut service =
+        around(Unit { cache: Cache::new(incarnation, CAPACITY_BYTES), clock: ports.clock.clone() });
     ports.console.line(format_args!("incarnation {incarnation:016x}, {} MiB", CAPACITY_BYTES >> 20))?;
     loop {
         // A write waits for a recall, so recalls come first.
         let ready = ports.clock.select(&mut [&mut ports.recalls, &mut ports.looks], None)?;
         let now = Some(ports.clock.now());
         let outcome = match ready {
-            0 => ports.recalls.next(&mut unit, now),
-            _ => ports.looks.next(&mut unit, now),
+            0 => ports.recalls.next(&mut service, now),
+            _ => ports.looks.next(&mut service, now),
         };
         match outcome {
             // What came need not have been a call.
