@@ -29,6 +29,7 @@ mod wire;
 
 pub use diagnostic::{Colours, Diagnostic};
 pub use draft::Draft;
+pub use duration::{DurationError, milliseconds};
 pub use schema::{schema, schema_text};
 pub use wire::Ports;
 
