@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 
 use cargo_metadata::{Message, MetadataCommand, Package, TargetKind};
 use solum_image::Architecture;
+use solum_spec::system::Simulation;
 
 use crate::arguments::Program;
 use crate::exit_code::ExitCode;
@@ -74,20 +75,11 @@ pub struct Built {
 
 /// Builds the program of a package directory and says where it is. Cargo's own output goes to the user.
 pub fn build_program(directory: &Path, program: &Program, purpose: Purpose) -> Result<Built, Failure> {
-    let manifest = directory.join("Cargo.toml");
-    if !manifest.is_file() {
-        return Err(Failure::new(
-            ExitCode::UnusableInput,
-            format_args!("the directory {} has no Cargo.toml", directory.display()),
-        )
-        .hint(purpose.hint()));
-    }
-    let manifest =
-        manifest.canonicalize().map_err(|error| Failure::file("cannot read", &manifest, &error))?;
+    let manifest = manifest(directory, purpose)?;
     let package = package(&manifest)?;
     let name = match (&program.bin, &program.example) {
         (_, Some(example)) => example.clone(),
-        (bin, None) => binary(&package, bin.as_deref())?,
+        (bin, None) => binary(&package, bin.as_deref(), purpose)?,
     };
     let target = match &program.target {
         Some(triple) => StaticTarget::named(triple),
@@ -103,6 +95,26 @@ pub fn build_program(directory: &Path, program: &Program, purpose: Purpose) -> R
     let talk = if purpose == Purpose::System { Talk::WithoutFinished } else { Talk::All };
     let path = run_build(cargo, &name, talk, &mut || {})?;
     Ok(Built { name, path })
+}
+
+/// Builds the simulation of a system, an executable as any other of this host, and says where it is.
+pub fn build_simulation(directory: &Path, simulation: &Simulation) -> Result<PathBuf, Failure> {
+    let manifest = manifest(directory, Purpose::Simulation)?;
+    let package = package(&manifest)?;
+    let name = binary(&package, simulation.binary.as_deref(), Purpose::Simulation)?;
+    let mut cargo = cargo_build(&manifest, simulation.profile.as_deref().unwrap_or("release"));
+    cargo.args(["--package", &package.name, "--bin", &name]);
+    run_build(cargo, &name, Talk::WithoutFinished, &mut || {})
+}
+
+/// The absolute path of a package's manifest.
+pub fn manifest(directory: &Path, purpose: Purpose) -> Result<PathBuf, Failure> {
+    let manifest = directory.join("Cargo.toml");
+    if !manifest.is_file() {
+        let message = format!("the directory {} has no Cargo.toml", directory.display());
+        return Err(Failure::new(ExitCode::UnusableInput, message).hint(purpose.hint()));
+    }
+    manifest.canonicalize().map_err(|error| Failure::file("cannot read", &manifest, &error))
 }
 
 /// Builds the init out of Solum's own workspace; calls `begun` once if there is something to compile.
@@ -253,7 +265,8 @@ fn cargo_missing(error: &std::io::Error) -> Failure {
     ))
 }
 
-fn package(manifest: &Path) -> Result<Package, Failure> {
+/// What Cargo knows of the package with this manifest.
+pub fn package(manifest: &Path) -> Result<Package, Failure> {
     let metadata = MetadataCommand::new()
         .manifest_path(manifest)
         .current_dir(manifest.parent().unwrap_or(manifest))
@@ -283,7 +296,7 @@ fn package(manifest: &Path) -> Result<Package, Failure> {
 }
 
 /// The name of the binary that is meant.
-fn binary(package: &Package, wanted: Option<&str>) -> Result<String, Failure> {
+pub fn binary(package: &Package, wanted: Option<&str>, purpose: Purpose) -> Result<String, Failure> {
     let names: Vec<&str> = package
         .targets
         .iter()
@@ -295,7 +308,12 @@ fn binary(package: &Package, wanted: Option<&str>) -> Result<String, Failure> {
         (Some(name), names) if names.contains(&name) => Ok(name.to_owned()),
         (_, []) => Err(wrong(
             format!("the package `{}` has no binary", package.name),
-            "give a package with a src/main.rs, or name one of its examples with --example".into(),
+            match purpose {
+                Purpose::Simulation => {
+                    "give it a src/main.rs that calls solum_sim::harness::main; `solum sim --init` shows how".into()
+                }
+                _ => "give a package with a src/main.rs, or name one of its examples with --example".into(),
+            },
         )),
         (Some(name), names) => Err(wrong(
             format!("the package `{}` has no binary `{name}`", package.name),
@@ -304,7 +322,10 @@ fn binary(package: &Package, wanted: Option<&str>) -> Result<String, Failure> {
         (None, [name]) => Ok((*name).to_owned()),
         (None, names) => Err(wrong(
             format!("the package `{}` has several binaries: {}", package.name, names.join(", ")),
-            format!("choose one, for example with --bin {}", names[0]),
+            match purpose {
+                Purpose::Simulation => format!("choose one: write `bin = \"{}\"` below `[simulation]`", names[0]),
+                _ => format!("choose one, for example with --bin {}", names[0]),
+            },
         )),
     }
 }

@@ -20,7 +20,8 @@ pub enum ExitCode {
     ToolMissing = 103,
     /// There is no such kernel, or it could not be fetched or built.
     KernelUnavailable = 104,
-    /// The machine did not come up, or ended without its program: kernel panic, hang, too little memory.
+    /// The machine did not come up, or ended without its program: kernel panic, hang, too little memory. Or a simulation
+    /// ended without its answer.
     MachineFailed = 105,
     /// The host refuses something: a port in use, no space, no permission.
     HostRefuses = 106,
@@ -28,6 +29,8 @@ pub enum ExitCode {
     NotStarted = 107,
     /// The description of a system is wrong.
     WrongDescription = 108,
+    /// A run of a simulation failed.
+    RunFailed = 109,
     /// `--timeout` was over (the status that timeout(1) uses).
     TimedOut = 124,
     /// The terminal hung up twice and the machine was killed, or once before the program was started (128 + SIGHUP).
@@ -64,10 +67,11 @@ pub const HELP: &str = "Exit status: that of the program, or 128 + N if signal N
   102  the program, a file or a share cannot be used as it is
   103  a tool that Solum drives is missing (see `solum doctor`)
   104  the kernel is not to be had
-  105  the machine failed: it did not come up, or ended without its program
+  105  the machine failed: it did not come up, or ended without its program (a simulation: without its answer)
   106  the host refuses something: a port in use, no space, no permission
   107  the program could not be started in its machine
   108  the description of a system (solum.toml) is wrong
+  109  a run of the simulation failed
   124  --timeout was over
   130  Ctrl-C came before the program was started, or a second one killed the machine
        (143 for SIGTERM, 129 for SIGHUP)";

@@ -18,6 +18,8 @@ mod output;
 mod program;
 mod running;
 mod signals;
+mod simulated;
+mod simulation;
 mod system;
 mod terminal;
 mod typing;
@@ -48,6 +50,7 @@ fn perform(verb: Verb) -> Result<u8, Failure> {
         Verb::Kernel(arguments) => verb::kernel::kernel(&arguments).map(|()| 0),
         Verb::Check(arguments) => verb::check::check(&arguments),
         Verb::Graph(arguments) => verb::graph::graph(&arguments).map(|()| 0),
+        Verb::Sim(arguments) => verb::sim::sim(&arguments),
         Verb::Ps(arguments) => verb::operate::ps(&arguments).map(|()| 0),
         Verb::Logs(arguments) => verb::operate::logs(&arguments).map(|()| 0),
         Verb::Start(arguments) => verb::operate::order(&arguments, What::Start).map(|()| 0),

@@ -31,6 +31,8 @@ pub enum Purpose {
     Take,
     /// To be one of a system.
     System,
+    /// To simulate a system.
+    Simulation,
 }
 
 impl Purpose {
@@ -41,6 +43,7 @@ impl Purpose {
                 "give a Cargo package directory, a static executable, or a directory with a solum.toml"
             }
             Self::Take | Self::System => "give a Cargo package directory, or a static executable",
+            Self::Simulation => "a simulation is a Cargo package; `solum sim --init` writes one",
         };
         hint.to_owned()
     }

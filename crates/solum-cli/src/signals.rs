@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Signal, pidfd_send_signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 use signal_hook::iterator::{Handle as Listener, Signals};
 use signal_hook::low_level::emulate_default_handler;
@@ -21,6 +23,8 @@ enum Stage {
     Ordinary,
     /// Getting a kernel is to be given up.
     Kernel(Interrupt),
+    /// There is a simulation, which is to end: its process.
+    Simulation(OwnedFd),
     /// There is a machine, and whoever runs it obeys.
     Machine(Handle),
 }
@@ -68,7 +72,7 @@ impl Requests {
 /// How long giving up may take: to remove a gigabyte of object files.
 const GIVING_UP: Duration = Duration::from_secs(10);
 
-/// While this lives, requests interrupt the getting of a kernel.
+/// While this lives, requests interrupt the getting of a kernel, or a simulation.
 pub struct Interruptible;
 
 impl Drop for Interruptible {
@@ -83,6 +87,14 @@ pub fn interruptible(interrupt: Interrupt) -> io::Result<Interruptible> {
     state().stage = Stage::Kernel(interrupt);
     let interruptible = Interruptible;
     listen(&[SIGINT, SIGTERM])?;
+    Ok(interruptible)
+}
+
+/// Lets a request end the process of a simulation; a second one ends this process at once.
+pub fn end_simulation(process: OwnedFd) -> io::Result<Interruptible> {
+    state().stage = Stage::Simulation(process);
+    let interruptible = Interruptible;
+    listen(&[SIGINT, SIGTERM, SIGHUP])?;
     Ok(interruptible)
 }
 
@@ -130,6 +142,11 @@ fn heard(signal: i32) {
                 let _ = emulate_default_handler(signal);
             });
         }
+        (Stage::Simulation(process), 1) => {
+            // A process that has ended needs no killing.
+            let _ = pidfd_send_signal(process, Signal::KILL);
+        }
+        (Stage::Simulation(_), _) => std::process::exit(ExitCode::of_signal(signal) as i32),
         // It does not return.
         (Stage::Ordinary | Stage::Kernel(_), _) => drop(emulate_default_handler(signal)),
         (Stage::Machine(handle), 1) => {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use solum_spec::system::{Diagnostic, Draft, FILE_NAME, Ports, Source, System};
+use solum_spec::system::{Diagnostic, Draft, FILE_NAME, Ports, Simulation, Source, System};
 
 use crate::arguments::Program;
 use crate::exit_code::ExitCode;
@@ -68,6 +68,25 @@ impl Described {
         let ports: Ports =
             executables.iter().map(|(name, found)| (name.clone(), found.executable.ports.clone())).collect();
         self.draft.wire(&ports).map_err(|diagnostics| self.wrong(diagnostics))
+    }
+
+    /// The package that simulates the system: its directory, and what is said about it.
+    pub fn simulation(&self) -> Result<(PathBuf, &Simulation), Failure> {
+        let Some((simulation, at)) = self.draft.simulation() else {
+            let message = format!("{} names no package that simulates the system", self.name);
+            let hint = format!(
+                "write `[simulation]` there, and below it `package = \"DIR\"`; `solum sim --init {}` makes one",
+                solum_vm::shell::quote(&[&self.directory])
+            );
+            return Err(Failure::new(ExitCode::UnusableInput, message).hint(hint));
+        };
+        let directory = self.directory.join(&simulation.package);
+        if directory.exists() {
+            return Ok((directory, simulation));
+        }
+        let message = format!("the simulation has no package directory {}", directory.display());
+        let hint = "paths are seen from the directory of the description".to_owned();
+        Err(self.wrong(vec![Diagnostic::new(at, message).hint(hint)]))
     }
 
     fn wrong(&self, diagnostics: Vec<Diagnostic>) -> Failure {

@@ -1,8 +1,9 @@
 //! The person at the terminal: what is going on.
 
+use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use solum_kernel::{Progress, Unit};
@@ -115,6 +116,78 @@ impl Progress for Bars {
 }
 
 impl Drop for Bars {
+    fn drop(&mut self) {
+        show(None);
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Passes on a line of somebody else's words, with its end, on standard error.
+pub fn pass_on(line: &[u8]) {
+    // Nobody is left to hear that standard error is closed.
+    let write = || drop(io::stderr().write_all(line));
+    match shown() {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
+
+/// How often it is told where no bar can be shown.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// Progress of many runs: on a terminal a bar, elsewhere a line now and then.
+pub struct RunBar {
+    bar: ProgressBar,
+    told: Cell<Instant>,
+}
+
+impl RunBar {
+    /// Nothing is shown until there is something to show.
+    pub fn new(name: &str) -> Self {
+        let bar = ProgressBar::hidden().with_prefix(name.to_owned());
+        show(Some(bar.clone()));
+        Self { bar, told: Cell::new(Instant::now()) }
+    }
+
+    /// So many runs are done, of how many is not always known; `text` says that, and more.
+    pub fn tell(&self, done: u64, total: Option<u64>, text: &str) {
+        if io::stderr().is_terminal() {
+            self.style(if total.is_some() { "{prefix} {wide_bar} {msg}, {elapsed}" } else { "{spinner} {prefix} {msg}, {elapsed}" });
+            self.bar.set_length(total.unwrap_or(done));
+            self.bar.set_position(done);
+            self.bar.set_message(text.to_owned());
+        } else if self.told.get().elapsed() >= TELL_EVERY {
+            self.told.set(Instant::now());
+            say(text);
+        }
+    }
+
+    /// Something begins of which nobody knows how long it takes.
+    pub fn phase(&self, text: &str) {
+        if io::stderr().is_terminal() {
+            self.style("{spinner} {prefix} {msg}, {elapsed}");
+            self.bar.set_message(text.to_owned());
+        } else {
+            say(text);
+        }
+    }
+
+    /// Prints something beside it.
+    pub fn suspend(&self, print: impl FnOnce()) {
+        self.bar.suspend(print);
+    }
+
+    fn style(&self, template: &str) {
+        if self.bar.is_hidden() {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            self.bar.enable_steady_tick(Duration::from_millis(120));
+        }
+        let style = ProgressStyle::with_template(template);
+        self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    }
+}
+
+impl Drop for RunBar {
     fn drop(&mut self) {
         show(None);
         self.bar.finish_and_clear();

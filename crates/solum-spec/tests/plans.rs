@@ -88,6 +88,25 @@ fn devices(plan: &Plan, unit: &str, port: &str) -> Vec<Device> {
 }
 
 #[test]
+fn a_simulation_is_known_and_changes_nothing_that_runs() {
+    let text = format!("{TEXT}\n[simulation]\npackage = \"sim\"\nbin = \"quick\"\nprofile = \"dev\"\n");
+    let draft = Draft::read(&text).unwrap();
+    let (simulation, at) = draft.simulation().unwrap();
+    assert_eq!(&text[at], "\"sim\"");
+    let mut ports = declared::ports(TEXT);
+    ports.insert("tool".into(), None);
+    let simulated = draft.wire(&ports).unwrap();
+    assert_eq!(simulated.simulation.as_ref(), Some(simulation));
+    assert_eq!(
+        (&*simulation.package, simulation.binary.as_deref(), simulation.profile.as_deref()),
+        ("sim", Some("quick"), Some("dev"))
+    );
+    let names = ["a", "b.0", "b.1"];
+    assert_eq!(plan(&simulated, &names), plan(&system(), &names));
+    assert_eq!(System { simulation: None, ..simulated }, system());
+}
+
+#[test]
 fn programs_have_their_paths_and_say_whether_they_are_ported() {
     let plan = whole();
     let programs: Vec<_> = plan

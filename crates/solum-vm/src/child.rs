@@ -1,8 +1,17 @@
 //! Processes that must not outlive their parent.
 
 use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use rustix::process::{Pid, Signal};
+
+/// Has the kernel kill what this command starts when the thread that starts it ends, however that ends.
+pub fn die_with_us(command: &mut Command) {
+    let parent = rustix::process::getpid();
+    // SAFETY: between fork and exec only async-signal-safe calls are allowed; this makes two system calls.
+    unsafe { command.pre_exec(move || die_with(parent)) };
+}
 
 /// To be called in a child before exec: the kernel kills it when the thread that started it ends
 /// (`PR_SET_PDEATHSIG`). Makes two system calls and allocates nothing.

@@ -77,7 +77,6 @@ struct Running {
 impl Running {
     fn start(process: &Process, limits: Limits) -> Result<Self, VmError> {
         let own_group = !io::stdin().is_terminal();
-        let parent = rustix::process::getpid();
         let mut command = Command::new(&process.program);
         command
             .args(&process.arguments)
@@ -86,8 +85,7 @@ impl Running {
         if own_group {
             command.process_group(0);
         }
-        // SAFETY: between fork and exec only async-signal-safe calls are allowed; this makes two system calls.
-        unsafe { command.pre_exec(move || child::die_with(parent)) };
+        child::die_with_us(&mut command);
         let mut child = command.spawn().map_err(|error| VmError::Spawn(process.program.clone(), error))?;
         let pid = Pid::from_child(&child);
         let ended = pidfd_open(pid, PidfdFlags::empty()).map_err(|error| {

@@ -31,6 +31,7 @@ pub mod system;
 mod user_network;
 
 pub use accelerator::Accelerator;
+pub use child::die_with_us;
 pub use error::VmError;
 pub use kernel_line::LineError;
 pub use machine::{Console, Machine, MachineType, Screen};

@@ -9,6 +9,8 @@ pub mod kernel;
 pub mod man;
 pub mod operate;
 pub mod run;
+pub mod sim;
+mod sim_init;
 pub mod system;
 mod system_vm;
 pub mod take;

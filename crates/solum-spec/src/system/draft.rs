@@ -9,7 +9,9 @@ use super::diagnostic::Diagnostic;
 use super::raw::{self, Located, Named};
 use super::shape::{self, Damage};
 use super::target::Target;
-use super::{Machine, Source, Unit, blocking, machines, names, plugs, programs, schema};
+use super::{
+    Machine, Simulation, Source, Unit, blocking, machines, names, plugs, programs, schema, simulation,
+};
 use crate::description::Readiness;
 
 /// A description whose text is right. What a program's ports decide is not yet checked.
@@ -18,6 +20,7 @@ pub struct Draft {
     pub(super) name: String,
     pub(super) programs: Vec<DraftProgram>,
     pub(super) groups: Vec<Group>,
+    pub(super) simulation: Option<Located<Simulation>>,
 }
 
 /// A program and where it is described.
@@ -102,6 +105,11 @@ impl Draft {
             .iter()
             .map(|program| (program.name.value.as_str(), &program.source, program.name.span.clone()))
     }
+
+    /// The package that simulates the system, and the bytes of the text where it is named.
+    pub fn simulation(&self) -> Option<(&Simulation, Range<usize>)> {
+        self.simulation.as_ref().map(|simulation| (&simulation.value, simulation.span.clone()))
+    }
 }
 
 /// Collects what is wrong while the parts of a file become those of a draft.
@@ -124,6 +132,7 @@ impl Reader<'_> {
             name: name.map(|name| name.value).unwrap_or_default(),
             programs: programs::read(self, file.program),
             groups: machines::read(self, file.machine),
+            simulation: file.simulation.and_then(|simulation| simulation::read(self, simulation)),
         };
         if draft.groups.is_empty() && !self.damage.is_within(&["machine"]) {
             self.wrong(

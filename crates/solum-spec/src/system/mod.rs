@@ -21,6 +21,7 @@ mod programs;
 mod raw;
 mod schema;
 mod shape;
+mod simulation;
 mod suggest;
 mod target;
 mod units;
@@ -28,6 +29,7 @@ mod wire;
 
 pub use diagnostic::{Colours, Diagnostic};
 pub use draft::Draft;
+pub use duration::{DurationError, milliseconds};
 pub use schema::{schema, schema_text};
 pub use wire::Ports;
 
@@ -51,6 +53,8 @@ pub struct System {
     pub machines: Vec<Machine>,
     /// Its links: what units say to each other.
     pub links: Vec<Link>,
+    /// What simulates it. Nothing that runs depends on it.
+    pub simulation: Option<Simulation>,
 }
 
 impl System {
@@ -105,6 +109,18 @@ pub enum Source {
         /// The static executable that it makes.
         output: String,
     },
+}
+
+/// The package that simulates a system. Its path is as it was written: seen from the description's directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Simulation {
+    /// The package's directory.
+    pub package: String,
+    /// Which binary.
+    pub binary: Option<String>,
+    /// In which profile.
+    pub profile: Option<String>,
 }
 
 /// One computer of the system.

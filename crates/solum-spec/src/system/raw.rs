@@ -13,7 +13,7 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor, value};
 
 use crate::description::{GiveUp, Readiness, Restart, Wait};
 
-use super::schema::{duration, machine_path, name, program, screen_size, size, target};
+use super::schema::{duration, machine_path, name, program, screen_size, simulation, size, target};
 
 /// A value and the bytes of the text that it was read from. Equal if the values are.
 #[derive(Clone, Debug)]
@@ -89,6 +89,8 @@ pub struct File {
     pub program: Named<Program>,
     /// The computers of the system.
     pub machine: Named<Machine>,
+    /// The package that simulates the system: what `solum sim` builds and runs.
+    pub simulation: Option<Simulation>,
 }
 
 /// The system as a whole.
@@ -119,6 +121,20 @@ pub struct Program {
     pub example: Option<Located<String>>,
     /// Features that the package is built with.
     pub features: Option<Located<Vec<Located<String>>>>,
+    /// The Cargo profile that the package is built with. Without it: `release`.
+    pub profile: Option<Located<String>>,
+}
+
+/// The package that simulates the system: what `solum sim` builds and runs. Nothing else looks at it.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["package"]))]
+pub struct Simulation {
+    /// A Cargo package: its directory, seen from here.
+    #[schemars(schema_with = "simulation")]
+    pub package: Option<Located<String>>,
+    /// The binary of the package, if it has several.
+    pub bin: Option<Located<String>>,
     /// The Cargo profile that the package is built with. Without it: `release`.
     pub profile: Option<Located<String>>,
 }

@@ -67,6 +67,11 @@ pub fn program(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "examples": ["PROGRAM"] })
 }
 
+/// The package of a simulation.
+pub fn simulation(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "examples": ["simulation"] })
+}
+
 /// An amount of memory or storage.
 pub fn size(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

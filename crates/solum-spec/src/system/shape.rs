@@ -208,6 +208,11 @@ fn wrong_kind(path: &[String], name: &str, found: &str, wanted: &[&Value]) -> Di
 
     let example = wanted.iter().find_map(|schema| example(schema));
     diagnostic.hint(match path {
+        [] if wants_table => {
+            let is_named = wanted.iter().all(|schema| schema.get("properties").is_none());
+            let header = if is_named { format!("[{name}.NAME]") } else { format!("[{name}]") };
+            Some(format!("write `{header}` above its keys"))
+        }
         [section] if wants_table => {
             Some(format!("a {section} has a name of its own: write `[{section}.NAME]` above its keys"))
         }

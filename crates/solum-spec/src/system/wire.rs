@@ -276,6 +276,7 @@ impl<'a> Check<'a> {
             programs: programs.collect(),
             machines,
             links: links.into_iter().map(|(link, _)| link).collect(),
+            simulation: self.draft.simulation().map(|(simulation, _)| simulation.clone()),
         }
     }
 
