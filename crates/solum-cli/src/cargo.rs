@@ -310,7 +310,8 @@ pub fn binary(package: &Package, wanted: Option<&str>, purpose: Purpose) -> Resu
             format!("the package `{}` has no binary", package.name),
             match purpose {
                 Purpose::Simulation => {
-                    "give it a src/main.rs that calls solum_sim::harness::main; `solum sim --init` shows how".into()
+                    "give it a src/main.rs that calls solum_sim::harness::main; `solum sim --init` shows how"
+                        .into()
                 }
                 _ => "give a package with a src/main.rs, or name one of its examples with --example".into(),
             },
@@ -323,7 +324,9 @@ pub fn binary(package: &Package, wanted: Option<&str>, purpose: Purpose) -> Resu
         (None, names) => Err(wrong(
             format!("the package `{}` has several binaries: {}", package.name, names.join(", ")),
             match purpose {
-                Purpose::Simulation => format!("choose one: write `bin = \"{}\"` below `[simulation]`", names[0]),
+                Purpose::Simulation => {
+                    format!("choose one: write `bin = \"{}\"` below `[simulation]`", names[0])
+                }
                 _ => format!("choose one, for example with --bin {}", names[0]),
             },
         )),

@@ -61,7 +61,10 @@ impl<'a> Repeat<'a> {
         let took = Duration::from_nanos(counts.took_ns);
         let simulated = Duration::from_nanos(counts.simulated_ns);
         text += &row("events", &format!("{}{}", grouped(counts.events), a_second(counts.events, took)));
-        text += &row("simulated", &format!("{} in {}{}", time(simulated), time(took), times_faster(simulated, took)));
+        text += &row(
+            "simulated",
+            &format!("{} in {}{}", time(simulated), time(took), times_faster(simulated, took)),
+        );
         text += &row("states", &format!("{} different", grouped(counts.states)));
         text + &self.faults(counts)
     }
@@ -78,11 +81,19 @@ impl<'a> Repeat<'a> {
         let runs = match is_whole {
             true => count_grouped(counts.runs, "run"),
             false if counts.planned > counts.runs => {
-                format!("interrupted after {} of {}", grouped(counts.runs), count_grouped(counts.planned, "run"))
+                format!(
+                    "interrupted after {} of {}",
+                    grouped(counts.runs),
+                    count_grouped(counts.planned, "run")
+                )
             }
             false => format!("interrupted after {}", count_grouped(counts.runs, "run")),
         };
-        let twice = if counts.twice == 0 { String::new() } else { format!(", {} of them twice", grouped(counts.twice)) };
+        let twice = if counts.twice == 0 {
+            String::new()
+        } else {
+            format!(", {} of them twice", grouped(counts.twice))
+        };
         format!("{runs}{twice}, {failed}")
     }
 
@@ -104,7 +115,8 @@ impl<'a> Repeat<'a> {
             return row("faults", "none");
         }
         let width = shown.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-        let digits = shown.iter().map(|(_, times)| grouped(*times).len()).max().unwrap_or(0).max("never".len());
+        let digits =
+            shown.iter().map(|(_, times)| grouped(*times).len()).max().unwrap_or(0).max("never".len());
         let lines = shown.iter().enumerate().map(|(index, (name, times))| {
             let times = if *times == 0 { "never".to_owned() } else { grouped(*times) };
             row(if index == 0 { "faults" } else { "" }, &format!("{name:width$}  {times:>digits$}"))

@@ -140,7 +140,8 @@ fn without_answer(status: ExitStatus, runs: u64) -> Failure {
                 .hint("look for the run that ends it with --jobs 1, and fewer --seeds each time".to_owned())
         }
         (None, code) => {
-            let message = format!("the simulation ended with status {} and no answer{after}", code.unwrap_or(0));
+            let message =
+                format!("the simulation ended with status {} and no answer{after}", code.unwrap_or(0));
             let hint = match code {
                 Some(0) => "its `main` is `solum_sim::harness::main(&[(\"NAME\", SCENARIO)])`, and no more",
                 _ => "the reason is in its own messages above",

@@ -152,7 +152,11 @@ impl RunBar {
     /// So many runs are done, of how many is not always known; `text` says that, and more.
     pub fn tell(&self, done: u64, total: Option<u64>, text: &str) {
         if io::stderr().is_terminal() {
-            self.style(if total.is_some() { "{prefix} {wide_bar} {msg}, {elapsed}" } else { "{spinner} {prefix} {msg}, {elapsed}" });
+            self.style(if total.is_some() {
+                "{prefix} {wide_bar} {msg}, {elapsed}"
+            } else {
+                "{spinner} {prefix} {msg}, {elapsed}"
+            });
             self.bar.set_length(total.unwrap_or(done));
             self.bar.set_position(done);
             self.bar.set_message(text.to_owned());

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use solum_spec::simulation::{Answer, Counts, Failed, Order, Shrunk, Size, VARIABLE, VERSION};
 
 use crate::campaign::{Campaign, Failure, Report};
+use crate::escape;
 use crate::faults::Fault;
 use crate::recipe::Recipe;
 use crate::scenario::{Outcome, Scenario};
@@ -67,6 +68,7 @@ impl Harness {
             )
         })?;
         let scenario = make();
+        without_statics(&scenario)?;
         match &order.replay {
             Some(run) => self.replay(&scenario, &order, run.parse()?),
             None => self.campaign(&scenario, &order),
@@ -231,6 +233,23 @@ fn order() -> Result<Order, String> {
         return Err(unreadable(&format!("version {version:?}, not {VERSION}")));
     }
     serde_json::from_str(&text).map_err(|error| unreadable(&error))
+}
+
+/// Programs keep nothing that outlives them in a unit: it would not be gone when the unit is started anew.
+fn without_statics(scenario: &Scenario) -> Result<(), String> {
+    let Ok(executable) = std::fs::read("/proc/self/exe") else { return Ok(()) };
+    let crates: Vec<&str> = scenario.crates().into_iter().collect();
+    // One without symbols tells nothing; then two runs that differ do.
+    let Ok(found) = escape::statics(&executable, &crates) else { return Ok(()) };
+    if found.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = found.iter().map(|found| format!("  {found}")).collect();
+    Err(format!(
+        "programs keep state in statics, which a simulation cannot take away when a unit ends:\n{}\n\
+         hint: keep it in what the program's function owns",
+        names.join("\n")
+    ))
 }
 
 fn search(name: Option<&str>) -> Result<Search, String> {

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use crate::choices::{About, Choices};
+use crate::escape::Guard;
 use crate::event::Event;
 use crate::faults::Fault;
 use crate::random::Random;
@@ -30,6 +31,8 @@ pub struct Kernel {
     state: RefCell<State>,
     running: Cell<Option<TaskId>>,
     free_operations: Cell<u32>,
+    /// How many actors are units; those behind them are clients.
+    units: u32,
 }
 
 struct State {
@@ -77,7 +80,7 @@ struct Place {
 
 impl Kernel {
     /// A kernel without tasks, at the beginning of time.
-    pub fn new(choices: Choices, weather: &Weather, window_ns: u64, keep_trace: bool) -> Self {
+    pub fn new(choices: Choices, weather: &Weather, window_ns: u64, units: u32, keep_trace: bool) -> Self {
         let state = State {
             now_ns: 0,
             agenda: BinaryHeap::new(),
@@ -96,7 +99,7 @@ impl Kernel {
             failure: None,
             faults: BTreeMap::new(),
         };
-        Self { state: RefCell::new(state), running: Cell::new(None), free_operations: Cell::new(0) }
+        Self { state: RefCell::new(state), running: Cell::new(None), free_operations: Cell::new(0), units }
     }
 
     /// Nanoseconds since the beginning of the run.
@@ -276,15 +279,17 @@ impl Kernel {
     }
 
     fn run(&self, id: TaskId) {
-        let task = {
+        let (task, actor) = {
             let state = &mut *self.state.borrow_mut();
             let Some(place) = state.place(id) else { return };
             place.waits = false;
-            place.task.take()
+            (place.task.take(), place.actor)
         };
         let Some(task) = task else { return };
         self.running.set(Some(id));
+        let guard = (actor < self.units).then(|| Guard::enter(actor));
         let left = task.resume();
+        drop(guard);
         self.running.set(None);
         {
             let state = &mut *self.state.borrow_mut();

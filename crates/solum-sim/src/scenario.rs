@@ -15,6 +15,7 @@ use solum_spec::system::Draft;
 use crate::choices::Choice;
 use crate::client::Client;
 use crate::end::End;
+use crate::escape;
 use crate::faults::{Envelope, Fault};
 use crate::network::Latency;
 use crate::recipe::Recipe;
@@ -30,6 +31,8 @@ type Main = Rc<dyn Fn(&mut dyn World) -> Result<(), Exit>>;
 #[derive(Clone)]
 pub struct Program {
     name: String,
+    /// The crate that it is of.
+    krate: &'static str,
     ports: Vec<Declaration>,
     pub(crate) main: Main,
 }
@@ -58,7 +61,8 @@ impl Setup {
             program(ports).map_err(|error| Exit { status: 1, text: error.to_string() })
         };
         let ports = P::PORTS.iter().map(declaration).collect();
-        self.programs.push(Program { name: name.to_owned(), ports, main: Rc::new(main) });
+        let krate = std::any::type_name::<P>().split("::").next().unwrap_or_default();
+        self.programs.push(Program { name: name.to_owned(), krate, ports, main: Rc::new(main) });
     }
 
     /// Somebody outside of the system, from its beginning on. If it returns an error, the run has failed.
@@ -200,6 +204,13 @@ impl Scenario {
         self.wired(&setup.programs).map(|wired| wired.plan)
     }
 
+    /// The crates that its programs are of.
+    pub(crate) fn crates(&self) -> BTreeSet<&'static str> {
+        let mut setup = Setup::default();
+        (self.setup)(&mut setup);
+        setup.programs.iter().map(|program| program.krate).collect()
+    }
+
     /// The names of all clients, in the order in which they are added.
     pub(crate) fn client_names(&self) -> Vec<String> {
         let mut setup = Setup::default();
@@ -296,6 +307,13 @@ fn finish(sim: Rc<Sim>) -> Outcome {
     };
     if !left.is_empty() {
         sim.kernel.fail(format!("these ended and did not give their links back: {}", left.join(", ")));
+    }
+    if let Some(escape) = escape::taken().first() {
+        let name =
+            sim.units.borrow().get(escape.unit as usize).map(|unit| unit.name.clone()).unwrap_or_default();
+        let place = escape.place().map(|place| format!(" in {place}")).unwrap_or_default();
+        sim.kernel
+            .fail(format!("{name} reached past its ports: it {escape}{place}\nhint: {}", escape.what.hint()));
     }
     let failure = sim.kernel.failure();
     let (events, steps) = sim.kernel.counts();

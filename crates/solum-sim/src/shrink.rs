@@ -51,7 +51,7 @@ const KINDS: [About; 8] = [
 /// Makes a run that fails small. None if it does not fail, or not when its choices are made once more.
 pub fn shrink(scenario: &Scenario, recipe: &Recipe, limits: Limits) -> Option<Shrunk> {
     let first = scenario.run(recipe, false);
-    let reason = kind_of(first.failure.as_deref()?).to_owned();
+    let reason = kind_of(first.failure.as_deref()?);
     let window_ns = scenario.window_ns(recipe);
     let mut shrinking = Shrinking {
         scenario,
@@ -73,9 +73,10 @@ pub fn shrink(scenario: &Scenario, recipe: &Recipe, limits: Limits) -> Option<Sh
     Some(Shrunk { recipe: shrinking.best, outcome: shrinking.outcome, runs: shrinking.runs })
 }
 
-/// What a failure is about: what stands before its first colon, or all of it.
-fn kind_of(failure: &str) -> &str {
-    failure.split_once(':').map_or(failure, |(kind, _)| kind)
+/// What a failure is about: what stands before its first colon, or all of it, whichever of several it happened to.
+fn kind_of(failure: &str) -> String {
+    let kind = failure.split_once(':').map_or(failure, |(kind, _)| kind);
+    kind.chars().filter(|letter| !letter.is_ascii_digit()).collect()
 }
 
 struct Shrinking<'a> {

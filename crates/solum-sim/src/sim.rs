@@ -97,8 +97,8 @@ impl Sim {
         programs: Vec<Program>,
         keep: bool,
     ) -> Rc<Self> {
-        let kernel = Kernel::new(choices, &terms.weather, window_ns, keep);
         let plan = Arc::clone(&terms.plan);
+        let kernel = Kernel::new(choices, &terms.weather, window_ns, plan.units.len() as u32, keep);
         let machines = Machine::all(&terms);
         let units = UnitState::all(&plan, &terms.machines);
         let links = Links::new(&kernel, &plan, &terms.machines);

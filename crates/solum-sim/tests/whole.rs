@@ -213,3 +213,28 @@ fn every_search_finds_it() {
         assert_eq!(campaign.run(&|_| ()).unwrap().failures.len(), 1, "{search:?}");
     }
 }
+
+#[derive(solum::Ports)]
+struct Careless {
+    clock: Clock,
+}
+
+fn careless(ports: Careless) -> Result<(), solum::Error> {
+    let before = std::time::Instant::now();
+    ports.clock.sleep(Duration::from_secs(1))?;
+    assert!(before.elapsed() < Duration::from_secs(1));
+    Ok(())
+}
+
+#[test]
+fn a_program_that_reads_the_systems_clock_is_named() {
+    let description = r#"
+        system.name = "careless"
+        program.careless.file = "careless"
+        machine.m = { memory = "64 MiB", unit.u = { program = "careless" } }
+    "#;
+    let scenario = Scenario::new(description, |setup| setup.program("careless", careless));
+    let failure = scenario.run(&Recipe::seed(0), false).failure.unwrap();
+    assert!(failure.starts_with("m.u reached past its ports: it read the system's clock"), "{failure}");
+    assert!(failure.contains("careless (") && failure.contains("hint: plug in a Clock"), "{failure}");
+}

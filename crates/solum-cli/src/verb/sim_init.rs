@@ -1,4 +1,6 @@
 //! `solum sim --init`.
-use std::path::Path;
 use crate::failure::Failure;
-pub fn init(_directory: &Path) -> Result<(), Failure> { Ok(()) }
+use std::path::Path;
+pub fn init(_directory: &Path) -> Result<(), Failure> {
+    Ok(())
+}

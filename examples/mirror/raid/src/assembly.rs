@@ -124,8 +124,8 @@ pub fn decide(found: &[Found], is_forced: bool) -> Result<Decision, Refusal> {
     }
     refuse_copies(&heads)?;
     // Of a mirror that was not made to the end nobody misses anything.
-    let chosen = choose(&heads, is_forced)
-        .map_err(|refusal| if begun.is_some() { refusal } else { no_member() })?;
+    let chosen =
+        choose(&heads, is_forced).map_err(|refusal| if begun.is_some() { refusal } else { no_member() })?;
     let mut standings = Vec::new();
     for (port, found) in found.iter().enumerate() {
         let standing = match found {

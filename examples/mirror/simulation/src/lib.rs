@@ -97,7 +97,9 @@ fn simulated(members: Members) -> Scenario {
         setup.program("user", move |ports| tester::tester(ports, &tested));
         let judged = model.clone();
         setup.afterwards("judge", move |client| judge(client, &judged));
-        setup.check("the members in sync hold what was read last", move |end| members_hold(end, &model.borrow()));
+        setup.check("the members in sync hold what was read last", move |end| {
+            members_hold(end, &model.borrow())
+        });
     };
     Scenario::new(&description(), set_up)
         .envelope(survived())
@@ -156,7 +158,9 @@ fn holds(bytes: &[u8], mirror_bytes: u64, model: &Model) -> Result<(), String> {
     for (block, version) in model.last_read().filter(|(_, version)| *version != 0) {
         let at = data_at + block as usize * BLOCK_BYTES;
         if bytes[at..at + BLOCK_BYTES] != model::content(block, version) {
-            return Err(format!("does not hold version {version} of block {block}, which was read from the mirror"));
+            return Err(format!(
+                "does not hold version {version} of block {block}, which was read from the mirror"
+            ));
         }
     }
     Ok(())

@@ -155,7 +155,10 @@ impl Model {
     pub fn read(&mut self, number: u64, bytes: &[u8], life: u32) -> Result<(), String> {
         let place = place(number);
         let Some(version) = version(place, bytes) else {
-            return Err(format!("block {place} is nothing that was ever written: it begins with {:?}", &bytes[..8]));
+            return Err(format!(
+                "block {place} is nothing that was ever written: it begins with {:?}",
+                &bytes[..8]
+            ));
         };
         let life_now = self.life;
         let block = &mut self.blocks[number as usize];
