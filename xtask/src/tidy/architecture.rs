@@ -276,7 +276,14 @@ mod tests {
         let mut tested = member("examples/system/server", "", &[SDK]);
         tested.tests_use.insert(SIMULATOR.to_owned());
         assert_eq!(findings(&with(tested)), [""; 0]);
-        assert_eq!(findings(&with(member("examples/system/tool", "", &[SIMULATOR]))), [""; 0]);
+        assert_eq!(
+            findings(&[
+                member("crates/a", "Does a.", &[]),
+                member("crates/b", "Does b.", &[]),
+                member("examples/system/tool", "", &[SIMULATOR])
+            ]),
+            [""; 0]
+        );
         let mut nameless = simulation();
         nameless.name = "simulation".to_owned();
         let crates = [
