@@ -13,7 +13,7 @@ const LEAVES: &[&str] = &["solum-cli", "solum-init"];
 /// All that an example may see of the workspace, beside other examples: what a user's program sees.
 const SDK: &str = "solum";
 
-/// What the simulation of an example uses beside it, as a user's simulation does.
+/// What the simulation of an example uses beside it, and the tests of its programs, as a user's do.
 const SIMULATOR: &str = "solum-sim";
 
 /// The directory of a system's simulation. Its package is named after the system, too: names are there once.
@@ -115,7 +115,10 @@ fn check_crate(member: &Crate, crates: &[Crate], rows: &[Row]) -> Vec<Finding> {
         // A system of several programs has crates of its own that they share.
         let is_example = |name: &str| crates.iter().any(|other| other.name == name && other.is_example());
         let uses = member.uses.union(&member.tests_use);
-        let is_simulator = |name: &str| name == SIMULATOR && member.is_simulation();
+        // A program is what is built with the SDK; it is never built with the simulator, though its tests may be.
+        let is_program = member.uses.contains(SDK) && !member.is_simulation();
+        let may_simulate = !is_program || !member.uses.contains(SIMULATOR);
+        let is_simulator = |name: &str| name == SIMULATOR && may_simulate;
         let others = uses.filter(|name| *name != SDK && !is_simulator(name) && !is_example(name));
         findings
             .extend(others.map(|name| Finding::at(&manifest, 1, format!("an example may not use `{name}`"))));
@@ -256,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_simulation_of_an_example_sees_the_simulator_and_nobody_else_does() {
+    fn the_simulator_is_for_simulations_tests_and_tools_and_not_for_programs() {
         let simulation = || {
             let mut simulation = member("examples/system/simulation", "", &[SDK, SIMULATOR, "server"]);
             simulation.name = "system-simulation".to_owned();
@@ -267,8 +270,19 @@ mod tests {
         let with = |server: Crate| others().into_iter().chain([server]).collect::<Vec<_>>();
         assert_eq!(findings(&with(member("examples/system/server", "", &[SDK]))), [""; 0]);
         assert_eq!(
-            findings(&with(member("examples/system/server", "", &[SIMULATOR]))),
+            findings(&with(member("examples/system/server", "", &[SDK, SIMULATOR]))),
             ["examples/system/server/Cargo.toml:1: an example may not use `solum-sim`"]
+        );
+        let mut tested = member("examples/system/server", "", &[SDK]);
+        tested.tests_use.insert(SIMULATOR.to_owned());
+        assert_eq!(findings(&with(tested)), [""; 0]);
+        assert_eq!(
+            findings(&[
+                member("crates/a", "Does a.", &[]),
+                member("crates/b", "Does b.", &[]),
+                member("examples/system/tool", "", &[SIMULATOR])
+            ]),
+            [""; 0]
         );
         let mut nameless = simulation();
         nameless.name = "simulation".to_owned();

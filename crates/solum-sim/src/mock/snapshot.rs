@@ -43,7 +43,9 @@ impl fmt::Display for Difference {
             Ok(new) => write!(f, "\nthe new picture is {}: look at it", new.display())?,
             Err(why) => write!(f, "\nthe new picture could not be written: {why}")?,
         }
-        f.write_str("\nhint: if it is as it should be, accept it: SOLUM_BLESS=1 cargo test")
+        // Cargo says to a test whose it is; other packages have other things that would be accepted too.
+        let package = std::env::var("CARGO_PKG_NAME").map(|name| format!(" -p {name}")).unwrap_or_default();
+        write!(f, "\nhint: if it is as it should be, accept it: SOLUM_BLESS=1 cargo test{package}")
     }
 }
 

@@ -3,5 +3,4 @@
 #![allow(clippy::disallowed_types, reason = "a part of a tool of the host")]
 
 pub mod history;
-pub mod linearizable;
 pub mod lists;

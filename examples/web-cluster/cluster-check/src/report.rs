@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
-use cluster_check::linearizable;
 use cluster_check::lists::Lists;
 
 use crate::kills::Kill;
 use crate::load::{self, Outcome, Record, Wish};
 use crate::options::Options;
-use cluster_check::history::Action;
+use cluster_check::history::{self, Action};
 
 /// Everything about a run.
 pub struct Report {
@@ -33,7 +32,7 @@ impl Report {
         let _ = write_gaps(&mut text, seconds, records);
         let all = || records.iter().chain(last);
         for (key, history) in load::shared(all()) {
-            if let Err(violation) = linearizable::check(&history) {
+            if let Err(violation) = history::check(&history) {
                 violations.push(format!("key {key}: {violation}"));
             }
         }

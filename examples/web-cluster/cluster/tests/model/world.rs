@@ -6,8 +6,7 @@ use cluster::cache::{Cache, Fetched, Look};
 use cluster::front::{self, Front};
 use cluster::sequencer::{self, Answer, Request, Sequencer, Stored};
 use cluster::{Key, LEASE_AT_MOST_MS, Unreached};
-use cluster_check::history::{Action, Operation};
-use cluster_check::linearizable;
+use cluster_check::history::{self, Action, Operation};
 
 use crate::units::{
     Ask, CacheUnit, Call, Clock, Doing, FrontUnit, Message, Reply, SequencerUnit, Store, Who,
@@ -503,7 +502,7 @@ impl World {
         for number in 0..KEYS {
             let of_key = self.operations.iter().flatten().filter(|(of, _)| *of == number);
             let history: Vec<Operation> = of_key.map(|(_, operation)| *operation).collect();
-            linearizable::check(&history).map_err(|violation| format!("key {number}: {violation}"))?;
+            history::check(&history).map_err(|violation| format!("key {number}: {violation}"))?;
         }
         Ok(())
     }
