@@ -12,6 +12,9 @@ use crate::model::{Change, Model, State};
 /// How long a call may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How the file server says that the disk does not give a block.
+const UNREADABLE: &str = "cannot be read";
+
 /// Names of files: few, so that they meet.
 const NAMES: u64 = 5;
 
@@ -87,7 +90,10 @@ impl Tester<'_> {
         match outcome {
             Ok(value) => Ok(Ok(value)),
             Err(CallError::Service(FilesError::Disk(_))) => Ok(Err(Trouble::Unknown)),
-            Err(CallError::Service(FilesError::Damaged(_))) if may_be_damaged => Ok(Err(Trouble::Unknown)),
+            // The disk failed, and may not the next time.
+            Err(CallError::Service(FilesError::Damaged(text))) if may_be_damaged || text.ends_with(UNREADABLE) => {
+                Ok(Err(Trouble::Unknown))
+            }
             Err(CallError::Service(error)) => Ok(Err(Trouble::Refused(error))),
             Err(CallError::Link(Error::Gone { .. } | Error::Deadline)) => Ok(Err(Trouble::Unknown)),
             Err(CallError::Link(Error::Closed)) => Err(Error::Closed),
