@@ -13,6 +13,9 @@ const BLANK_BLOCKS: u64 = 32;
 /// A disk may write these many bytes of a block and then lose power.
 const SECTOR_BYTES: usize = 512;
 
+/// How often a superblock is read.
+const ATTEMPTS: usize = 5;
+
 /// No file system lives long enough to count so far.
 const COUNT_MAX: u64 = u64::MAX / 2;
 
@@ -76,6 +79,12 @@ pub fn find(disk: &mut Disk) -> Result<Anchors> {
     if let Some(made) = smaller {
         copies = read_copies(disk, made)?;
     }
+    // The newest may be among them, and what is read instead be older than what was synced.
+    let is_unreadable = |slot: usize| [slot, slot + COPIES / 2].iter().all(|copy| copies[*copy] == Err(NotOne::Unreadable));
+    if (0..COPIES / 2).any(is_unreadable) {
+        let reason = "neither copy of a superblock can be read".to_owned();
+        return Err(Error::Disk(solum::Error::Device(reason)));
+    }
     let candidates = (0..COPIES).filter_map(|copy| Some((copies[copy].as_ref().ok()?, copy % 2)));
     let Some((newest, slot)) = candidates.max_by_key(|(superblock, _)| superblock.generation) else {
         return Err(nothing_found(disk, &copies)?);
@@ -98,14 +107,24 @@ fn read_copies(disk: &mut Disk, blocks: u64) -> Result<[Result<Superblock, NotOn
     let mut copies = [const { Err(NotOne::Foreign) }; COPIES];
     let mut bytes = vec![0; BLOCK_BYTES];
     for (copy, found) in copies.iter_mut().enumerate() {
-        *found = match disk.read_at(offset_of(copy_address(copy, blocks)), &mut bytes) {
+        *found = match read_patiently(disk, offset_of(copy_address(copy, blocks)), &mut bytes) {
             Ok(()) => Superblock::decode(&bytes, copy),
-            // One that cannot be read is as good as a damaged one.
-            Err(solum::Error::Device(_)) => Err(NotOne::Foreign),
+            Err(solum::Error::Device(_)) => Err(NotOne::Unreadable),
             Err(error) => return Err(error.into()),
         };
     }
     Ok(copies)
+}
+
+/// Too much depends on a superblock to believe a disk at once that it is not there.
+fn read_patiently(disk: &mut Disk, offset: u64, bytes: &mut [u8]) -> solum::Result<()> {
+    let mut attempt = 1;
+    loop {
+        match disk.read_at(offset, bytes) {
+            Err(solum::Error::Device(_)) if attempt < ATTEMPTS => attempt += 1,
+            outcome => return outcome,
+        }
+    }
 }
 
 fn nothing_found(disk: &mut Disk, copies: &[Result<Superblock, NotOne>; COPIES]) -> Result<Error> {

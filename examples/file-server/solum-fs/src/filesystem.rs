@@ -5,13 +5,13 @@ use std::ops::ControlFlow;
 use solum::Disk;
 
 use crate::directory::{self, Found, Listed};
-use crate::error::{At, Damage, Error, Fault, Result};
+use crate::error::{At, Damage, Defect, Error, Fault, Result};
 use crate::file;
 use crate::layout::{BLOCK_BYTES, Superblock};
 use crate::node::{Child, FANOUT, FILE_BYTES_MAX, Inode, Kind, capacity};
 use crate::path::{DEPTH_MAX, join, parse};
 use crate::space::Space;
-use crate::store::Store;
+use crate::store::{Store, offset_of};
 use crate::walk::{root_of, walk};
 use crate::{Room, Stat, anchor};
 
@@ -120,6 +120,22 @@ impl FileSystem {
         let walk = walk(&mut self.store, &self.root, blocks, generation, false)?;
         (self.store.space, self.damage) = (walk.space, walk.problems);
         Ok(())
+    }
+
+    /// What could not be read when it was looked for may have been all right, and the disk not. Then nothing is damaged; and what
+    /// is behind it must not be overwritten.
+    fn look_again(&mut self) -> Result<()> {
+        let unreadable = |damage: &&Damage| damage.defect == Defect::Unreadable;
+        let blocks: Vec<u64> = self.damage.iter().filter(unreadable).map(|damage| damage.block).collect();
+        let mut bytes = vec![0; BLOCK_BYTES];
+        let mut can_be_read = |block: &u64| self.store.disk().read_at(offset_of(*block), &mut bytes).is_ok();
+        if blocks.is_empty() || !blocks.iter().all(&mut can_be_read) {
+            return Ok(());
+        }
+        if self.is_changed {
+            self.commit()?;
+        }
+        self.look()
     }
 
     /// Gives the disk back. What was not synced is lost.
@@ -384,6 +400,7 @@ impl FileSystem {
         if !self.is_writable {
             return Err(Error::ReadOnly);
         }
+        self.look_again()?;
         let found = resolve(&mut self.store, &self.root, &names, path)?;
         may(Stat::of(found.inode()))?;
         let need = self.way_blocks(path, &names)?;
@@ -479,7 +496,10 @@ impl FileSystem {
         self.changes += 1;
     }
 
-    fn may_change(&self) -> Result<()> {
+    fn may_change(&mut self) -> Result<()> {
+        if self.is_writable {
+            self.look_again()?;
+        }
         match self.damage.first() {
             _ if !self.is_writable => Err(Error::ReadOnly),
             Some(damage) => Err(Error::Damaged(damage.clone())),

@@ -118,6 +118,8 @@ pub enum NotOne {
     Foreign,
     /// One of another version of this format.
     Version(u32),
+    /// The disk does not give them.
+    Unreadable,
 }
 
 impl Superblock {

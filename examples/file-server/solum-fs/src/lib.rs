@@ -6,7 +6,7 @@
 //!   that was answered and the crash, and each operation has happened as a whole or not at all. There is nothing to repair.
 //! - What is read is what was written, or the error is [`Error::Damaged`]: rot, writes that the disk lost, and writes that
 //!   went elsewhere are noticed by checksums. They are not repaired: for that, put a mirror under it. One damaged
-//!   copy of a superblock is survived.
+//!   copy of a superblock is survived. If the disk reads neither copy of one, nothing is mounted: it may be the newest.
 //! - A full disk can be read, and emptied.
 //! - No content of a disk makes it panic, or wait for ever.
 //!

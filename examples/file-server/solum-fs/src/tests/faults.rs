@@ -330,3 +330,53 @@ fn a_file_system_with_a_damaged_directory_can_be_read_and_emptied_of_it() {
     file_system.sync().unwrap();
     assert_eq!(check(media.disk()).1.unwrap().problems, []);
 }
+
+#[test]
+fn what_could_not_be_read_once_is_neither_lost_nor_in_the_way() {
+    let media = formatted();
+    let mut expected = work(&media);
+    // Each mount begins with the first free blocks: those that are really free are full then.
+    let mut file_system = FileSystem::mount(media.disk()).unwrap();
+    for act in [Act::Create("filler".into()), Act::Write("filler".into(), 0, text(400_000, 4)), Act::Sync] {
+        act_on(&mut file_system, &act).unwrap();
+        expected.act(&act).unwrap();
+    }
+    for (piece, path) in [(Piece::Directory, "/d"), (Piece::Index, "/big")] {
+        let media = Media::new(media.image());
+        let block = block_of(&media.image(), piece, path);
+        media.0.borrow_mut().unreadable = vec![block];
+        let mut file_system = FileSystem::mount(media.disk()).unwrap();
+        let [damage] = file_system.damage() else { panic!("{:?}", file_system.damage()) };
+        assert_eq!((&*damage.path, damage.defect), (path, Defect::Unreadable));
+        assert!(matches!(file_system.create("new"), Err(Error::Damaged(_))));
+        media.0.borrow_mut().unreadable.clear();
+        // What is behind the block is in use, although the mount could not see it.
+        file_system.remove("small").unwrap();
+        file_system.create("small").unwrap();
+        for offset in 0..100 {
+            file_system.write("small", offset * 4096, &text(4096, offset as u8)).unwrap();
+        }
+        file_system.remove("small").unwrap();
+        file_system.sync().unwrap();
+        let mut left = expected.clone();
+        left.act(&Act::Remove("small".into())).unwrap();
+        assert!(dump(&mut FileSystem::mount(media.disk()).unwrap()).unwrap() == left, "{path}");
+        assert_eq!(check(media.disk()).1.unwrap().problems, []);
+    }
+}
+
+#[test]
+fn a_superblock_that_cannot_be_read_is_no_reason_to_return_to_the_one_before() {
+    let media = formatted();
+    let expected = work(&media);
+    let blocks = 1024;
+    for places in [[0, blocks - 2], [1, blocks - 1]] {
+        media.0.borrow_mut().unreadable = places.to_vec();
+        assert!(matches!(FileSystem::mount(media.disk()), Err(Error::Disk(_))), "{places:?}");
+    }
+    // One copy is enough.
+    for place in [0, 1, blocks - 2, blocks - 1] {
+        media.0.borrow_mut().unreadable = vec![place];
+        assert!(dump(&mut FileSystem::mount(media.disk()).unwrap()).unwrap() == expected, "{place}");
+    }
+}
