@@ -28,6 +28,8 @@ pub fn sim(arguments: &Sim) -> Result<u8, Failure> {
     let bar = RunBar::new(described.draft.name());
     let (mut width, mut is_shrinking) = (0, false);
     let end = simulation::run(&executable, &order, &mut |answer| match answer {
+        // The last of several jobs may still tell where it is.
+        Answer::Progress(_) if is_shrinking => {}
         Answer::Progress(counts) => {
             let planned = Some(counts.planned).filter(|planned| *planned >= counts.runs);
             bar.tell(counts.runs, planned, &simulated::progress(&counts));
