@@ -115,10 +115,10 @@ impl<'a> Repeat<'a> {
             return row("faults", "none");
         }
         let width = shown.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-        let digits =
-            shown.iter().map(|(_, times)| grouped(*times).len()).max().unwrap_or(0).max("never".len());
+        let shown_times = |times: u64| if times == 0 { "never".to_owned() } else { grouped(times) };
+        let digits = shown.iter().map(|(_, times)| shown_times(*times).len()).max().unwrap_or(0);
         let lines = shown.iter().enumerate().map(|(index, (name, times))| {
-            let times = if *times == 0 { "never".to_owned() } else { grouped(*times) };
+            let times = shown_times(*times);
             row(if index == 0 { "faults" } else { "" }, &format!("{name:width$}  {times:>digits$}"))
         });
         lines.collect()
@@ -180,13 +180,17 @@ fn times_faster(simulated: Duration, took: Duration) -> String {
 /// A length of time with about three figures.
 fn time(length: Duration) -> String {
     let seconds = length.as_secs();
+    let two = |great: u64, great_unit: &str, small: u64, small_unit: &str| match small {
+        0 => format!("{} {great_unit}", grouped(great)),
+        _ => format!("{} {great_unit} {small} {small_unit}", grouped(great)),
+    };
     match seconds {
         0 if length.as_millis() == 0 => format!("{} µs", length.as_micros()),
         0 => format!("{} ms", length.as_millis()),
         1..100 => format!("{:.1} s", length.as_secs_f64()),
-        100..6_000 => format!("{} min {} s", seconds / 60, seconds % 60),
-        6_000..172_800 => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
-        _ => format!("{} days {} h", grouped(seconds / 86_400), seconds / 3_600 % 24),
+        100..6_000 => two(seconds / 60, "min", seconds % 60, "s"),
+        6_000..172_800 => two(seconds / 3_600, "h", seconds / 60 % 60, "min"),
+        _ => two(seconds / 86_400, "days", seconds / 3_600 % 24, "h"),
     }
 }
 
@@ -206,4 +210,39 @@ fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_have_about_three_figures() {
+        for (ns, expected) in [
+            (0, "0 µs"),
+            (999_999, "999 µs"),
+            (1_000_000, "1 ms"),
+            (999_999_999, "999 ms"),
+            (12_340_000_000, "12.3 s"),
+            (100_000_000_000, "1 min 40 s"),
+            (180_000_000_000, "3 min"),
+            (7_261_000_000_000, "2 h 1 min"),
+            (864_000_000_000_000, "10 days"),
+            (90_003_600_000_000_000, "1,041 days 17 h"),
+        ] {
+            assert_eq!(time(Duration::from_nanos(ns)), expected, "{ns}");
+        }
+    }
+
+    #[test]
+    fn thousands_are_told_apart() {
+        let numbers = [0, 999, 1_000, 12_345, 1_234_567];
+        assert_eq!(numbers.map(grouped), ["0", "999", "1,000", "12,345", "1,234,567"]);
+    }
+
+    #[test]
+    fn reasons_of_several_lines_stay_below_their_first() {
+        assert_eq!(row("replay", "a\nb\n"), "  replay     a\n    b\n");
+        assert_eq!(happened(1_000_000_050, "m.u", "says", 5), "   1.000000050 m.u   says\n");
+    }
 }

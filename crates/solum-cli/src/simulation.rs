@@ -136,8 +136,11 @@ fn without_answer(status: ExitStatus, runs: u64) -> Failure {
         (Some(signal), _) => {
             let name = signal_name(u8::try_from(signal).unwrap_or_default());
             let message = format!("the simulation was ended by signal {signal}{name}{after}");
-            Failure::new(ExitCode::MachineFailed, message)
-                .hint("look for the run that ends it with --jobs 1, and fewer --seeds each time".to_owned())
+            let hint = match runs {
+                0 => "unsafe code in its programs, and too little memory, are what ends a process like this",
+                _ => "look for the run that ends it with --jobs 1, and fewer --seeds each time",
+            };
+            Failure::new(ExitCode::MachineFailed, message).hint(hint.to_owned())
         }
         (None, code) => {
             let message =

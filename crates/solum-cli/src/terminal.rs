@@ -152,14 +152,10 @@ impl RunBar {
     /// So many runs are done, of how many is not always known; `text` says that, and more.
     pub fn tell(&self, done: u64, total: Option<u64>, text: &str) {
         if io::stderr().is_terminal() {
-            self.style(if total.is_some() {
-                "{prefix} {wide_bar} {msg}, {elapsed}"
-            } else {
-                "{spinner} {prefix} {msg}, {elapsed}"
-            });
             self.bar.set_length(total.unwrap_or(done));
             self.bar.set_position(done);
-            self.bar.set_message(text.to_owned());
+            let shape = if total.is_some() { "{prefix} {wide_bar}" } else { "{spinner} {prefix}" };
+            self.draw(shape, text);
         } else if self.told.get().elapsed() >= TELL_EVERY {
             self.told.set(Instant::now());
             say(text);
@@ -169,8 +165,7 @@ impl RunBar {
     /// Something begins of which nobody knows how long it takes.
     pub fn phase(&self, text: &str) {
         if io::stderr().is_terminal() {
-            self.style("{spinner} {prefix} {msg}, {elapsed}");
-            self.bar.set_message(text.to_owned());
+            self.draw("{spinner} {prefix}", text);
         } else {
             say(text);
         }
@@ -181,13 +176,14 @@ impl RunBar {
         self.bar.suspend(print);
     }
 
-    fn style(&self, template: &str) {
+    fn draw(&self, shape: &str, text: &str) {
+        let style = ProgressStyle::with_template(&format!("{shape} {{msg}}, {{elapsed}}"));
+        self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        self.bar.set_message(text.to_owned());
         if self.bar.is_hidden() {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
             self.bar.enable_steady_tick(Duration::from_millis(120));
         }
-        let style = ProgressStyle::with_template(template);
-        self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     }
 }
 

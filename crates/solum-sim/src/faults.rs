@@ -131,7 +131,10 @@ impl FromStr for Fault {
     fn from_str(name: &str) -> Result<Self, String> {
         Self::ALL.into_iter().find(|fault| fault.name() == name).ok_or_else(|| {
             let all: Vec<&str> = Self::ALL.iter().map(|fault| fault.name()).collect();
-            format!("there is no fault `{name}`; there are {}, and the words all and none", all.join(", "))
+            format!(
+                "there is no fault `{name}`\nhint: there are {}, and the words all and none",
+                all.join(", ")
+            )
         })
     }
 }
@@ -185,7 +188,12 @@ impl Envelope {
                 let kinds: BTreeSet<Fault> =
                     names.split(',').map(|name| name.trim().parse()).collect::<Result<_, _>>()?;
                 if let Some(beyond) = kinds.difference(&self.kinds).next() {
-                    return Err(format!("the system does not claim to survive {beyond}"));
+                    let claimed: Vec<&str> = self.kinds.iter().map(|fault| fault.name()).collect();
+                    let hint = match claimed.is_empty() {
+                        true => "it claims to survive none".to_owned(),
+                        false => format!("it claims to survive {}", claimed.join(", ")),
+                    };
+                    return Err(format!("the system does not claim to survive {beyond}\nhint: {hint}"));
                 }
                 kinds
             }
@@ -204,7 +212,9 @@ mod tests {
             assert_eq!(fault.name().parse(), Ok(fault));
             assert_eq!(serde_json::to_string(&fault).unwrap(), format!("\"{fault}\""));
         }
-        assert!("rot".parse::<Fault>().unwrap_err().starts_with("there is no fault `rot`; there are lost-"));
+        assert!(
+            "rot".parse::<Fault>().unwrap_err().starts_with("there is no fault `rot`\nhint: there are lost-")
+        );
     }
 
     #[test]
@@ -213,6 +223,10 @@ mod tests {
         assert_eq!(envelope.narrowed("all").as_ref(), Ok(&envelope));
         assert!(envelope.narrowed("none").unwrap().kinds.is_empty());
         assert_eq!(envelope.narrowed("delay").unwrap().kinds, [Fault::Delay].into());
-        assert!(envelope.narrowed("delay,drop").unwrap_err().ends_with("survive drop"));
+        let why = envelope.narrowed("delay,drop").unwrap_err();
+        assert_eq!(
+            why,
+            "the system does not claim to survive drop\nhint: it claims to survive bit-rot, delay"
+        );
     }
 }

@@ -207,7 +207,7 @@ impl Harness {
         let written = std::fs::write(&partial, page).and_then(|()| std::fs::rename(&partial, path));
         written.map_err(|error| {
             let _ = std::fs::remove_file(&partial);
-            format!("the timeline cannot be written to {path}: {error}")
+            format!("the timeline cannot be written to {path}: {}", solum_spec::reason(&error))
         })?;
         self.say(&Answer::Wrote(path.to_owned()));
         Ok(())
@@ -230,7 +230,8 @@ fn order() -> Result<Order, String> {
         .get("version")
         .and_then(serde_json::Value::as_u64);
     if version != Some(VERSION.into()) {
-        return Err(unreadable(&format!("version {version:?}, not {VERSION}")));
+        let version = version.map_or("no version".to_owned(), |version| format!("version {version}"));
+        return Err(unreadable(&format!("it has {version}, not {VERSION}")));
     }
     serde_json::from_str(&text).map_err(|error| unreadable(&error))
 }

@@ -26,13 +26,24 @@ pub fn sim(arguments: &Sim) -> Result<u8, Failure> {
     let order = order(arguments);
     let repeat = Repeat::new(&order);
     let bar = RunBar::new(described.draft.name());
-    let mut width = 0;
+    let (mut width, mut is_shrinking) = (0, false);
     let end = simulation::run(&executable, &order, &mut |answer| match answer {
+        // The last of several jobs may still tell where it is.
+        Answer::Progress(_) if is_shrinking => {}
         Answer::Progress(counts) => {
             let planned = Some(counts.planned).filter(|planned| *planned >= counts.runs);
             bar.tell(counts.runs, planned, &simulated::progress(&counts));
         }
-        Answer::Shrinking => bar.phase("making the failure small"),
+        // Each of several jobs says so.
+        Answer::Shrinking => {
+            if !std::mem::replace(&mut is_shrinking, true) {
+                bar.phase(if order.failures == 1 {
+                    "making the failure small"
+                } else {
+                    "making the failures small"
+                });
+            }
+        }
         Answer::Happened { at_ns, who, text } => {
             width = width.max(who.chars().count());
             print(&simulated::happened(at_ns, &who, &text, width));

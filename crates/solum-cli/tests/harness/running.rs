@@ -215,6 +215,11 @@ impl Capture {
         Self { shared, reader }
     }
 
+    /// What came out so far.
+    pub fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.shared.0.lock().unwrap().bytes).into_owned()
+    }
+
     /// Waits until this is in it; false if it ends without.
     pub fn wait_for(&self, text: &str) -> bool {
         let (lock, changed) = &*self.shared;
