@@ -67,6 +67,13 @@ impl System {
         Self { scratch, directory: format!("[SCRATCH]/{directory}") }
     }
 
+    /// One of this description.
+    pub fn described(text: &str) -> Self {
+        let scratch = Scratch::new();
+        scratch.file("system/solum.toml", text);
+        Self { scratch, directory: "[SCRATCH]/system".to_owned() }
+    }
+
     /// `solum run --place host`.
     pub fn on_host(&self, options: &[&str]) -> Solum<'_> {
         let words = [&["run", &self.directory, "--place", "host"], options].concat();

@@ -13,6 +13,7 @@ mod links;
 mod logs;
 mod mirrors;
 mod operating;
+mod simulated;
 mod unsuited;
 
 use harness::system::System;

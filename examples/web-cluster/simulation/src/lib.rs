@@ -46,17 +46,30 @@ fn envelope() -> Envelope {
     Envelope::of(kinds)
 }
 
+/// The programs as they ship.
+pub fn programs(setup: &mut Setup) {
+    setup.program("files", files::files);
+    setup.program("sequencer", sequencer::sequencer);
+    setup.program("cache", cache::cache);
+    setup.program("front", front::front);
+}
+
+/// The programs with a bug in one of them.
+fn programs_with(bug: Planted, setup: &mut Setup) {
+    match bug {
+        Planted::IgnoredFlushes => setup.program("files", planted::files),
+        _ => setup.program("files", files::files),
+    }
+    setup.program("sequencer", sequencer::sequencer);
+    setup.program("cache", move |ports| planted::cache(ports, bug));
+    setup.program("front", front::front);
+}
+
 fn with(bug: Option<Planted>) -> Scenario {
     let scenario = Scenario::new(DESCRIPTION, move |setup: &mut Setup| {
-        setup.program("sequencer", sequencer::sequencer);
-        setup.program("front", front::front);
         match bug {
-            Some(Planted::IgnoredFlushes) => setup.program("files", planted::files),
-            _ => setup.program("files", files::files),
-        }
-        match bug {
-            Some(bug) => setup.program("cache", move |ports| planted::cache(ports, bug)),
-            None => setup.program("cache", cache::cache),
+            Some(bug) => programs_with(bug, setup),
+            None => programs(setup),
         }
         let history = shared(History::default());
         for number in 0..FRONTS {

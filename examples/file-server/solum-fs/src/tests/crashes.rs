@@ -241,6 +241,30 @@ fn a_formatting_that_was_cut_short_is_a_blank_disk_or_an_empty_file_system() {
 }
 
 #[test]
+fn a_formatting_that_was_cut_short_within_a_sector_is_a_blank_disk_or_an_empty_file_system() {
+    let media = Media::new(Image::new(1 << 20));
+    format(&mut media.disk()).unwrap();
+    let log = media.0.borrow().log.clone();
+    let run = Run { start: Image::new(1 << 20), log, moments: Vec::new() };
+    for (length, done) in run.log.iter().enumerate() {
+        let Done::Write(offset, data) = done else { continue };
+        for written in (1..200).chain([511, 513, 4095]) {
+            let (mut image, earlier) = run.crash(length);
+            earlier.into_iter().for_each(|(offset, data)| image.write(offset, data));
+            let torn = [&data[..written], &vec![0; data.len() - written][..]].concat();
+            image.write(*offset, &torn);
+            match FileSystem::mount(image.disk()) {
+                Ok(mut file_system) => assert_eq!(dump(&mut file_system), Ok(Tree::empty())),
+                Err(error) => {
+                    let what = format!("{written} bytes after {length} operations");
+                    assert_eq!(error, Error::NotFormatted { blank: true }, "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_new_formatting_that_was_cut_short_leaves_the_old_file_system_or_an_empty_one() {
     let acts = [Act::Create("a".into()), Act::Sync, Act::Write("a".into(), 0, vec![1; 5000]), Act::Sync];
     let before = record(formatted(1 << 20), Tree::empty(), &acts, OPTIONS);
