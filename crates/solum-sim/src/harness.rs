@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use solum_spec::simulation::{Answer, Counts, Failed, Order, Shrunk, Size, VARIABLE, VERSION};
@@ -10,6 +10,7 @@ use solum_spec::simulation::{Answer, Counts, Failed, Order, Shrunk, Size, VARIAB
 use crate::campaign::{Campaign, Failure, Report};
 use crate::escape;
 use crate::faults::Fault;
+use crate::pulse::{Stuck, Watch};
 use crate::recipe::Recipe;
 use crate::scenario::{Outcome, Scenario};
 use crate::search::Search;
@@ -17,6 +18,8 @@ use crate::telling::{Telling, timeline};
 
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_millis(100);
+/// A unit that computes for so long without asking for anything is taken for one that does so for ever.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The exit status when a run failed, and when the order could not be carried out.
 const FAILED: u8 = 1;
 const REFUSED: u8 = 2;
@@ -28,13 +31,30 @@ pub type Named = (&'static str, fn() -> Scenario);
 ///
 /// The `main` of a system's simulation is no more than this.
 pub fn main(scenarios: &[Named]) -> ExitCode {
-    let mut harness = Harness { out: Mutex::new(Box::new(std::io::stdout())) };
-    match harness.obey(scenarios) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(FAILED),
-        Err(why) => {
-            harness.say(&Answer::Refused(why));
-            ExitCode::from(REFUSED)
+    let harness = Arc::new(Harness { out: Mutex::new(Box::new(std::io::stdout())) });
+    let (done, is_done) = mpsc::channel();
+    let (working, scenarios) = (Arc::clone(&harness), scenarios.to_vec());
+    // A unit that never asks for anything holds its thread for ever. This one stays free, and its end is that of the process.
+    std::thread::spawn(move || done.send(working.obey(&scenarios)));
+    let mut watch = Watch::default();
+    loop {
+        match is_done.recv_timeout(PATIENCE) {
+            Ok(Ok(true)) => return ExitCode::SUCCESS,
+            Ok(Ok(false)) => return ExitCode::from(FAILED),
+            Ok(Err(why)) => {
+                harness.say(&Answer::Refused(why));
+                return ExitCode::from(REFUSED);
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                harness.say(&Answer::Refused("the simulation itself panicked".to_owned()));
+                return ExitCode::from(REFUSED);
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                if let Some(stuck) = watch.look() {
+                    harness.tell_stuck(&stuck);
+                    return ExitCode::from(FAILED);
+                }
+            }
         }
     }
 }
@@ -52,8 +72,19 @@ impl Harness {
         }
     }
 
+    fn tell_stuck(&self, stuck: &Stuck) {
+        let why = format!(
+            "{} has computed for {} s and asked for nothing: it cannot be interrupted, so this is the end",
+            stuck.who,
+            PATIENCE.as_secs()
+        );
+        let run = stuck.recipe.to_string();
+        self.say(&Answer::Failed(Failed { run, after: 0, why, size: Size::default(), shrunk: None }));
+        self.say(&Answer::Done(Counts { failures: 1, ..Counts::default() }));
+    }
+
     /// Whether nothing failed.
-    fn obey(&mut self, scenarios: &[Named]) -> Result<bool, String> {
+    fn obey(&self, scenarios: &[Named]) -> Result<bool, String> {
         let order = order()?;
         let names: Vec<&str> = scenarios.iter().map(|(name, _)| *name).collect();
         let named = match &order.scenario {

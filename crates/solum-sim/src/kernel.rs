@@ -3,11 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::sync::Arc;
 
 use crate::choices::{About, Choices};
 use crate::escape::Guard;
 use crate::event::Event;
 use crate::faults::Fault;
+use crate::pulse::Pulse;
 use crate::random::Random;
 use crate::task::{self, Task};
 use crate::trace::{Record, Trace};
@@ -26,6 +28,14 @@ const FREE_OPERATIONS: u32 = 1000;
 /// How much time passes then, in nanoseconds.
 const TOLL_NS: u64 = 1000;
 
+/// Whose steps are watched, from without and from other threads.
+pub struct Watched {
+    /// How many actors are units, which may not reach past their ports.
+    pub units: u32,
+    /// Where it is told how far the run is.
+    pub pulse: Arc<Pulse>,
+}
+
 /// Time, tasks and choices of a run.
 pub struct Kernel {
     state: RefCell<State>,
@@ -33,6 +43,7 @@ pub struct Kernel {
     free_operations: Cell<u32>,
     /// How many actors are units; those behind them are clients.
     units: u32,
+    pulse: Arc<Pulse>,
 }
 
 struct State {
@@ -80,7 +91,13 @@ struct Place {
 
 impl Kernel {
     /// A kernel without tasks, at the beginning of time.
-    pub fn new(choices: Choices, weather: &Weather, window_ns: u64, units: u32, keep_trace: bool) -> Self {
+    pub fn new(
+        choices: Choices,
+        weather: &Weather,
+        window_ns: u64,
+        watched: Watched,
+        keep_trace: bool,
+    ) -> Self {
         let state = State {
             now_ns: 0,
             agenda: BinaryHeap::new(),
@@ -99,7 +116,13 @@ impl Kernel {
             failure: None,
             faults: BTreeMap::new(),
         };
-        Self { state: RefCell::new(state), running: Cell::new(None), free_operations: Cell::new(0), units }
+        Self {
+            state: RefCell::new(state),
+            running: Cell::new(None),
+            free_operations: Cell::new(0),
+            units: watched.units,
+            pulse: watched.pulse,
+        }
     }
 
     /// Nanoseconds since the beginning of the run.
@@ -287,6 +310,7 @@ impl Kernel {
         };
         let Some(task) = task else { return };
         self.running.set(Some(id));
+        self.pulse.beat(actor, self.state.borrow().steps);
         let guard = (actor < self.units).then(|| Guard::enter(actor));
         let left = task.resume();
         drop(guard);

@@ -19,6 +19,7 @@ mod machine;
 mod misfortune;
 pub mod mock;
 mod network;
+mod pulse;
 mod random;
 mod recipe;
 mod scenario;

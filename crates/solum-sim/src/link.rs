@@ -17,6 +17,7 @@ use crate::event::Event;
 use crate::kernel::Kernel;
 use crate::network::{DEAD_AFTER_NS, Path, Way};
 use crate::sim::{Cargo, MachineNote, Sim};
+use crate::storage::PowerCut;
 
 /// How long a relay waits before it dials again, in nanoseconds (`solum_link::relay`, first delay).
 const REDIAL_NS: u64 = 100_000_000;
@@ -256,6 +257,12 @@ impl Transport for SimEnd {
                 None => (peer.epoch, false),
             }
         };
+        let machine = self.sim.links.borrow().links[self.link].ends[self.side].machine;
+        let cut = self.sim.choose_power_cut(machine);
+        if cut == PowerCut::Before {
+            self.sim.lose_power_here(machine);
+            return Ok(());
+        }
         let received = Received {
             kind: frame.kind,
             method: frame.method,
@@ -268,6 +275,9 @@ impl Transport for SimEnd {
         let length = bytes + bulk.as_ref().map_or(0, Vec::len);
         self.sim.links.borrow_mut().links[self.link].ends[other].inbox_bytes += bytes;
         self.sim.send_parcel(self.link, other, life, Content::Frame(received, bulk), length);
+        if cut == PowerCut::After {
+            self.sim.lose_power_here(machine);
+        }
         Ok(())
     }
 

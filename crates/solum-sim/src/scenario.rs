@@ -18,6 +18,7 @@ use crate::end::End;
 use crate::escape;
 use crate::faults::{Envelope, Fault};
 use crate::network::Latency;
+use crate::pulse::Pulse;
 use crate::recipe::Recipe;
 use crate::sim::{MachineNote, Sim, Terms};
 use crate::task::Exit;
@@ -278,6 +279,7 @@ impl Scenario {
             until_ns: recipe.until_ns.unwrap_or(nanoseconds(self.until)),
             settle_ns: nanoseconds(self.settle),
             may_give_up: self.may_give_up,
+            pulse: Pulse::new(recipe, &wired.plan),
         };
         let sim = Sim::new(terms, recipe.choices(), window_ns, programs, keep_trace);
         sim.run(clients, afterwards);

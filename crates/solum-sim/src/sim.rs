@@ -13,11 +13,12 @@ use crate::choices::Choices;
 use crate::client::ClientState;
 use crate::event::Event;
 use crate::faults::{Envelope, Fault};
-use crate::kernel::{Kernel, Step};
+use crate::kernel::{Kernel, Step, Watched};
 use crate::link::Links;
 use crate::machine::{Machine, UnitState};
 use crate::misfortune::Misfortune;
 use crate::network::{Latency, Network};
+use crate::pulse::Pulse;
 use crate::scenario::{Program, Task};
 use crate::screen::Pictures;
 use crate::storage::Storage;
@@ -51,8 +52,10 @@ pub struct Terms {
     pub until_ns: u64,
     /// How long everything may take to end after that, in nanoseconds.
     pub settle_ns: u64,
-    /// Whether a unit that is given up makes the run fail.
+    /// Whether a unit that is given up does not make the run fail.
     pub may_give_up: bool,
+    /// Where it is told how far the run is.
+    pub pulse: Arc<Pulse>,
 }
 
 /// What the plan of a whole system does not say of a machine.
@@ -98,7 +101,8 @@ impl Sim {
         keep: bool,
     ) -> Rc<Self> {
         let plan = Arc::clone(&terms.plan);
-        let kernel = Kernel::new(choices, &terms.weather, window_ns, plan.units.len() as u32, keep);
+        let watched = Watched { units: plan.units.len() as u32, pulse: Arc::clone(&terms.pulse) };
+        let kernel = Kernel::new(choices, &terms.weather, window_ns, watched, keep);
         let machines = Machine::all(&terms);
         let units = UnitState::all(&plan, &terms.machines);
         let links = Links::new(&kernel, &plan, &terms.machines);

@@ -156,9 +156,7 @@ impl SimDisk {
     }
 
     fn lose_power(&self) -> Result<()> {
-        self.sim.cut_power(self.machine);
-        // Nothing comes after this.
-        self.sim.kernel.wait(&[], None);
+        self.sim.lose_power_here(self.machine);
         Err(Error::Closed)
     }
 
@@ -281,6 +279,12 @@ impl Sim {
             2 => PowerCut::After,
             _ => PowerCut::No,
         }
+    }
+
+    /// The machine of the running unit loses its power: the unit does nothing after this.
+    pub(crate) fn lose_power_here(&self, machine: usize) {
+        self.cut_power(machine);
+        self.kernel.wait(&[], None);
     }
 
     /// What the disks of a machine are after it lost its power.

@@ -12,6 +12,7 @@ use crate::event::Event;
 use crate::kernel::Kernel;
 use crate::network::{Path, Way};
 use crate::sim::{Cargo, Sim};
+use crate::storage::PowerCut;
 use crate::task;
 
 /// How many bytes may be on their way, or wait to be read, in one direction.
@@ -385,7 +386,16 @@ impl Converse for SimStream {
         if length == 0 && !data.is_empty() {
             return Ok(None);
         }
+        let machine = self.sim.connections.borrow().connections[self.place].machine;
+        let cut = if self.side == UNIT { self.sim.choose_power_cut(machine) } else { PowerCut::No };
+        if cut == PowerCut::Before {
+            self.sim.lose_power_here(machine);
+            return Err(Error::Closed);
+        }
         self.sim.send_segment(self.place, 1 - self.side, Content::Data(data[..length].to_vec()));
+        if cut == PowerCut::After {
+            self.sim.lose_power_here(machine);
+        }
         Ok(Some(length))
     }
 
