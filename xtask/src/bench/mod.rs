@@ -5,6 +5,7 @@
 
 mod boot;
 mod disk;
+mod hunt;
 mod link;
 mod processor_time;
 mod sim;
@@ -21,6 +22,8 @@ pub enum Bench {
     Boot(boot::Arguments),
     /// A disk that another unit serves, and a mirror, against the bare file
     Disk(disk::Arguments),
+    /// Planted bugs that simulations find, and seeds that the examples live through
+    Hunt(hunt::Arguments),
     /// A link between two processes, and what one could use in its place: latency, throughput
     Link(link::Arguments),
     /// The simulator, and madsim and turmoil with the same work: events a second
@@ -32,6 +35,7 @@ pub fn run(workspace: &Workspace, bench: &Bench) -> Outcome {
     match bench {
         Bench::Boot(arguments) => boot::run(workspace, arguments),
         Bench::Disk(arguments) => disk::run(workspace, arguments),
+        Bench::Hunt(arguments) => hunt::run(workspace, arguments),
         Bench::Link(arguments) => link::run(workspace, arguments),
         Bench::Sim(arguments) => sim::run(workspace, arguments),
     }
