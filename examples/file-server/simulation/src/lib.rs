@@ -108,7 +108,7 @@ fn simulated(disks: Disks) -> Scenario {
     };
     Scenario::new(&description(), set_up)
         .envelope(survived())
-        .until(Duration::from_secs(5))
+        .until(Duration::from_secs(2))
         .settle(Duration::from_secs(600))
 }
 

@@ -1,12 +1,13 @@
 //! What may be in a directory.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use files_api::Mark;
 use solum_sim::Shared;
 
 /// The content of each file, by its name; none, if there is no directory.
-pub type State = Option<BTreeMap<String, Vec<u8>>>;
+pub type State = Option<BTreeMap<String, Rc<Vec<u8>>>>;
 
 /// A call that changes something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,13 +36,13 @@ impl Change {
         match self {
             Self::MakeDirectory => return None,
             Self::Create(name) if files.contains_key(name) => return None,
-            Self::Create(name) => drop(files.insert(name.clone(), Vec::new())),
+            Self::Create(name) => drop(files.insert(name.clone(), Rc::default())),
             Self::Write(name, offset, data) => {
-                let content = files.get_mut(name)?;
+                let content = Rc::make_mut(files.get_mut(name)?);
                 content.resize(content.len().max(offset + data.len()), 0);
                 content[*offset..offset + data.len()].copy_from_slice(data);
             }
-            Self::Truncate(name, size) => files.get_mut(name)?.resize(*size, 0),
+            Self::Truncate(name, size) => Rc::make_mut(files.get_mut(name)?).resize(*size, 0),
             Self::Rename(from, to) => {
                 let content = files.remove(from)?;
                 files.insert(to.clone(), content);

@@ -1,6 +1,7 @@
 //! Who changes files, looks at them, and knows what may be there.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use files_api::{Client, Files, FilesCalls, FilesError};
@@ -19,8 +20,8 @@ const UNREADABLE: &str = "cannot be read";
 const NAMES: u64 = 5;
 
 /// The most bytes of one write, and of a file.
-const WRITE_BYTES: u64 = 9_000;
-const FILE_BYTES: u64 = 30_000;
+const WRITE_BYTES: u64 = 3_000;
+const FILE_BYTES: u64 = 12_000;
 
 /// What the tester reaches: what `notes` reaches, and chance.
 #[derive(solum::Ports)]
@@ -251,7 +252,7 @@ impl Tester<'_> {
             let path = self.path(&entry.name);
             let content = self.files.read_file(&path);
             match self.sort(content)? {
-                Ok(content) if content.len() as u64 == entry.stat.size => drop(files.insert(entry.name, content)),
+                Ok(content) if content.len() as u64 == entry.stat.size => drop(files.insert(entry.name, Rc::new(content))),
                 // It was another life of the server, or another file system.
                 Ok(_) => return Ok(Err(Trouble::Refused(FilesError::NotFound(path)))),
                 Err(trouble) => return Ok(Err(trouble)),
