@@ -40,7 +40,7 @@ impl<'a> Repeat<'a> {
             text += &row("shrunk", &format!("from {from}"));
             text += &row("", &format!("to   {to}; it took {}", count(shrunk.runs.into(), "run")));
             if shrunk.why != failed.why {
-                text += &row("it then", &indented("failed: ", &shrunk.why));
+                text += &row("fails with", &shrunk.why);
             }
         }
         let replay = format!("{} --replay {best}", self.order.command);

@@ -26,7 +26,8 @@ pub fn sim(arguments: &Sim) -> Result<u8, Failure> {
     let order = order(arguments);
     let repeat = Repeat::new(&order);
     let bar = RunBar::new(described.draft.name());
-    let (mut width, mut is_shrinking) = (0, false);
+    // As wide as most names are, so that lines seldom move.
+    let (mut width, mut is_shrinking) = (12, false);
     let end = simulation::run(&executable, &order, &mut |answer| match answer {
         // The last of several jobs may still tell where it is.
         Answer::Progress(_) if is_shrinking => {}

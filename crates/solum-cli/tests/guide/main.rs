@@ -35,7 +35,7 @@ macro_rules! chapters {
     };
 }
 
-chapters!(first, programs, inside, network, kernels, alone, system, ported, trouble, limits);
+chapters!(first, programs, inside, network, kernels, alone, system, ported, simulation, trouble, limits);
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cluster_check::history::Operation;
-use cluster_check::linearizable;
+use cluster_check::history::{self, Operation};
 
 pub use cluster_check::history::Action;
 
@@ -53,7 +52,7 @@ impl History {
     pub fn check(&self) -> Result<(), String> {
         for (key, operations) in &self.by_key {
             let operations: Vec<Operation> = operations.iter().copied().flatten().collect();
-            linearizable::check(&operations).map_err(|violation| format!("/{key}: {violation}"))?;
+            history::check(&operations).map_err(|violation| format!("/{key}: {violation}"))?;
         }
         Ok(())
     }
