@@ -238,3 +238,20 @@ fn a_program_that_reads_the_systems_clock_is_named() {
     assert!(failure.starts_with("m.u reached past its ports: it read the system's clock"), "{failure}");
     assert!(failure.contains("careless (") && failure.contains("hint: plug in a Clock"), "{failure}");
 }
+
+#[test]
+fn another_process_makes_the_same_run() {
+    const CHILD: &str = "SOLUM_DIGEST_OF_SEED";
+    let digest = |seed| scenario(true).run(&Recipe::seed(seed), false).digest;
+    if let Some(seed) = std::env::var(CHILD).ok().and_then(|seed| seed.parse().ok()) {
+        println!("digest {:016x}", digest(seed));
+        return;
+    }
+    for seed in 0..4_u64 {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "another_process_makes_the_same_run", "--nocapture"]);
+        let output = child.env(CHILD, seed.to_string()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains(&format!("digest {:016x}", digest(seed))), "seed {seed}: {said}");
+    }
+}
