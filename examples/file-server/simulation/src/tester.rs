@@ -92,7 +92,9 @@ impl Tester<'_> {
             Ok(value) => Ok(Ok(value)),
             Err(CallError::Service(FilesError::Disk(_))) => Ok(Err(Trouble::Unknown)),
             // The disk failed, and may not the next time.
-            Err(CallError::Service(FilesError::Damaged(text))) if may_be_damaged || text.ends_with(UNREADABLE) => {
+            Err(CallError::Service(FilesError::Damaged(text)))
+                if may_be_damaged || text.ends_with(UNREADABLE) =>
+            {
                 Ok(Err(Trouble::Unknown))
             }
             Err(CallError::Service(error)) => Ok(Err(Trouble::Refused(error))),
@@ -128,7 +130,8 @@ impl Tester<'_> {
         let model = &mut *self.model.borrow_mut();
         model.writes += 1;
         let number = model.writes;
-        let bytes = (0..).flat_map(|word: u64| (number << 16 | word).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
+        let bytes = (0..)
+            .flat_map(|word: u64| (number << 16 | word).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
         bytes.take(length).collect()
     }
 
@@ -252,7 +255,9 @@ impl Tester<'_> {
             let path = self.path(&entry.name);
             let content = self.files.read_file(&path);
             match self.sort(content)? {
-                Ok(content) if content.len() as u64 == entry.stat.size => drop(files.insert(entry.name, Rc::new(content))),
+                Ok(content) if content.len() as u64 == entry.stat.size => {
+                    drop(files.insert(entry.name, Rc::new(content)))
+                }
                 // It was another life of the server, or another file system.
                 Ok(_) => return Ok(Err(Trouble::Refused(FilesError::NotFound(path)))),
                 Err(trouble) => return Ok(Err(trouble)),
@@ -267,10 +272,13 @@ impl Tester<'_> {
         if is_missing {
             return self.change(&Change::MakeDirectory).map(drop);
         }
-        let has_last = self.model.borrow().now().is_some_and(|state| {
-            state.as_ref().is_some_and(|files| files.contains_key("last"))
-        });
-        let change = if has_last { Change::Remove("last".to_owned()) } else { Change::Create("last".to_owned()) };
+        let has_last = self
+            .model
+            .borrow()
+            .now()
+            .is_some_and(|state| state.as_ref().is_some_and(|files| files.contains_key("last")));
+        let change =
+            if has_last { Change::Remove("last".to_owned()) } else { Change::Create("last".to_owned()) };
         if self.change(&change)? && self.sync()? {
             // What is read from now on is what the disk has.
             self.model.borrow_mut().is_unknown();

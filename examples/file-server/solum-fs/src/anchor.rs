@@ -10,7 +10,7 @@ use crate::store::{offset_of, only_device};
 /// A disk that is written for the first time has zeros there, too. Other file systems and partition tables do not.
 const BLANK_BLOCKS: u64 = 32;
 
-/// A disk may write these many bytes of a block and then lose power.
+/// A disk may write any of the parts of a block that have so many bytes, and lose power within one.
 const SECTOR_BYTES: usize = 512;
 
 /// How often a superblock is read.
@@ -80,7 +80,8 @@ pub fn find(disk: &mut Disk) -> Result<Anchors> {
         copies = read_copies(disk, made)?;
     }
     // The newest may be among them, and what is read instead be older than what was synced.
-    let is_unreadable = |slot: usize| [slot, slot + COPIES / 2].iter().all(|copy| copies[*copy] == Err(NotOne::Unreadable));
+    let is_unreadable =
+        |slot: usize| [slot, slot + COPIES / 2].iter().all(|copy| copies[*copy] == Err(NotOne::Unreadable));
     if (0..COPIES / 2).any(is_unreadable) {
         let reason = "neither copy of a superblock can be read".to_owned();
         return Err(Error::Disk(solum::Error::Device(reason)));
@@ -164,8 +165,11 @@ fn is_blank(disk: &mut Disk) -> Result<bool> {
     let is_zero = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
     let is_first = |copy: usize, bytes: &[u8]| {
         let expected = first(blocks, copy % 2).encode(copy);
-        let mut sectors = bytes.chunks(SECTOR_BYTES).zip(expected.chunks(SECTOR_BYTES));
-        sectors.all(|(sector, expected)| sector == expected || is_zero(sector))
+        let is_begun = |(sector, expected): (&[u8], &[u8])| {
+            let length = sector.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            sector[..length] == expected[..length]
+        };
+        bytes.chunks(SECTOR_BYTES).zip(expected.chunks(SECTOR_BYTES)).all(is_begun)
     };
     let mut copies = places.chunks(BLOCK_BYTES).chain(tail.chunks(BLOCK_BYTES)).enumerate();
     Ok(is_zero(rest) && copies.all(|(copy, bytes)| is_first(copy, bytes)))

@@ -3,7 +3,7 @@
 
 use super::disk::{Done, Image, Media, Numbers, SECTOR, Shared};
 use super::model::{Act, Tree, act_on, dump, random_act};
-use crate::{Error, FileSystem, Options, check, format};
+use crate::{BLOCK_BYTES, Error, FileSystem, Options, check, format};
 
 const OPTIONS: Options = Options { changed_blocks: 24, cached_blocks: 16 };
 
@@ -236,6 +236,24 @@ fn a_formatting_that_was_cut_short_is_a_blank_disk_or_an_empty_file_system() {
                     assert_eq!(check(media.disk()).1.unwrap().problems, []);
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn a_first_superblock_that_was_torn_within_a_sector_counts_as_nothing() {
+    let media = Media::new(Image::new(1 << 20));
+    format(&mut media.disk()).unwrap();
+    for block in [0, 1, 254, 255] {
+        let mut whole = vec![0; BLOCK_BYTES];
+        media.image().read(block * BLOCK_BYTES as u64, &mut whole);
+        for length in 0..BLOCK_BYTES {
+            let mut image = Image::new(1 << 20);
+            let torn: Vec<u8> =
+                whole[..length].iter().copied().chain(std::iter::repeat_n(0, BLOCK_BYTES - length)).collect();
+            image.write(block * BLOCK_BYTES as u64, &torn);
+            let found = FileSystem::mount(image.disk()).map(drop);
+            assert_eq!(found, Err(Error::NotFormatted { blank: true }), "block {block}, {length} bytes");
         }
     }
 }
