@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use solum_sim::{Envelope, Outcome, Recipe, Scenario, Setup, shared};
+use solum_sim::{Envelope, Outcome, Recipe, Scenario, Setup};
 
 use super::devices::{free_port, talk};
 use crate::harness::WORKSPACE;
