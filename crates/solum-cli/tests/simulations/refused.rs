@@ -129,7 +129,7 @@ fn a_simulation_of_another_version_says_so() {
     // The same executable with an order of another time; what it then says is told as any other refusal.
     let target = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let order = format!("{{\"version\": {}}}", VERSION + 1);
-    let answer = Command::new(target.join("debug/test-simulation")).env(VARIABLE, order).output().unwrap();
+    let answer = Command::new(target.join("debug/counted-simulation")).env(VARIABLE, order).output().unwrap();
     assert_eq!(answer.status.code(), Some(2));
     let fake = Fake::new(&format!("print!(\"{{}}\", {:?});", String::from_utf8(answer.stdout).unwrap()));
     let text = format!(

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     solum_sim::harness::main(&[
-        ("sound", test_simulation::sound),
-        ("forgetful", test_simulation::forgetful),
-        ("incomplete", test_simulation::incomplete),
-        ("deadly", test_simulation::deadly),
-        ("talkative", test_simulation::talkative),
+        ("sound", counted_simulation::sound),
+        ("forgetful", counted_simulation::forgetful),
+        ("incomplete", counted_simulation::incomplete),
+        ("deadly", counted_simulation::deadly),
+        ("talkative", counted_simulation::talkative),
     ])
 }
