@@ -55,7 +55,8 @@ pub fn broken() -> Scenario {
 
 /// The file server as it ships, on a disk that damages what it should keep.
 pub fn damaged() -> Scenario {
-    let kinds = [Fault::BitRot, Fault::LatentErrors, Fault::MisdirectedWrites].into_iter().chain(survived().kinds);
+    let kinds =
+        [Fault::BitRot, Fault::LatentErrors, Fault::MisdirectedWrites].into_iter().chain(survived().kinds);
     simulated(Disks::Damaged).envelope(Envelope::of(kinds)).may_give_up()
 }
 

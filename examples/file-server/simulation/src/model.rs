@@ -185,7 +185,8 @@ impl Model {
             self.since.push(state);
         } else {
             // What the server began with lasts; and it is what was found, or what that was made from.
-            let mut possible: Vec<State> = self.since.iter().filter(|before| is_from(before)).cloned().collect();
+            let mut possible: Vec<State> =
+                self.since.iter().filter(|before| is_from(before)).cloned().collect();
             if possible.is_empty() {
                 return Err(self.explain(&state));
             }
@@ -204,7 +205,9 @@ impl Model {
             None => "no directory".to_owned(),
             Some(files) => {
                 let files = files.iter().map(|(name, content)| {
-                    let sum = content.iter().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add((*byte).into()));
+                    let sum = content
+                        .iter()
+                        .fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add((*byte).into()));
                     format!("{name}: {} bytes ({sum:x})", content.len())
                 });
                 format!("[{}]", files.collect::<Vec<_>>().join(", "))
