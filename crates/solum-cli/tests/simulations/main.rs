@@ -13,7 +13,7 @@ mod runs;
 use harness::{Finished, Scratch, Solum};
 
 /// The system `counted`, whose scenarios are made for these tests.
-const COUNTED: &str = "crates/solum-cli/tests/counted/simulation";
+const COUNTED: &str = "crates/solum-cli/tests/counted";
 
 /// `solum sim` of the system `counted`.
 fn counted<'a>(scratch: &'a Scratch, words: &[&str]) -> Solum<'a> {

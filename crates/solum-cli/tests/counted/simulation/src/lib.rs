@@ -32,7 +32,7 @@ pub fn counter(mut ports: Ports, is_forgetful: bool) -> Result<(), Error> {
 }
 
 fn counted(is_forgetful: bool) -> Scenario {
-    Scenario::new(include_str!("../solum.toml"), move |setup: &mut Setup| {
+    Scenario::new(include_str!("../../solum.toml"), move |setup: &mut Setup| {
         setup.program("counter", move |ports| counter(ports, is_forgetful));
         setup.afterwards("reader", |client| {
             let told: Vec<u32> =
@@ -58,7 +58,7 @@ pub fn forgetful() -> Scenario {
 
 /// The description has a program without code.
 pub fn incomplete() -> Scenario {
-    Scenario::new(include_str!("../solum.toml"), |_| ())
+    Scenario::new(include_str!("../../solum.toml"), |_| ())
 }
 
 /// The process ends by a signal.
