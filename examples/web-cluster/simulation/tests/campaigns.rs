@@ -23,7 +23,10 @@ fn all_other_planted_bugs_are_found() {
     for bug in Planted::ALL {
         let (seed, failure) =
             first_failure(&planted(bug), 0..2000).unwrap_or_else(|| panic!("not found: {bug:?}"));
-        assert!(failure.contains(" fit into no order"), "{bug:?}, seed {seed}: {failure}");
+        // A disk that forgets may also forget what makes it a file system, and then nothing serves any more.
+        let is_seen = failure.contains(" fit into no order")
+            || bug == Planted::IgnoredFlushes && failure == "store.files failed too often and was given up";
+        assert!(is_seen, "{bug:?}, seed {seed}: {failure}");
     }
 }
 
