@@ -64,7 +64,9 @@ fn ask_simulation(exchanges: &[Exchange]) {
                 let answered = String::from_utf8_lossy(&answer.body).into_owned();
                 let seen = Exchange { status: answer.status, answered, ..wanted.clone() };
                 if seen != wanted {
-                    return Err(format!("the simulation differs from the record\n seen {seen:?}\n not  {wanted:?}"));
+                    return Err(format!(
+                        "the simulation differs from the record\n seen {seen:?}\n not  {wanted:?}"
+                    ));
                 }
             }
             Ok(())
@@ -85,7 +87,11 @@ fn ask_host(port: u16, exchange: &Exchange) -> Exchange {
     let answer = talk(&address, &request);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{exchange:?}: {answer}"));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    Exchange { status: status.unwrap_or_else(|| panic!("{head}")), answered: body.to_owned(), ..exchange.clone() }
+    Exchange {
+        status: status.unwrap_or_else(|| panic!("{head}")),
+        answered: body.to_owned(),
+        ..exchange.clone()
+    }
 }
 
 #[test]
@@ -152,7 +158,10 @@ fn a_file_server_prints_what_its_simulation_prints() {
     }
     let of = |unit: &str| -> Vec<String> {
         let lines = printed.lines().filter_map(|line| line.split_once('|'));
-        lines.filter(|(name, _)| name.trim() == format!("store.{unit}")).map(|(_, line)| line[1..].to_owned()).collect()
+        lines
+            .filter(|(name, _)| name.trim() == format!("store.{unit}"))
+            .map(|(_, line)| line[1..].to_owned())
+            .collect()
     };
     assert_eq!([of("server"), of("notes")], simulated_notes());
 }

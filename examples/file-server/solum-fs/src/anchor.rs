@@ -77,7 +77,8 @@ pub fn find(disk: &mut Disk) -> Result<Anchors> {
         copies = read_copies(disk, made)?;
     }
     // The newest may be among them, and what is read instead be older than what was synced.
-    let is_unreadable = |slot: usize| [slot, slot + COPIES / 2].iter().all(|copy| copies[*copy] == Err(NotOne::Unreadable));
+    let is_unreadable =
+        |slot: usize| [slot, slot + COPIES / 2].iter().all(|copy| copies[*copy] == Err(NotOne::Unreadable));
     if (0..COPIES / 2).any(is_unreadable) {
         let reason = "neither copy of a superblock can be read".to_owned();
         return Err(Error::Disk(solum::Error::Device(reason)));
