@@ -61,7 +61,11 @@ impl Crate {
     fn is_in_place(&self) -> bool {
         let mut parts = self.directory.rsplit('/');
         match (parts.next(), parts.next()) {
-            (Some(SIMULATION), Some(system)) => self.name == format!("{system}-{SIMULATION}"),
+            (Some(SIMULATION), Some(system)) if self.directory.starts_with("examples/") => {
+                self.name == format!("{system}-{SIMULATION}")
+            }
+            // Among tests a system has no directory of its own.
+            (Some(SIMULATION), _) => self.name.ends_with(&format!("-{SIMULATION}")),
             (last, _) => last == Some(&*self.name),
         }
     }
@@ -284,6 +288,10 @@ mod tests {
             ]),
             [""; 0]
         );
+        let mut of_tests = member("crates/a/tests/simulation", "", &[SDK, SIMULATOR]);
+        of_tests.name = "counted-simulation".to_owned();
+        let of_tests = with(member("examples/system/server", "", &[SDK])).into_iter().chain([of_tests]);
+        assert_eq!(findings(&of_tests.collect::<Vec<_>>()), [""; 0]);
         let mut nameless = simulation();
         nameless.name = "simulation".to_owned();
         let crates = [

@@ -1,16 +1,21 @@
 //! What clients asked for and were answered, and whether that can be.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cluster_check::history::{self, Operation};
+use solum_sim::check::linearizable::{Budget, Register, RegisterOperation, RegisterOutcome, check_keys};
 
-pub use cluster_check::history::Action;
+/// What is asked for about a key. Every value is written once.
+pub type Operation = RegisterOperation<u64>;
+/// What is answered.
+pub type Outcome = RegisterOutcome<u64>;
 
-/// All operations of a run.
+/// All calls of a run.
 #[derive(Default)]
 pub struct History {
-    by_key: BTreeMap<&'static str, Vec<Option<Operation>>>,
+    calls: solum_sim::check::linearizable::History<(&'static str, Operation), Outcome>,
+    /// Calls of which the answer was that they changed nothing.
+    not_done: BTreeSet<usize>,
     values: u64,
 }
 
@@ -21,40 +26,29 @@ impl History {
         self.values
     }
 
-    /// Something is asked for; gives its number among those about the key.
-    pub fn began(&mut self, key: &'static str, action: Action, now: Duration) -> usize {
-        let operations = self.by_key.entry(key).or_default();
-        operations.push(Some(Operation::open(action, nanoseconds(now))));
-        operations.len() - 1
-    }
-
-    /// Something was asked for and answered.
-    pub fn answered(&mut self, key: &'static str, action: Action, began: Duration, ended: Duration) {
-        let number = self.began(key, action, began);
-        self.ended(key, number, ended);
+    /// A client asks for something; gives the call's number. If nothing else is said of it, nobody knows what came of it.
+    pub fn began(&mut self, client: usize, key: &'static str, operation: Operation, now: Duration) -> usize {
+        self.calls.began(client as u64, (key, operation), nanoseconds(now))
     }
 
     /// It was answered.
-    pub fn ended(&mut self, key: &'static str, number: usize, now: Duration) {
-        if let Some(Some(operation)) = self.by_key.entry(key).or_default().get_mut(number) {
-            operation.ended = Some(nanoseconds(now));
-        }
+    pub fn ended(&mut self, number: usize, outcome: Outcome, now: Duration) {
+        self.calls.ended(number, outcome, nanoseconds(now));
     }
 
     /// It was answered that it never happened.
-    pub fn not_done(&mut self, key: &'static str, number: usize) {
-        if let Some(operation) = self.by_key.entry(key).or_default().get_mut(number) {
-            *operation = None;
-        }
+    pub fn not_done(&mut self, number: usize) {
+        self.not_done.insert(number);
     }
 
     /// Whether a single map in a single memory could have answered so.
     pub fn check(&self) -> Result<(), String> {
-        for (key, operations) in &self.by_key {
-            let operations: Vec<Operation> = operations.iter().copied().flatten().collect();
-            history::check(&operations).map_err(|violation| format!("/{key}: {violation}"))?;
-        }
-        Ok(())
+        let calls = self.calls.calls().iter().enumerate();
+        let calls: Vec<_> = calls
+            .filter(|(number, _)| !self.not_done.contains(number))
+            .map(|(_, call)| call.clone())
+            .collect();
+        check_keys(&Register::new(None), &calls, Budget::default()).map_err(|failure| failure.to_string())
     }
 }
 

@@ -10,7 +10,7 @@ use solum_sim::{Client, Envelope, Fault, HttpClient, Scenario, Setup, Shared, sh
 
 pub use planted::Planted;
 
-use history::{Action, History};
+use history::{History, Operation, Outcome};
 
 const DESCRIPTION: &str = include_str!("../../solum.toml");
 /// As many as `solum.toml` has machines named `web`.
@@ -90,6 +90,7 @@ fn with(bug: Option<Planted>) -> Scenario {
 /// Somebody who uses one front.
 struct Visitor<'c> {
     client: &'c mut Client,
+    number: usize,
     http: HttpClient,
     history: Shared<History>,
 }
@@ -98,7 +99,7 @@ impl<'c> Visitor<'c> {
     fn new(client: &'c mut Client, number: usize, history: Shared<History>) -> Result<Self, String> {
         let mut http = client.http(&format!("web.{number}"), 8080).map_err(|error| error.to_string())?;
         http.set_patience(PATIENCE);
-        Ok(Self { client, http, history })
+        Ok(Self { client, number, http, history })
     }
 
     fn visit_until_calm(&mut self) -> Result<(), String> {
@@ -128,47 +129,58 @@ impl<'c> Visitor<'c> {
         Ok(())
     }
 
+    fn began(&mut self, key: &'static str, operation: Operation) -> usize {
+        let now = self.client.now();
+        self.history.borrow_mut().began(self.number, key, operation, now)
+    }
+
+    fn ended(&mut self, call: usize, outcome: Outcome) -> bool {
+        let now = self.client.now();
+        self.history.borrow_mut().ended(call, outcome, now);
+        true
+    }
+
     /// Whether it was read.
     fn get(&mut self, key: &'static str) -> Result<bool, String> {
-        let began = self.client.now();
-        let answer = self.http.request("GET", &format!("/{key}"), b"");
-        let value = match answer {
-            Ok(answer) if answer.status == 200 => Some(history::value_of(&answer.body)?),
-            Ok(answer) if answer.status == 404 => None,
+        let call = self.began(key, Operation::Read);
+        match self.http.request("GET", &format!("/{key}"), b"") {
+            Ok(answer) if answer.status == 200 => {
+                let value = history::value_of(&answer.body)?;
+                Ok(self.ended(call, Outcome::Value(Some(value))))
+            }
+            Ok(answer) if answer.status == 404 => Ok(self.ended(call, Outcome::Value(None))),
             // What was not answered was not read.
-            Ok(answer) if answer.status == 503 => return Ok(false),
-            Ok(answer) => return Err(nonsense("GET", key, &answer)),
-            Err(_) => return Ok(false),
-        };
-        let ended = self.client.now();
-        self.history.borrow_mut().answered(key, Action::Read(value), began, ended);
-        Ok(true)
+            Ok(answer) if answer.status == 503 => Ok(false),
+            Ok(answer) => Err(nonsense("GET", key, &answer)),
+            Err(_) => Ok(false),
+        }
     }
 
     /// Whether it was written.
     fn put(&mut self, key: &'static str) -> Result<bool, String> {
         let value = self.history.borrow_mut().fresh_value();
-        self.write("PUT", key, &value.to_string(), Action::Put(value))
+        self.write("PUT", key, &value.to_string(), Operation::Write(value))
     }
 
     fn delete(&mut self, key: &'static str) -> Result<bool, String> {
-        self.write("DELETE", key, "", Action::Delete)
+        self.write("DELETE", key, "", Operation::Delete)
     }
 
-    fn write(&mut self, method: &str, key: &'static str, body: &str, action: Action) -> Result<bool, String> {
-        let now = self.client.now();
-        // If nothing else is said of it, nobody knows whether it was done.
-        let number = self.history.borrow_mut().began(key, action, now);
+    fn write(
+        &mut self,
+        method: &str,
+        key: &'static str,
+        body: &str,
+        operation: Operation,
+    ) -> Result<bool, String> {
+        let call = self.began(key, operation);
         match self.http.request(method, &format!("/{key}"), body.as_bytes()) {
-            Ok(answer) if answer.status == 204 => {
-                let now = self.client.now();
-                self.history.borrow_mut().ended(key, number, now);
-                Ok(true)
-            }
+            Ok(answer) if answer.status == 204 => Ok(self.ended(call, Outcome::Done)),
             Ok(answer) if answer.status == 503 => {
-                self.history.borrow_mut().not_done(key, number);
+                self.history.borrow_mut().not_done(call);
                 Ok(false)
             }
+            // Nobody knows whether it was done.
             Ok(answer) if answer.status == 504 => Ok(false),
             Ok(answer) => Err(nonsense(method, key, &answer)),
             Err(_) => Ok(false),

@@ -15,7 +15,7 @@ fn what_ships_survives_what_it_says_it_survives() {
 #[test]
 fn a_cache_that_serves_stale_data_is_found() {
     let (seed, failure) = first_failure(&broken(), 0..100).expect("it was not found");
-    assert!(failure.contains("/apples: these operations fit into no order"), "seed {seed}: {failure}");
+    assert!(failure.contains(" on key apples fit into no order"), "seed {seed}: {failure}");
 }
 
 #[test]
@@ -23,7 +23,10 @@ fn all_other_planted_bugs_are_found() {
     for bug in Planted::ALL {
         let (seed, failure) =
             first_failure(&planted(bug), 0..2000).unwrap_or_else(|| panic!("not found: {bug:?}"));
-        assert!(failure.contains("these operations fit into no order"), "{bug:?}, seed {seed}: {failure}");
+        // A disk that forgets may also forget what makes it a file system, and then nothing serves any more.
+        let is_seen = failure.contains(" fit into no order")
+            || bug == Planted::IgnoredFlushes && failure == "store.files failed too often and was given up";
+        assert!(is_seen, "{bug:?}, seed {seed}: {failure}");
     }
 }
 
@@ -32,6 +35,7 @@ fn the_same_seed_is_the_same_run() {
     let scenario = scenario();
     for seed in 0..5 {
         let [first, second] = [0, 1].map(|_| scenario.run(&Recipe::seed(seed), false));
+        assert_eq!(first.failure, None, "seed {seed}");
         assert_eq!((first.digest, first.choices), (second.digest, second.choices), "seed {seed}");
     }
 }
