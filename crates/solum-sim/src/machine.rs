@@ -362,11 +362,8 @@ impl Sim {
 
     /// Tells supervisors of units that ended, now that nothing is left of them.
     pub(crate) fn tell_ends(&self) {
-        loop {
+        while !self.ended.borrow().is_empty() {
             let ended = std::mem::take(&mut *self.ended.borrow_mut());
-            if ended.is_empty() {
-                return;
-            }
             for (unit, epoch, status) in ended {
                 let (machine, place) = {
                     let known = &self.units.borrow()[unit];

@@ -119,8 +119,9 @@ impl Sim {
         if !self.may(Fault::PowerCut) || self.misfortune.borrow().power_cuts[machine] >= POWER_CUTS {
             return false;
         }
-        let is_on = self.machines.borrow()[machine].is_on;
-        is_on && (self.machines_down().len() as u32) < self.terms.envelope.machines_down
+        let machines = self.machines.borrow();
+        let down = machines.iter().filter(|machine| !machine.is_on).count();
+        machines[machine].is_on && (down as u32) < self.terms.envelope.machines_down
     }
 
     pub(crate) fn misfortune_comes(&self) {

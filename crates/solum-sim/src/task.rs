@@ -15,13 +15,14 @@ type Body = Coroutine<(), (), (), DefaultStack>;
 
 /// A coroutine: something that runs until it waits, and goes on later.
 pub struct Task {
-    body: Body,
+    /// It is handed to and fro for each of its turns.
+    body: Box<Body>,
 }
 
 thread_local! {
     /// Stacks of tasks that ended. To map one is dear.
     static STACKS: RefCell<Vec<DefaultStack>> = const { RefCell::new(Vec::new()) };
-    /// How the running task waits.
+    /// How the running task waits, unless it is being ended.
     static YIELDER: Cell<*const Yielder<(), ()>> = const { Cell::new(std::ptr::null()) };
     /// Whether the running task is being ended from outside.
     static DYING: Cell<bool> = const { Cell::new(false) };
@@ -71,7 +72,7 @@ impl Task {
                 Err(payload) => ended(Ended::Panicked(words(&*payload))),
             }
         });
-        Ok(Self { body })
+        Ok(Self { body: Box::new(body) })
     }
 
     /// Lets it run until it waits; whether it will go on later.
@@ -90,9 +91,10 @@ impl Task {
 
     /// Ends it where it waits: what lives on its stack is dropped.
     pub fn end(mut self) {
-        let before = DYING.replace(true);
+        let before = (DYING.replace(true), YIELDER.replace(std::ptr::null()));
         self.body.force_unwind();
-        DYING.set(before);
+        DYING.set(before.0);
+        YIELDER.set(before.1);
         keep(self.body.into_stack());
     }
 }
@@ -113,7 +115,7 @@ pub fn suspend(yielder: *const Yielder<(), ()>) {
 /// How the running task waits, if one runs that may.
 pub fn current() -> Option<*const Yielder<(), ()>> {
     let yielder = YIELDER.get();
-    (!yielder.is_null() && !DYING.get()).then_some(yielder)
+    (!yielder.is_null()).then_some(yielder)
 }
 
 fn words(payload: &(dyn Any + Send)) -> String {
@@ -130,7 +132,7 @@ fn hear_panics() {
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if YIELDER.get().is_null() {
+            if YIELDER.get().is_null() && !DYING.get() {
                 return before(info);
             }
             let payload = info.payload();

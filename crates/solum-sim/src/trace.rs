@@ -60,6 +60,8 @@ pub enum Record<'a> {
 
 /// After so many bytes, records are only counted into the digest.
 const KEPT_BYTES: usize = 256 << 20;
+/// How many bytes a frequent record takes at most, and time that passed.
+const FREQUENT_BYTES: usize = 64;
 /// How many bytes are digested at once.
 const CHUNK_BYTES: usize = 16 << 10;
 
@@ -94,14 +96,21 @@ impl Trace {
 
     /// Adds a record of something that happens now.
     pub fn add(&mut self, now_ns: u64, record: &Record<'_>) {
+        // Once for all that follows.
+        self.bytes.reserve(FREQUENT_BYTES);
         if now_ns != self.now_ns {
             let passed = now_ns - self.now_ns;
             self.now_ns = now_ns;
-            self.write(&Record::Passed(passed));
+            match u32::try_from(passed) {
+                Ok(passed) => add(&mut self.bytes, frequent::PASSED, passed.to_le_bytes()),
+                Err(_) => self.write(&Record::Passed(passed)),
+            }
         }
         self.events += 1;
-        self.note_state(record);
-        self.write(record);
+        if !write_frequent(&mut self.bytes, record) {
+            self.note_state(record);
+            self.write(record);
+        }
         if self.bytes.len() - self.digested >= CHUNK_BYTES {
             self.digest_rest();
         }
@@ -163,6 +172,77 @@ impl Trace {
     }
 }
 
+/// Beginnings of the records of which a run has millions. Their numbers follow in all their bytes, which takes a few
+/// instructions; the others are as postcard writes them, and begin with the number of their kind, which is lower.
+mod frequent {
+    pub const PASSED: u8 = 0x80;
+    pub const READ: u8 = 0x81;
+    pub const WROTE: u8 = 0x82;
+    pub const TOOK: u8 = 0x83;
+    pub const SENT: u8 = 0x84;
+    pub const ARRIVED: u8 = 0x85;
+}
+
+/// Adds the record, if it is one of the frequent ones.
+#[inline]
+fn write_frequent(bytes: &mut Vec<u8>, record: &Record<'_>) -> bool {
+    match *record {
+        Record::Read(disk, offset, length) => {
+            let numbers = u128::from(disk) | u128::from(offset) << 32 | u128::from(length) << 96;
+            add(bytes, frequent::READ, numbers.to_le_bytes());
+        }
+        Record::Wrote(disk, offset, length, digest) => {
+            let numbers = u128::from(disk) | u128::from(offset) << 32 | u128::from(length) << 96;
+            add(bytes, frequent::WROTE, numbers.to_le_bytes());
+            bytes.extend_from_slice(&digest.to_le_bytes());
+        }
+        Record::Took(disk, took, true) => {
+            add(bytes, frequent::TOOK, disk.to_le_bytes());
+            bytes.extend_from_slice(&took.to_le_bytes());
+        }
+        // As a rule there are not so many units, and messages are not so long, that these would not do.
+        Record::Sent(number, from, to, length) if (from | to | length) >> 16 == 0 => {
+            let rest = u64::from(from) | u64::from(to) << 16 | u64::from(length) << 32;
+            add(bytes, frequent::SENT, number.to_le_bytes());
+            bytes.extend_from_slice(&rest.to_le_bytes()[..6]);
+        }
+        Record::Arrived(number) => add(bytes, frequent::ARRIVED, number.to_le_bytes()),
+        _ => return false,
+    }
+    true
+}
+
+#[inline]
+fn add<const N: usize>(bytes: &mut Vec<u8>, kind: u8, numbers: [u8; N]) {
+    bytes.push(kind);
+    bytes.extend_from_slice(&numbers);
+}
+
+/// A frequent record at the beginning of `bytes`, and what is behind it.
+fn read_frequent(bytes: &[u8]) -> Option<(Record<'static>, &[u8])> {
+    let (&kind, mut rest) = bytes.split_first()?;
+    let mut half = || {
+        let (half, after) = rest.split_first_chunk()?;
+        rest = after;
+        Some(u32::from(u16::from_le_bytes(*half)))
+    };
+    let mut word = || Some(half()? | half()? << 16);
+    let long = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+    let record = match kind {
+        frequent::PASSED => Record::Passed(word()?.into()),
+        frequent::READ => Record::Read(word()?, long(word()?, word()?), word()?),
+        frequent::WROTE => Record::Wrote(word()?, long(word()?, word()?), word()?, long(word()?, word()?)),
+        frequent::TOOK => Record::Took(word()?, long(word()?, word()?), true),
+        frequent::SENT => {
+            let number = word()?;
+            Record::Sent(number, half()?, half()?, half()?)
+        }
+        frequent::ARRIVED => Record::Arrived(word()?),
+        _ => return None,
+    };
+    Some((record, rest))
+}
+
 /// The records in the bytes of a trace, each with its time in nanoseconds.
 pub fn records(bytes: &[u8]) -> impl Iterator<Item = (u64, Record<'_>)> {
     let (mut rest, mut now_ns) = (bytes, 0);
@@ -171,7 +251,10 @@ pub fn records(bytes: &[u8]) -> impl Iterator<Item = (u64, Record<'_>)> {
             if rest.is_empty() {
                 return None;
             }
-            let (record, after) = postcard::take_from_bytes(rest).ok()?;
+            let (record, after) = match rest[0] < frequent::PASSED {
+                true => postcard::take_from_bytes(rest).ok()?,
+                false => read_frequent(rest)?,
+            };
             rest = after;
             match record {
                 Record::Passed(passed) => now_ns += passed,
@@ -201,6 +284,30 @@ mod tests {
         let all: Vec<_> = records(&bytes).collect();
         assert_eq!(all.len(), 5000);
         assert_eq!(all[4999], (24990, Record::Line(4999, Cow::Borrowed("line 4999"))));
+    }
+
+    #[test]
+    fn frequent_records_come_back_whatever_their_numbers_are() {
+        for number in [0, 1, 0x7F, 0x80, 0x0102_0304, u32::MAX] {
+            let long = u64::from(number) << 32 | u64::from(number / 3);
+            let all = [
+                Record::Read(number, long, number / 2),
+                Record::Wrote(number, long, number / 2, !long),
+                Record::Took(number, long, true),
+                Record::Took(number, long, false),
+                Record::Sent(number, number / 2, number / 3, number / 4),
+                Record::Sent(number, 0xFFFF, 0xFF01, number % 0x1_0001),
+                Record::Arrived(number),
+            ];
+            let mut trace = Trace::new(true);
+            all.iter().for_each(|record| trace.add(long, record));
+            let bytes = trace.finish().1.unwrap();
+            let found: Vec<_> = records(&bytes).collect();
+            assert_eq!(found, all.map(|record| (long, record)));
+            for length in 0..bytes.len() {
+                assert!(records(&bytes[..length]).count() < 7, "what is cut short is no record");
+            }
+        }
     }
 
     #[test]
