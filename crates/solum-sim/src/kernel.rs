@@ -201,6 +201,7 @@ impl Kernel {
     }
 
     /// Records what happens now.
+    #[inline]
     pub fn record(&self, record: &Record<'_>) {
         let state = &mut *self.state.borrow_mut();
         state.trace.add(state.now_ns, record);
@@ -368,6 +369,7 @@ impl Kernel {
 
     /// Lets a task run; or, if none is ready, lets time pass up to the next event, which is returned, unless that is beyond
     /// `limit_ns`.
+    #[inline]
     pub fn step(&self, limit_ns: u64) -> Step {
         let next = {
             let state = &mut *self.state.borrow_mut();
@@ -388,6 +390,7 @@ impl Kernel {
         }
     }
 
+    #[inline]
     fn run(&self, id: TaskId, actor: u32, task: Task) {
         self.running.set(Some(id));
         self.pulse.beat(actor, self.state.borrow().steps);
@@ -482,6 +485,7 @@ impl State {
         self.free.push(id.index);
     }
 
+    #[inline]
     fn let_wait(&mut self, id: TaskId, devices: &[u64], deadline_ns: Option<u64>) {
         let Some(place) = self.place(id) else { return };
         place.waits = true;
@@ -529,6 +533,7 @@ impl State {
     }
 
     /// Chooses who of those that are ready runs next.
+    #[inline]
     fn choose(&mut self) -> Option<TaskId> {
         let count = self.ready.len() as u32;
         if count == 0 {
@@ -552,6 +557,7 @@ impl State {
     }
 
     /// What is next. Timers are done here.
+    #[inline]
     fn next(&mut self, limit_ns: u64) -> Next {
         loop {
             let next_ns = self.agenda.next_ns().filter(|at_ns| *at_ns <= limit_ns);

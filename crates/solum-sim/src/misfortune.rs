@@ -119,9 +119,8 @@ impl Sim {
         if !self.may(Fault::PowerCut) || self.misfortune.borrow().power_cuts[machine] >= POWER_CUTS {
             return false;
         }
-        let machines = self.machines.borrow();
-        let down = machines.iter().filter(|machine| !machine.is_on).count();
-        machines[machine].is_on && (down as u32) < self.terms.envelope.machines_down
+        let is_on = self.machines.borrow()[machine].is_on;
+        is_on && self.machines_down() < self.terms.envelope.machines_down
     }
 
     pub(crate) fn misfortune_comes(&self) {

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Once;
+use std::sync::{Mutex, Once, PoisonError};
 
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
@@ -19,9 +19,10 @@ pub struct Task {
     body: Box<Body>,
 }
 
+/// Stacks of tasks that ended, of whichever thread. To map one is dear, and so is it to write to it for the first time.
+static STACKS: Mutex<Vec<DefaultStack>> = Mutex::new(Vec::new());
+
 thread_local! {
-    /// Stacks of tasks that ended. To map one is dear.
-    static STACKS: RefCell<Vec<DefaultStack>> = const { RefCell::new(Vec::new()) };
     /// How the running task waits, unless it is being ended.
     static YIELDER: Cell<*const Yielder<(), ()>> = const { Cell::new(std::ptr::null()) };
     /// Whether the running task is being ended from outside.
@@ -58,7 +59,7 @@ impl Task {
         ended: impl FnOnce(Ended) + 'static,
     ) -> std::io::Result<Self> {
         hear_panics();
-        let pooled = STACKS.with_borrow_mut(Vec::pop);
+        let pooled = STACKS.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let stack = match pooled {
             Some(stack) => stack,
             None => DefaultStack::new(STACK_BYTES)?,
@@ -76,6 +77,7 @@ impl Task {
     }
 
     /// Lets it run until it waits; whether it will go on later.
+    #[inline]
     pub fn resume(mut self) -> Option<Self> {
         let before = YIELDER.get();
         let result = self.body.resume(());
@@ -100,7 +102,7 @@ impl Task {
 }
 
 fn keep(stack: DefaultStack) {
-    STACKS.with_borrow_mut(|stacks| stacks.push(stack));
+    STACKS.lock().unwrap_or_else(PoisonError::into_inner).push(stack);
 }
 
 /// Waits, as the running task, until it is resumed. `yielder` is what [`current`] gave to this task.

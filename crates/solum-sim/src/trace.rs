@@ -95,6 +95,7 @@ impl Trace {
     }
 
     /// Adds a record of something that happens now.
+    #[inline]
     pub fn add(&mut self, now_ns: u64, record: &Record<'_>) {
         // Once for all that follows.
         self.bytes.reserve(FREQUENT_BYTES);
@@ -102,7 +103,7 @@ impl Trace {
             let passed = now_ns - self.now_ns;
             self.now_ns = now_ns;
             match u32::try_from(passed) {
-                Ok(passed) => add(&mut self.bytes, frequent::PASSED, passed.to_le_bytes()),
+                Ok(passed) => add_short(&mut self.bytes, frequent::PASSED, passed),
                 Err(_) => self.write(&Record::Passed(passed)),
             }
         }
@@ -188,34 +189,46 @@ mod frequent {
 fn write_frequent(bytes: &mut Vec<u8>, record: &Record<'_>) -> bool {
     match *record {
         Record::Read(disk, offset, length) => {
-            let numbers = u128::from(disk) | u128::from(offset) << 32 | u128::from(length) << 96;
-            add(bytes, frequent::READ, numbers.to_le_bytes());
+            let [kind, a, b, c]: [u128; 4] =
+                [frequent::READ.into(), disk.into(), offset.into(), length.into()];
+            bytes.extend_from_slice(&first::<17>(kind | a << 8 | b << 40 | c << 104, c >> 24));
         }
         Record::Wrote(disk, offset, length, digest) => {
-            let numbers = u128::from(disk) | u128::from(offset) << 32 | u128::from(length) << 96;
-            add(bytes, frequent::WROTE, numbers.to_le_bytes());
-            bytes.extend_from_slice(&digest.to_le_bytes());
+            let [kind, a, b, c]: [u128; 4] =
+                [frequent::WROTE.into(), disk.into(), offset.into(), length.into()];
+            let rest = c >> 24 | u128::from(digest) << 8;
+            bytes.extend_from_slice(&first::<25>(kind | a << 8 | b << 40 | c << 104, rest));
         }
         Record::Took(disk, took, true) => {
-            add(bytes, frequent::TOOK, disk.to_le_bytes());
-            bytes.extend_from_slice(&took.to_le_bytes());
+            let [kind, a, b]: [u128; 3] = [frequent::TOOK.into(), disk.into(), took.into()];
+            bytes.extend_from_slice(&first::<13>(kind | a << 8 | b << 40, 0));
         }
         // As a rule there are not so many units, and messages are not so long, that these would not do.
         Record::Sent(number, from, to, length) if (from | to | length) >> 16 == 0 => {
-            let rest = u64::from(from) | u64::from(to) << 16 | u64::from(length) << 32;
-            add(bytes, frequent::SENT, number.to_le_bytes());
-            bytes.extend_from_slice(&rest.to_le_bytes()[..6]);
+            let [kind, a, b]: [u128; 3] = [frequent::SENT.into(), number.into(), from.into()];
+            let [c, d]: [u128; 2] = [to.into(), length.into()];
+            bytes.extend_from_slice(&first::<11>(kind | a << 8 | b << 40 | c << 56 | d << 72, 0));
         }
-        Record::Arrived(number) => add(bytes, frequent::ARRIVED, number.to_le_bytes()),
+        Record::Arrived(number) => add_short(bytes, frequent::ARRIVED, number),
         _ => return false,
     }
     true
 }
 
 #[inline]
-fn add<const N: usize>(bytes: &mut Vec<u8>, kind: u8, numbers: [u8; N]) {
-    bytes.push(kind);
-    bytes.extend_from_slice(&numbers);
+fn add_short(bytes: &mut Vec<u8>, kind: u8, number: u32) {
+    bytes.extend_from_slice(&first::<5>(u128::from(kind) | u128::from(number) << 8, 0));
+}
+
+/// So many bytes of two numbers, the least first.
+#[inline]
+fn first<const N: usize>(low: u128, high: u128) -> [u8; N] {
+    let mut both = [0; 32];
+    both[..16].copy_from_slice(&low.to_le_bytes());
+    both[16..].copy_from_slice(&high.to_le_bytes());
+    let mut first = [0; N];
+    first.copy_from_slice(&both[..N]);
+    first
 }
 
 /// A frequent record at the beginning of `bytes`, and what is behind it.
