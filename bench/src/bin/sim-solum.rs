@@ -8,7 +8,9 @@ mod simulation;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use simulation::{CLIENTS, KEY_VALUE, LATENCY, Outcome, PING_PONG, ROUND_TRIPS, Request, SEED, SIZE, Value, Work, is_of};
+use simulation::{
+    CLIENTS, KEY_VALUE, LATENCY, Outcome, PING_PONG, ROUND_TRIPS, Request, SEED, SIZE, Work, is_of,
+};
 use solum::{Clock, Disk, Link, Serve};
 use solum_sim::{Envelope, Latency, Recipe, Scenario, Setup, Shared, shared};
 
@@ -18,7 +20,8 @@ const DISK: Work = Work { name: "disk", operations: OPERATIONS, events: OPERATIO
 /// Pairs of units, and how often each pair exchanges a message.
 const PAIRS: u64 = 500;
 const MESSAGES: u64 = 30;
-const UNITS: Work = Work { name: "thousand-units", operations: PAIRS * MESSAGES, events: 2 * PAIRS * MESSAGES };
+const UNITS: Work =
+    Work { name: "thousand-units", operations: PAIRS * MESSAGES, events: 2 * PAIRS * MESSAGES };
 
 fn main() -> Outcome {
     let line = match std::env::args().nth(1).as_deref() {
@@ -69,8 +72,8 @@ trait Echo {
     fn echo(&mut self, message: Message) -> Message;
 }
 
-/// 64 bytes; serde knows arrays up to 32.
-type Message = [[u8; 32]; 2];
+/// 64 bytes, which travel as such.
+type Message = serde_bytes::ByteArray<SIZE>;
 
 struct Mirror;
 
@@ -96,9 +99,9 @@ struct Asking {
 }
 
 fn ask(ports: &mut Asking, rounds: u64, pause: Option<Duration>) -> Result<(), String> {
-    let mut message = [[0; 32]; 2];
+    let mut message = Message::new([0; SIZE]);
     for round in 0..rounds {
-        message[0][..8].copy_from_slice(&round.to_le_bytes());
+        message[..8].copy_from_slice(&round.to_le_bytes());
         let back = ports.echo.echo(message).map_err(|error| error.to_string())?;
         assert_eq!(message, back, "what comes back is what was sent");
         if let Some(pause) = pause {
@@ -160,25 +163,15 @@ struct Using {
     store: Link<Store>,
 }
 
-fn halves(value: &Value) -> Message {
-    let mut halves = [[0; 32]; 2];
-    halves.as_flattened_mut().copy_from_slice(value);
-    halves
-}
-
-fn whole(halves: &Message) -> Value {
-    let mut value = [0; SIZE];
-    value.copy_from_slice(halves.as_flattened());
-    value
-}
-
 fn use_store(mut ports: Using, client: u8) -> Result<(), String> {
     for request in simulation::requests(client) {
         match request {
-            Request::Put(key, value) => ports.store.put(key, halves(&value)).map_err(|error| error.to_string())?,
+            Request::Put(key, value) => {
+                ports.store.put(key, Message::new(value)).map_err(|error| error.to_string())?
+            }
             Request::Get(key) => {
                 let kept = ports.store.get(key).map_err(|error| error.to_string())?;
-                assert!(kept.is_none_or(|value| is_of(&whole(&value), key)), "it is of another key");
+                assert!(kept.is_none_or(|value| is_of(&value, key)), "it is of another key");
             }
         }
     }

@@ -16,6 +16,7 @@ mod memory;
 #[cfg(test)]
 mod models;
 mod native;
+mod numbered;
 pub mod pool;
 #[cfg(feature = "stream")]
 pub mod relay;
@@ -33,5 +34,6 @@ pub use end::{Armed, End, OpenError};
 pub use frame::{Broken, Frame, Kind, Range, Received, Session, Side};
 pub use host::{EndDescriptors, LinkHost};
 pub use memory::Layout;
+pub use numbered::Numbered;
 pub use pool::{OutOfBounds, Part, Pool};
 pub use transport::{SendError, Transport, WaitOutcome, Want};

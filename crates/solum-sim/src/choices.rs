@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::random::Random;
+use crate::random::{Random, Seed};
 
 /// What a choice is about. With an index it names a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -61,7 +61,7 @@ enum Source {
     Seeds {
         later: std::vec::IntoIter<(u64, u64)>,
         next: Option<(u64, u64)>,
-        seed: u64,
+        seed: Seed,
     },
     /// For each stream what is not ordinary, the next one last.
     Script([Vec<Vec<Choice>>; KINDS]),
@@ -71,7 +71,7 @@ impl Choices {
     /// Choices that are functions of their points and of the seed that holds at the time.
     pub fn seeded(seeds: Seeds) -> Self {
         let mut later = seeds.into_iter();
-        let seed = later.next().map_or(0, |(_, seed)| seed);
+        let seed = Seed::new(later.next().map_or(0, |(_, seed)| seed));
         let next = later.next();
         Self::new(Source::Seeds { later, next, seed })
     }
@@ -109,15 +109,18 @@ impl Choices {
         }
         let number = counters[index as usize];
         counters[index as usize] = number.wrapping_add(1);
+        if bound <= 1 {
+            return 0;
+        }
         let value = match &mut self.source {
             Source::Seeds { later, next, seed } => {
                 while let Some((from_ns, next_seed)) = *next
                     && from_ns <= now_ns
                 {
-                    *seed = next_seed;
+                    *seed = Seed::new(next_seed);
                     *next = later.next();
                 }
-                suggest(&mut Random::at(*seed, (about as u64) << 32 | u64::from(index), number.into()))
+                suggest(&mut seed.at((about as u64) << 32 | u64::from(index), number.into()))
             }
             Source::Script(script) => scripted(&mut script[about as usize], index, number),
         };

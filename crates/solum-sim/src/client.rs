@@ -45,6 +45,7 @@ impl Sim {
         let place = self.clients.borrow().len();
         let actor = (self.terms.plan.units.len() + place) as u32;
         self.clients.borrow_mut().push(ClientState { name: name.clone(), has_ended: false });
+        self.clients_under_way.set(self.clients_under_way.get() + 1);
         let (weak, weak_too) = (Rc::downgrade(self), Rc::downgrade(self));
         let random = Random::at(self.terms.seed, RANDOM, place as u64);
         let body = move || match weak.upgrade() {
@@ -59,6 +60,7 @@ impl Sim {
                 Ended::Panicked(reason) => sim.kernel.fail(format!("{name} panicked: {reason}")),
             }
             sim.clients.borrow_mut()[place].has_ended = true;
+            sim.clients_under_way.set(sim.clients_under_way.get() - 1);
         };
         match crate::task::Task::new(body, ended) {
             Ok(task) => {

@@ -23,14 +23,23 @@ impl MachineClock {
 
     /// What the monotonic clock says.
     pub fn local_ns(&self, now_ns: u64) -> u64 {
-        let passed = i128::from(now_ns.saturating_sub(self.anchor_ns));
+        let passed_ns = now_ns.saturating_sub(self.anchor_ns);
+        if self.drift_ppm == 0 {
+            // Nearly always, and a division of 128 bits is dear.
+            return self.anchor_local_ns.saturating_add(passed_ns);
+        }
+        let passed = i128::from(passed_ns);
         let drifted = passed * i128::from(1_000_000 + self.drift_ppm) / 1_000_000;
         self.anchor_local_ns.saturating_add(u64::try_from(drifted).unwrap_or(0))
     }
 
     /// The moment of the run at which the monotonic clock says this, or more.
     pub fn run_ns(&self, local_ns: u64) -> u64 {
-        let ahead = i128::from(local_ns.saturating_sub(self.anchor_local_ns));
+        let ahead_ns = local_ns.saturating_sub(self.anchor_local_ns);
+        if self.drift_ppm == 0 {
+            return self.anchor_ns.saturating_add(ahead_ns);
+        }
+        let ahead = i128::from(ahead_ns);
         let rate = i128::from(1_000_000 + self.drift_ppm);
         let passed = (ahead * 1_000_000 + rate - 1) / rate;
         self.anchor_ns.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))

@@ -39,6 +39,10 @@ pub struct Watched {
 /// Time, tasks and choices of a run.
 pub struct Kernel {
     state: RefCell<State>,
+    /// What every operation looks at, without borrowing the state.
+    now_ns: Cell<u64>,
+    has_failed: Cell<bool>,
+    has_condemned: Cell<bool>,
     running: Cell<Option<TaskId>>,
     free_operations: Cell<u32>,
     /// How many actors are units; those behind them are clients.
@@ -48,16 +52,14 @@ pub struct Kernel {
 
 struct State {
     now_ns: u64,
-    agenda: BinaryHeap<Reverse<Entry>>,
-    /// How many entries there were: those of the same moment keep their order.
-    entries: u64,
+    agenda: Agenda,
     places: Vec<Place>,
     free: Vec<u32>,
     ready: VecDeque<TaskId>,
     /// Tasks to be ended as soon as none runs.
     condemned: Vec<TaskId>,
-    /// Who waits for each device.
-    waiting: Vec<Option<TaskId>>,
+    /// The last wait for each device, by whom and which of theirs; it may be over.
+    waiting: Vec<Option<(u32, u32)>>,
     choices: Choices,
     trace: Trace,
     policy: Policy,
@@ -69,11 +71,75 @@ struct State {
     faults: BTreeMap<Fault, u64>,
 }
 
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+/// What happens later, in its order; what is for the same moment happens in the order in which it was entered.
+#[derive(Default)]
+struct Agenda {
+    /// If there is one, it is before all others: what is entered is mostly what happens next.
+    first: Option<Entry>,
+    rest: BinaryHeap<Reverse<Entry>>,
+    /// How many entries there were.
+    entries: u64,
+}
+
+impl Agenda {
+    fn enter(&mut self, at_ns: u64, event: Event) {
+        self.entries += 1;
+        let entry = Entry { at_ns, number: self.entries, event };
+        match &self.first {
+            Some(first) if entry.key() < first.key() => {
+                let later = self.first.replace(entry);
+                self.rest.extend(later.map(Reverse));
+            }
+            None if self.rest.peek().is_none_or(|Reverse(first)| entry.key() < first.key()) => {
+                self.first = Some(entry);
+            }
+            _ => self.rest.push(Reverse(entry)),
+        }
+    }
+
+    fn next_ns(&self) -> Option<u64> {
+        match &self.first {
+            Some(first) => Some(first.at_ns),
+            None => self.rest.peek().map(|Reverse(entry)| entry.at_ns),
+        }
+    }
+
+    fn pop(&mut self) -> Option<Entry> {
+        self.first.take().or_else(|| self.rest.pop().map(|Reverse(entry)| entry))
+    }
+}
+
 struct Entry {
     at_ns: u64,
     number: u64,
     event: Event,
+}
+
+impl Entry {
+    /// No two of them are alike.
+    fn key(&self) -> u128 {
+        u128::from(self.at_ns) << 64 | u128::from(self.number)
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key().cmp(&other.key())
+    }
 }
 
 struct Place {
@@ -82,11 +148,12 @@ struct Place {
     actor: u32,
     task: Option<Task>,
     waits: bool,
+    /// How many waits there were at this place: an older one than this is over.
+    wait: u32,
     /// Until when it waits.
     deadline_ns: Option<u64>,
     /// The earliest entry of the agenda that looks at the deadline.
     timer_ns: Option<u64>,
-    devices: Vec<u64>,
 }
 
 impl Kernel {
@@ -100,8 +167,7 @@ impl Kernel {
     ) -> Self {
         let state = State {
             now_ns: 0,
-            agenda: BinaryHeap::new(),
-            entries: 0,
+            agenda: Agenda::default(),
             places: Vec::new(),
             free: Vec::new(),
             ready: VecDeque::new(),
@@ -118,6 +184,9 @@ impl Kernel {
         };
         Self {
             state: RefCell::new(state),
+            now_ns: Cell::new(0),
+            has_failed: Cell::new(false),
+            has_condemned: Cell::new(false),
             running: Cell::new(None),
             free_operations: Cell::new(0),
             units: watched.units,
@@ -126,11 +195,13 @@ impl Kernel {
     }
 
     /// Nanoseconds since the beginning of the run.
+    #[inline]
     pub fn now_ns(&self) -> u64 {
-        self.state.borrow().now_ns
+        self.now_ns.get()
     }
 
     /// Records what happens now.
+    #[inline]
     pub fn record(&self, record: &Record<'_>) {
         let state = &mut *self.state.borrow_mut();
         state.trace.add(state.now_ns, record);
@@ -166,6 +237,7 @@ impl Kernel {
         if state.failure.is_none() {
             state.trace.add(state.now_ns, &Record::Failed(why.as_str().into()));
             state.failure = Some(why);
+            self.has_failed.set(true);
         }
     }
 
@@ -175,22 +247,23 @@ impl Kernel {
     }
 
     /// Whether the run has failed.
+    #[inline]
     pub fn has_failed(&self) -> bool {
-        self.state.borrow().failure.is_some()
+        self.has_failed.get()
     }
 
     /// Lets something happen after so many nanoseconds.
     pub fn after(&self, delay_ns: u64, event: Event) {
         let state = &mut *self.state.borrow_mut();
         let at_ns = state.now_ns.saturating_add(delay_ns);
-        state.enter(at_ns, event);
+        state.agenda.enter(at_ns, event);
     }
 
     /// As [`after`](Self::after), for a moment. What is over happens now.
     pub fn at(&self, at_ns: u64, event: Event) {
         let state = &mut *self.state.borrow_mut();
         let at_ns = at_ns.max(state.now_ns);
-        state.enter(at_ns, event);
+        state.agenda.enter(at_ns, event);
     }
 
     /// Adds a task, which is ready.
@@ -202,9 +275,9 @@ impl Kernel {
                 actor,
                 task: None,
                 waits: false,
+                wait: 0,
                 deadline_ns: None,
                 timer_ns: None,
-                devices: Vec::new(),
             });
             (state.places.len() - 1) as u32
         });
@@ -219,12 +292,13 @@ impl Kernel {
     /// Ends a task where it waits, as soon as none runs; the running one too.
     pub fn condemn(&self, id: TaskId) {
         self.state.borrow_mut().condemned.push(id);
+        self.has_condemned.set(true);
     }
 
     /// Whether the running task has been condemned, and is to wait for its end.
     fn is_condemned(&self) -> bool {
         let running = self.running.get();
-        self.state.borrow().condemned.iter().any(|id| Some(*id) == running)
+        self.has_condemned.get() && self.state.borrow().condemned.iter().any(|id| Some(*id) == running)
     }
 
     /// A number for something that can be waited for.
@@ -237,15 +311,22 @@ impl Kernel {
     /// Something happened to a device: whoever waits for it looks again.
     pub fn notify(&self, device: u64) {
         let state = &mut *self.state.borrow_mut();
-        if let Some(id) = state.waiting.get_mut(device as usize).and_then(Option::take) {
-            state.wake(id);
+        let Some((index, wait)) = state.waiting.get_mut(device as usize).and_then(Option::take) else {
+            return;
+        };
+        match &state.places[index as usize] {
+            place if place.waits && place.wait == wait => {
+                let generation = place.generation;
+                state.wake(TaskId { index, generation });
+            }
+            _ => {}
         }
     }
 
     /// Waits, as the running task, for one of these devices or for a moment. False if nothing runs that may wait: then it is
     /// being ended.
     pub fn wait(&self, devices: &[u64], deadline_ns: Option<u64>) -> bool {
-        let (Some(yielder), Some(id)) = (task::current(), self.running.get()) else { return false };
+        let (Some(id), Some(yielder)) = (self.running.get(), task::current()) else { return false };
         {
             let state = &mut *self.state.borrow_mut();
             state.let_wait(id, devices, deadline_ns);
@@ -263,7 +344,7 @@ impl Kernel {
 
     /// Gives others their turn. It takes no time, but for whoever does nothing else.
     pub fn give_way(&self) -> bool {
-        let (Some(yielder), Some(id)) = (task::current(), self.running.get()) else { return false };
+        let Some(id) = self.running.get() else { return false };
         let free = self.free_operations.get() + 1;
         self.free_operations.set(free);
         if free >= FREE_OPERATIONS {
@@ -272,25 +353,33 @@ impl Kernel {
         if self.is_condemned() {
             return self.wait(&[], None);
         }
-        {
+        let yielder = {
             let state = &mut *self.state.borrow_mut();
             if state.ready.is_empty() {
                 // There is nobody to choose instead.
                 return true;
             }
+            let Some(yielder) = task::current() else { return false };
             state.ready.push_back(id);
-        }
+            yielder
+        };
         task::suspend(yielder);
         true
     }
 
     /// Lets a task run; or, if none is ready, lets time pass up to the next event, which is returned, unless that is beyond
     /// `limit_ns`.
+    #[inline]
     pub fn step(&self, limit_ns: u64) -> Step {
-        let next = self.state.borrow_mut().next(limit_ns);
+        let next = {
+            let state = &mut *self.state.borrow_mut();
+            let next = state.next(limit_ns);
+            self.now_ns.set(state.now_ns);
+            next
+        };
         match next {
-            Next::Run(id) => {
-                self.run(id);
+            Next::Run(id, actor, task) => {
+                self.run(id, actor, task);
                 Step::Ran
             }
             Next::Event(event) => {
@@ -301,14 +390,8 @@ impl Kernel {
         }
     }
 
-    fn run(&self, id: TaskId) {
-        let (task, actor) = {
-            let state = &mut *self.state.borrow_mut();
-            let Some(place) = state.place(id) else { return };
-            place.waits = false;
-            (place.task.take(), place.actor)
-        };
-        let Some(task) = task else { return };
+    #[inline]
+    fn run(&self, id: TaskId, actor: u32, task: Task) {
         self.running.set(Some(id));
         self.pulse.beat(actor, self.state.borrow().steps);
         let guard = (actor < self.units).then(|| Guard::enter(actor));
@@ -330,14 +413,24 @@ impl Kernel {
     }
 
     /// Ends tasks that were condemned. What they drop may condemn others.
+    #[inline]
     pub fn end_condemned(&self) {
+        if self.has_condemned.get() {
+            self.end_all_condemned();
+        }
+    }
+
+    #[cold]
+    fn end_all_condemned(&self) {
         loop {
-            let Some(id) = self.state.borrow_mut().condemned.pop() else { return };
+            let Some(id) = self.state.borrow_mut().condemned.pop() else {
+                self.has_condemned.set(false);
+                return;
+            };
             let task = self.state.borrow_mut().place(id).and_then(|place| place.task.take());
             if let Some(task) = task {
-                self.running.set(Some(id));
+                // Nothing runs that may wait.
                 task.end();
-                self.running.set(None);
                 self.state.borrow_mut().vacate(id);
             }
         }
@@ -351,6 +444,7 @@ impl Kernel {
             ids.map(|(index, place)| TaskId { index: index as u32, generation: place.generation }).collect()
         };
         self.state.borrow_mut().condemned.extend(all);
+        self.has_condemned.set(true);
         self.end_condemned();
     }
 
@@ -378,11 +472,6 @@ pub enum Step {
 }
 
 impl State {
-    fn enter(&mut self, at_ns: u64, event: Event) {
-        self.entries += 1;
-        self.agenda.push(Reverse(Entry { at_ns, number: self.entries, event }));
-    }
-
     fn place(&mut self, id: TaskId) -> Option<&mut Place> {
         self.places.get_mut(id.index as usize).filter(|place| place.generation == id.generation)
     }
@@ -393,19 +482,18 @@ impl State {
         place.waits = false;
         place.deadline_ns = None;
         place.timer_ns = None;
-        place.devices.clear();
         self.free.push(id.index);
     }
 
+    #[inline]
     fn let_wait(&mut self, id: TaskId, devices: &[u64], deadline_ns: Option<u64>) {
         let Some(place) = self.place(id) else { return };
         place.waits = true;
+        place.wait = place.wait.wrapping_add(1);
         place.deadline_ns = deadline_ns;
-        place.devices.clear();
-        place.devices.extend_from_slice(devices);
-        let timer_ns = place.timer_ns;
+        let (timer_ns, wait) = (place.timer_ns, place.wait);
         for device in devices {
-            self.waiting[*device as usize] = Some(id);
+            self.waiting[*device as usize] = Some((id.index, wait));
         }
         // An entry that comes too early looks at the deadline and is entered again; a wait that ends before its deadline, as
         // nearly all do, then costs the agenda nothing.
@@ -413,7 +501,7 @@ impl State {
             && timer_ns.is_none_or(|timer_ns| timer_ns > at_ns)
         {
             let at_ns = at_ns.max(self.now_ns);
-            self.enter(at_ns, Event::Timer(id));
+            self.agenda.enter(at_ns, Event::Timer(id));
             if let Some(place) = self.place(id) {
                 place.timer_ns = Some(at_ns);
             }
@@ -423,16 +511,6 @@ impl State {
     fn wake(&mut self, id: TaskId) {
         let Some(place) = self.place(id).filter(|place| place.waits) else { return };
         place.waits = false;
-        let devices = std::mem::take(&mut place.devices);
-        for device in &devices {
-            let waiting = &mut self.waiting[*device as usize];
-            if *waiting == Some(id) {
-                *waiting = None;
-            }
-        }
-        if let Some(place) = self.place(id) {
-            place.devices = devices;
-        }
         self.ready.push_back(id);
     }
 
@@ -448,13 +526,14 @@ impl State {
             Some(deadline_ns) if deadline_ns <= at_ns => self.wake(id),
             Some(deadline_ns) => {
                 place.timer_ns = Some(deadline_ns);
-                self.enter(deadline_ns, Event::Timer(id));
+                self.agenda.enter(deadline_ns, Event::Timer(id));
             }
             None => {}
         }
     }
 
     /// Chooses who of those that are ready runs next.
+    #[inline]
     fn choose(&mut self) -> Option<TaskId> {
         let count = self.ready.len() as u32;
         if count == 0 {
@@ -478,19 +557,24 @@ impl State {
     }
 
     /// What is next. Timers are done here.
+    #[inline]
     fn next(&mut self, limit_ns: u64) -> Next {
         loop {
-            let next_ns =
-                self.agenda.peek().map(|Reverse(entry)| entry.at_ns).filter(|at_ns| *at_ns <= limit_ns);
+            let next_ns = self.agenda.next_ns().filter(|at_ns| *at_ns <= limit_ns);
             // What happens within the window of the first is as if it were at the same time: who is ready by then is chosen
             // from.
             if next_ns.is_none_or(|at_ns| at_ns > self.gathers_until_ns)
                 && let Some(id) = self.choose()
             {
-                return Next::Run(id);
+                if let Some(place) = self.place(id)
+                    && let Some(task) = place.task.take()
+                {
+                    place.waits = false;
+                    return Next::Run(id, place.actor, task);
+                }
+                continue;
             }
-            let (Some(at_ns), Some(Reverse(entry))) = (next_ns, next_ns.and_then(|_| self.agenda.pop()))
-            else {
+            let (Some(at_ns), Some(entry)) = (next_ns, next_ns.and_then(|_| self.agenda.pop())) else {
                 return Next::Over;
             };
             if self.ready.is_empty() {
@@ -506,7 +590,7 @@ impl State {
 }
 
 enum Next {
-    Run(TaskId),
+    Run(TaskId, u32, Task),
     Event(Event),
     Over,
 }

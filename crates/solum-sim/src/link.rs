@@ -4,6 +4,7 @@
 //! over the connection of the two, as a relay would carry it: frames and news of who is there arrive in order, and when the
 //! connection ends, so do the sessions on it.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -21,6 +22,9 @@ use crate::storage::PowerCut;
 
 /// How long a relay waits before it dials again, in nanoseconds (`solum_link::relay`, first delay).
 const REDIAL_NS: u64 = 100_000_000;
+/// So many frames that were read are kept, with payloads of so many bytes at most.
+const SPARE_FLIGHTS: usize = 64;
+const SPARE_BYTES: usize = 4096;
 /// What a frame takes of the ring beside its payload.
 const FRAME_BYTES: usize = 64;
 
@@ -30,22 +34,40 @@ const SERVER: usize = 1;
 
 /// What travels on a link between machines, or within one.
 pub struct Parcel {
-    link: usize,
+    link: u32,
     /// To which side.
-    side: usize,
+    side: u32,
     /// The life of the connection it travels on; within a machine the start of the receiver that it is for.
     life: u32,
     content: Content,
 }
 
 enum Content {
-    Frame(Received, Bulk),
+    Frame(Box<Flight>),
     /// Who is there, of the sender's side: its machine's life and its start.
     News(Option<(u32, u32)>),
 }
 
+/// A frame on its way. Its memory serves for the next one.
+#[derive(Default)]
+struct Flight {
+    frame: Received,
+    bulk: Bulk,
+}
+
 /// Bytes of the pool that travel with a frame between machines.
-type Bulk = Option<Vec<u8>>;
+type Bulk = Option<Box<[u8]>>;
+
+/// What a unit asks its end all the time.
+#[derive(Default)]
+struct Seen {
+    /// How many frames are in the inbox.
+    frames: Cell<usize>,
+    /// The peer that it sees.
+    peer: Cell<Option<u32>>,
+    /// Whether one came or went since it last waited.
+    has_changed: Cell<bool>,
+}
 
 struct End {
     unit: usize,
@@ -54,15 +76,14 @@ struct End {
     /// Which start of the unit has opened it.
     epoch: u32,
     is_open: bool,
-    inbox: VecDeque<(Received, Bulk)>,
+    inbox: VecDeque<Box<Flight>>,
     /// Bytes that are on their way to it, or wait for it.
     inbox_bytes: usize,
-    /// The peer that it sees.
-    peer: Option<u32>,
+    seen: Rc<Seen>,
     /// What the peer's number stands for: a life of its machine and a start of the unit.
     alias: (Option<(u32, u32)>, u32),
-    /// Whether something came or went since it last waited.
-    has_changed: bool,
+    /// Whether the other side found the inbox full, and has to be told when it is not.
+    is_wanted: bool,
     last_arrival_ns: u64,
 }
 
@@ -88,6 +109,8 @@ pub struct Links {
     links: Vec<Link>,
     pairs: Vec<Pair>,
     longest: usize,
+    /// Frames that were read.
+    spare: Vec<Box<Flight>>,
 }
 
 impl Links {
@@ -108,9 +131,9 @@ impl Links {
                     is_open: false,
                     inbox: VecDeque::new(),
                     inbox_bytes: 0,
-                    peer: None,
+                    seen: Rc::default(),
                     alias: (None, 0),
-                    has_changed: false,
+                    is_wanted: false,
                     last_arrival_ns: 0,
                 }
             };
@@ -127,7 +150,7 @@ impl Links {
         }
         // As in a ring, the longest message takes a quarter of it.
         let longest = Layout::default().ring_bytes as usize / 4 - FRAME_BYTES;
-        Self { links, pairs, longest }
+        Self { links, pairs, longest, spare: Vec::new() }
     }
 
     /// The devices of a unit's ends that have to be told.
@@ -165,15 +188,16 @@ impl End {
             }
             self.alias.1
         });
-        if self.peer != peer {
-            self.peer = peer;
-            self.has_changed = true;
+        if self.seen.peer.get() != peer {
+            self.seen.peer.set(peer);
+            self.seen.has_changed.set(true);
         }
     }
 
     fn clear(&mut self) {
         self.inbox.clear();
         self.inbox_bytes = 0;
+        self.seen.frames.set(0);
     }
 }
 
@@ -182,8 +206,10 @@ pub struct SimEnd {
     sim: Rc<Sim>,
     link: usize,
     side: usize,
+    machine: usize,
     epoch: u32,
     device: u64,
+    seen: Rc<Seen>,
     pool: Pool,
 }
 
@@ -191,16 +217,17 @@ impl SimEnd {
     /// Opens the end: from now on the other side sees the unit.
     pub fn open(sim: &Rc<Sim>, link: usize, side: solum_link::Side, starts: u32) -> Result<Self, String> {
         let side = if side == solum_link::Side::Client { CLIENT } else { SERVER };
-        let (pool, device) = {
+        let (pool, device, machine, seen) = {
             let links = &mut *sim.links.borrow_mut();
             let pool = links.pool(link, side).map_err(|error| format!("a link has no memory: {error}"))?;
             let end = &mut links.links[link].ends[side];
             end.clear();
-            (end.epoch, end.is_open, end.has_changed) = (starts, true, false);
-            (pool, end.device)
+            (end.epoch, end.is_open) = (starts, true);
+            end.seen.has_changed.set(false);
+            (pool, end.device, end.machine, Rc::clone(&end.seen))
         };
         sim.link_changed(link, side);
-        Ok(Self { sim: Rc::clone(sim), link, side, epoch: starts, device, pool })
+        Ok(Self { sim: Rc::clone(sim), link, side, machine, epoch: starts, device, seen, pool })
     }
 
     fn other(&self) -> usize {
@@ -209,7 +236,7 @@ impl SimEnd {
 
     fn bulk_of(&self, range: Option<Range>) -> Bulk {
         let range = range?;
-        let mut bytes = vec![0; range.length as usize];
+        let mut bytes = vec![0; range.length as usize].into_boxed_slice();
         self.pool.copy_out(range, &mut bytes).ok()?;
         Some(bytes)
     }
@@ -222,7 +249,7 @@ impl Drop for SimEnd {
             let is_current = end.is_open && end.epoch == self.epoch;
             if is_current {
                 end.is_open = false;
-                end.peer = None;
+                end.seen.peer.set(None);
                 end.clear();
             }
             is_current
@@ -237,72 +264,61 @@ impl Transport for SimEnd {
     fn send(&mut self, frame: &Frame<'_>) -> Result<(), SendError> {
         let other = self.other();
         let bytes = frame.payload.len() + FRAME_BYTES;
-        let (life, is_remote) = {
-            let links = &mut *self.sim.links.borrow_mut();
-            if frame.payload.len() > links.longest {
-                return Err(SendError::TooLong { max: links.longest });
-            }
-            let link = &mut links.links[self.link];
-            let peer = &mut link.ends[other];
-            if peer.inbox_bytes + bytes > Layout::default().ring_bytes as usize {
-                return Err(SendError::Full);
-            }
-            match link.pair {
-                Some(pair) => match links.pairs[pair].up {
-                    Some(_) => (links.pairs[pair].life, true),
-                    // It is lost together with the peer, of which the session learns next.
-                    None => return Ok(()),
-                },
-                None if !peer.is_open => return Ok(()),
-                None => (peer.epoch, false),
-            }
-        };
-        let machine = self.sim.links.borrow().links[self.link].ends[self.side].machine;
-        let cut = self.sim.choose_power_cut(machine);
-        if cut == PowerCut::Before {
-            self.sim.lose_power_here(machine);
-            return Ok(());
+        let mut links = self.sim.links.borrow_mut();
+        let Links { links: all, pairs, longest, spare } = &mut *links;
+        if frame.payload.len() > *longest {
+            return Err(SendError::TooLong { max: *longest });
         }
-        let received = Received {
-            kind: frame.kind,
-            method: frame.method,
-            call: frame.call,
-            session: frame.session,
-            range: frame.range,
-            payload: frame.payload.to_vec(),
+        let link = &mut all[self.link];
+        let peer = &mut link.ends[other];
+        if peer.inbox_bytes + bytes > Layout::default().ring_bytes as usize {
+            peer.is_wanted = true;
+            return Err(SendError::Full);
+        }
+        let (life, is_remote) = match link.pair {
+            Some(pair) => match pairs[pair].up {
+                Some(_) => (pairs[pair].life, true),
+                // It is lost together with the peer, of which the session learns next.
+                None => return Ok(()),
+            },
+            None if !peer.is_open => return Ok(()),
+            None => (peer.epoch, false),
         };
-        let bulk = if is_remote { self.bulk_of(frame.range) } else { None };
-        let length = bytes + bulk.as_ref().map_or(0, Vec::len);
-        self.sim.links.borrow_mut().links[self.link].ends[other].inbox_bytes += bytes;
-        self.sim.send_parcel(self.link, other, life, Content::Frame(received, bulk), length);
-        if cut == PowerCut::After {
-            self.sim.lose_power_here(machine);
+        let cut = self.sim.choose_power_cut(self.machine);
+        if cut != PowerCut::Before {
+            peer.inbox_bytes += bytes;
+            let mut flight = spare.pop().unwrap_or_default();
+            let into = &mut flight.frame;
+            let Frame { kind, method, call, session, range, payload } = *frame;
+            (into.kind, into.method, into.call) = (kind, method, call);
+            (into.session, into.range) = (session, range);
+            into.payload.clear();
+            into.payload.extend_from_slice(payload);
+            flight.bulk = if is_remote { self.bulk_of(range) } else { None };
+            let length = bytes + flight.bulk.as_ref().map_or(0, |bytes| bytes.len());
+            let (number, side) = (self.link as u32, other as u32);
+            let parcel = Parcel { link: number, side, life, content: Content::Frame(flight) };
+            self.sim.send_parcel(link, parcel, length);
+        }
+        drop(links);
+        if cut != PowerCut::No {
+            self.sim.lose_power_here(self.machine);
         }
         Ok(())
     }
 
+    #[inline]
     fn receive_into(&mut self, into: &mut Received) -> Result<bool, Broken> {
-        let (bulk, peer_device) = {
-            let links = &mut *self.sim.links.borrow_mut();
-            let link = &mut links.links[self.link];
-            let Some((received, bulk)) = link.ends[self.side].inbox.pop_front() else { return Ok(false) };
-            let taken = received.payload.len() + FRAME_BYTES;
-            let end = &mut link.ends[self.side];
-            end.inbox_bytes = end.inbox_bytes.saturating_sub(taken);
-            *into = received;
-            (bulk, link.ends[self.other()].device)
-        };
-        if let (Some(bulk), Some(range)) = (bulk, into.range) {
-            self.pool.copy_in(range, &bulk).map_err(|_| Broken)?;
+        if self.seen.frames.get() == 0 {
+            return Ok(false);
         }
-        self.sim.kernel.notify(peer_device);
-        Ok(true)
+        self.take(into)
     }
 
     fn wait(&mut self, want: Want, deadline: Option<Instant>) -> WaitOutcome {
         let deadline_ns = deadline.map(|deadline| {
             let local_ns = deadline.saturating_duration_since(self.sim.base).as_nanos() as u64;
-            self.sim.machine_clock(self.link, self.side).run_ns(local_ns)
+            self.sim.machines.borrow()[self.machine].clock.run_ns(local_ns)
         });
         loop {
             if self.is_ready(want) {
@@ -322,7 +338,7 @@ impl Transport for SimEnd {
     }
 
     fn now(&self) -> Instant {
-        let local_ns = self.sim.machine_clock(self.link, self.side).local_ns(self.sim.kernel.now_ns());
+        let local_ns = self.sim.machines.borrow()[self.machine].clock.local_ns(self.sim.kernel.now_ns());
         self.sim.base + Duration::from_nanos(local_ns)
     }
 
@@ -331,7 +347,7 @@ impl Transport for SimEnd {
     }
 
     fn peer_epoch(&self) -> Option<u32> {
-        self.sim.links.borrow().links[self.link].ends[self.side].peer
+        self.seen.peer.get()
     }
 
     fn longest_payload(&self) -> usize {
@@ -344,19 +360,47 @@ impl Transport for SimEnd {
 }
 
 impl SimEnd {
+    /// Takes a frame out of the inbox.
+    fn take(&mut self, into: &mut Received) -> Result<bool, Broken> {
+        let (bulk, told) = {
+            let links = &mut *self.sim.links.borrow_mut();
+            let link = &mut links.links[self.link];
+            let end = &mut link.ends[self.side];
+            let Some(mut flight) = end.inbox.pop_front() else { return Ok(false) };
+            let taken = flight.frame.payload.len() + FRAME_BYTES;
+            end.inbox_bytes = end.inbox_bytes.saturating_sub(taken);
+            end.seen.frames.set(end.inbox.len());
+            let was_wanted = std::mem::take(&mut end.is_wanted);
+            std::mem::swap(into, &mut flight.frame);
+            let bulk = flight.bulk.take();
+            if flight.frame.payload.capacity() <= SPARE_BYTES && links.spare.len() < SPARE_FLIGHTS {
+                links.spare.push(flight);
+            }
+            (bulk, was_wanted.then(|| link.ends[self.other()].device))
+        };
+        if let (Some(bulk), Some(range)) = (bulk, into.range) {
+            self.pool.copy_in(range, &bulk).map_err(|_| Broken)?;
+        }
+        if let Some(device) = told {
+            self.sim.kernel.notify(device);
+        }
+        Ok(true)
+    }
+
     /// Whether there is something to do. A peer that came or went is told once.
     fn is_ready(&mut self, want: Want) -> bool {
-        let links = &mut *self.sim.links.borrow_mut();
-        let link = &mut links.links[self.link];
-        let is_full =
-            link.ends[self.other()].inbox_bytes + links.longest > Layout::default().ring_bytes as usize;
-        let end = &mut link.ends[self.side];
-        let has_changed = std::mem::take(&mut end.has_changed);
-        has_changed
-            || match want {
-                Want::Any => !end.inbox.is_empty(),
-                Want::Space => !is_full,
+        if self.seen.has_changed.take() {
+            return true;
+        }
+        match want {
+            Want::Any => self.seen.frames.get() > 0,
+            Want::Space => {
+                let links = &mut *self.sim.links.borrow_mut();
+                let peer = &mut links.links[self.link].ends[self.other()];
+                peer.is_wanted = peer.inbox_bytes + links.longest > Layout::default().ring_bytes as usize;
+                !peer.is_wanted
             }
+        }
     }
 }
 
@@ -373,27 +417,20 @@ impl Carrier for SimEnd {
 }
 
 impl Sim {
-    fn machine_clock(&self, link: usize, side: usize) -> crate::clock::MachineClock {
-        let machine = self.links.borrow().links[link].ends[side].machine;
-        self.machines.borrow()[machine].clock
-    }
-
-    /// Sends something to a side of a link.
-    fn send_parcel(&self, link: usize, side: usize, life: u32, content: Content, bytes: usize) {
-        let (way, mut last_ns) = {
-            let ends = &self.links.borrow().links[link].ends;
-            let (from, to) = (&ends[1 - side], &ends[side]);
-            let path = Path { from: from.machine, to: to.machine };
-            (Way { path, from: from.unit as u32, to: to.unit as u32 }, to.last_arrival_ns)
-        };
-        let cargo = Cargo::Link(Parcel { link, side, life, content });
-        let weather = &self.terms.weather;
-        self.network.borrow_mut().send(&self.kernel, weather, way, &mut last_ns, bytes, cargo);
-        self.links.borrow_mut().links[link].ends[side].last_arrival_ns = last_ns;
+    /// Sends something to a side of its link.
+    fn send_parcel(&self, link: &mut Link, parcel: Parcel, bytes: usize) {
+        let side = parcel.side as usize;
+        let (from, to) = (&link.ends[1 - side], &link.ends[side]);
+        let path = Path { from: from.machine, to: to.machine };
+        let way = Way { path, from: from.unit as u32, to: to.unit as u32 };
+        let last_ns = &mut link.ends[side].last_arrival_ns;
+        let network = &mut *self.network.borrow_mut();
+        network.send(&self.kernel, &self.terms.weather, way, last_ns, bytes, Cargo::Link(parcel));
     }
 
     pub(crate) fn parcel_arrived(&self, parcel: Parcel) {
-        let Parcel { link, side, life, content } = parcel;
+        let Parcel { life, content, .. } = parcel;
+        let (link, side) = (parcel.link as usize, parcel.side as usize);
         let device = {
             let links = &mut *self.links.borrow_mut();
             let Link { ends, pair, .. } = &mut links.links[link];
@@ -406,7 +443,10 @@ impl Sim {
                 return;
             }
             match content {
-                Content::Frame(received, bulk) => end.inbox.push_back((received, bulk)),
+                Content::Frame(flight) => {
+                    end.inbox.push_back(flight);
+                    end.seen.frames.set(end.inbox.len());
+                }
                 Content::News(peer) => end.sees(peer),
             }
             end.device
@@ -455,7 +495,9 @@ impl Sim {
             (news, links.pairs[pair].life, links.pairs[pair].up.is_some() && machine.is_on)
         };
         if is_up {
-            self.send_parcel(link, 1 - side, life, Content::News(news), FRAME_BYTES);
+            let (number, side) = (link as u32, 1 - side as u32);
+            let parcel = Parcel { link: number, side, life, content: Content::News(news) };
+            self.send_parcel(&mut self.links.borrow_mut().links[link], parcel, FRAME_BYTES);
         }
     }
 

@@ -1,7 +1,6 @@
 //! Machines: power, the supervisor, and the units that it starts and ends. Every decision about a unit is that of the
 //! supervisor which ships.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use solum_spec::control::{SIGKILL, SIGTERM, Status};
@@ -362,11 +361,8 @@ impl Sim {
 
     /// Tells supervisors of units that ended, now that nothing is left of them.
     pub(crate) fn tell_ends(&self) {
-        loop {
+        while !self.ended.borrow().is_empty() {
             let ended = std::mem::take(&mut *self.ended.borrow_mut());
-            if ended.is_empty() {
-                return;
-            }
             for (unit, epoch, status) in ended {
                 let (machine, place) = {
                     let known = &self.units.borrow()[unit];
@@ -419,10 +415,9 @@ impl Sim {
         }
     }
 
-    /// The machines that have no power.
-    pub(crate) fn machines_down(&self) -> BTreeSet<usize> {
-        let machines = self.machines.borrow();
-        (0..machines.len()).filter(|machine| !machines[*machine].is_on).collect()
+    /// How many machines have no power.
+    pub(crate) fn machines_down(&self) -> u32 {
+        self.machines.borrow().iter().filter(|machine| !machine.is_on).count() as u32
     }
 }
 

@@ -120,7 +120,7 @@ impl Sim {
             return false;
         }
         let is_on = self.machines.borrow()[machine].is_on;
-        is_on && (self.machines_down().len() as u32) < self.terms.envelope.machines_down
+        is_on && self.machines_down() < self.terms.envelope.machines_down
     }
 
     pub(crate) fn misfortune_comes(&self) {

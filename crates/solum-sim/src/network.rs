@@ -180,6 +180,7 @@ impl<C> Network<C> {
     }
 
     /// A message arrived: what it is, unless it was lost.
+    #[inline]
     pub fn arrived(&mut self, kernel: &Kernel, slot: u32) -> Option<C> {
         let message = self.messages.get_mut(slot as usize)?.take()?;
         self.free.push(slot);

@@ -4,6 +4,22 @@
 #[derive(Clone, Copy, Debug)]
 pub struct Random(u64);
 
+/// What the streams of a seed have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Seed(u64);
+
+impl Seed {
+    /// Of this seed.
+    pub const fn new(seed: u64) -> Self {
+        Self(mix(seed))
+    }
+
+    /// The stream that belongs to a point: no two points share one.
+    pub const fn at(self, stream: u64, number: u64) -> Random {
+        Random(mix(mix(self.0 ^ stream) ^ number))
+    }
+}
+
 impl Random {
     /// The stream of a seed.
     pub const fn new(seed: u64) -> Self {
@@ -12,7 +28,7 @@ impl Random {
 
     /// The stream that belongs to a point: no two points share one.
     pub const fn at(seed: u64, stream: u64, number: u64) -> Self {
-        Self(mix(mix(mix(seed) ^ stream) ^ number))
+        Seed::new(seed).at(stream, number)
     }
 
     /// The next number.

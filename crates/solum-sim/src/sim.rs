@@ -83,6 +83,7 @@ pub struct Sim {
     pub(crate) connections: RefCell<Connections>,
     pub(crate) pictures: RefCell<Pictures>,
     pub(crate) clients: RefCell<Vec<ClientState>>,
+    pub(crate) clients_under_way: Cell<usize>,
     pub(crate) misfortune: RefCell<Misfortune>,
     /// Units that ended: which, which start of it, and how.
     pub(crate) ended: RefCell<Vec<(usize, u32, Status)>>,
@@ -121,6 +122,7 @@ impl Sim {
             connections: RefCell::new(connections),
             pictures: RefCell::new(pictures),
             clients: RefCell::new(Vec::new()),
+            clients_under_way: Cell::new(0),
             misfortune: RefCell::new(misfortune),
             ended: RefCell::new(Vec::new()),
             is_calm: Cell::new(false),
@@ -158,7 +160,7 @@ impl Sim {
             }
             self.kernel.end_condemned();
             self.tell_ends();
-            if self.is_calm.get() && self.clients.borrow().iter().all(|client| client.has_ended) {
+            if self.is_calm.get() && self.clients_under_way.get() == 0 {
                 break;
             }
         }

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Once;
+use std::sync::{Mutex, Once, PoisonError};
 
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
@@ -15,13 +15,15 @@ type Body = Coroutine<(), (), (), DefaultStack>;
 
 /// A coroutine: something that runs until it waits, and goes on later.
 pub struct Task {
-    body: Body,
+    /// It is handed to and fro for each of its turns.
+    body: Box<Body>,
 }
 
+/// Stacks of tasks that ended, of whichever thread. To map one is dear, and so is it to write to it for the first time.
+static STACKS: Mutex<Vec<DefaultStack>> = Mutex::new(Vec::new());
+
 thread_local! {
-    /// Stacks of tasks that ended. To map one is dear.
-    static STACKS: RefCell<Vec<DefaultStack>> = const { RefCell::new(Vec::new()) };
-    /// How the running task waits.
+    /// How the running task waits, unless it is being ended.
     static YIELDER: Cell<*const Yielder<(), ()>> = const { Cell::new(std::ptr::null()) };
     /// Whether the running task is being ended from outside.
     static DYING: Cell<bool> = const { Cell::new(false) };
@@ -57,7 +59,7 @@ impl Task {
         ended: impl FnOnce(Ended) + 'static,
     ) -> std::io::Result<Self> {
         hear_panics();
-        let pooled = STACKS.with_borrow_mut(Vec::pop);
+        let pooled = STACKS.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let stack = match pooled {
             Some(stack) => stack,
             None => DefaultStack::new(STACK_BYTES)?,
@@ -71,10 +73,11 @@ impl Task {
                 Err(payload) => ended(Ended::Panicked(words(&*payload))),
             }
         });
-        Ok(Self { body })
+        Ok(Self { body: Box::new(body) })
     }
 
     /// Lets it run until it waits; whether it will go on later.
+    #[inline]
     pub fn resume(mut self) -> Option<Self> {
         let before = YIELDER.get();
         let result = self.body.resume(());
@@ -90,15 +93,16 @@ impl Task {
 
     /// Ends it where it waits: what lives on its stack is dropped.
     pub fn end(mut self) {
-        let before = DYING.replace(true);
+        let before = (DYING.replace(true), YIELDER.replace(std::ptr::null()));
         self.body.force_unwind();
-        DYING.set(before);
+        DYING.set(before.0);
+        YIELDER.set(before.1);
         keep(self.body.into_stack());
     }
 }
 
 fn keep(stack: DefaultStack) {
-    STACKS.with_borrow_mut(|stacks| stacks.push(stack));
+    STACKS.lock().unwrap_or_else(PoisonError::into_inner).push(stack);
 }
 
 /// Waits, as the running task, until it is resumed. `yielder` is what [`current`] gave to this task.
@@ -113,7 +117,7 @@ pub fn suspend(yielder: *const Yielder<(), ()>) {
 /// How the running task waits, if one runs that may.
 pub fn current() -> Option<*const Yielder<(), ()>> {
     let yielder = YIELDER.get();
-    (!yielder.is_null() && !DYING.get()).then_some(yielder)
+    (!yielder.is_null()).then_some(yielder)
 }
 
 fn words(payload: &(dyn Any + Send)) -> String {
@@ -130,7 +134,7 @@ fn hear_panics() {
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if YIELDER.get().is_null() {
+            if YIELDER.get().is_null() && !DYING.get() {
                 return before(info);
             }
             let payload = info.payload();

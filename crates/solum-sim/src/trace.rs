@@ -60,6 +60,8 @@ pub enum Record<'a> {
 
 /// After so many bytes, records are only counted into the digest.
 const KEPT_BYTES: usize = 256 << 20;
+/// How many bytes a frequent record takes at most, and time that passed.
+const FREQUENT_BYTES: usize = 64;
 /// How many bytes are digested at once.
 const CHUNK_BYTES: usize = 16 << 10;
 
@@ -93,15 +95,23 @@ impl Trace {
     }
 
     /// Adds a record of something that happens now.
+    #[inline]
     pub fn add(&mut self, now_ns: u64, record: &Record<'_>) {
+        // Once for all that follows.
+        self.bytes.reserve(FREQUENT_BYTES);
         if now_ns != self.now_ns {
             let passed = now_ns - self.now_ns;
             self.now_ns = now_ns;
-            self.write(&Record::Passed(passed));
+            match u32::try_from(passed) {
+                Ok(passed) => add_short(&mut self.bytes, frequent::PASSED, passed),
+                Err(_) => self.write(&Record::Passed(passed)),
+            }
         }
         self.events += 1;
-        self.note_state(record);
-        self.write(record);
+        if !write_frequent(&mut self.bytes, record) {
+            self.note_state(record);
+            self.write(record);
+        }
         if self.bytes.len() - self.digested >= CHUNK_BYTES {
             self.digest_rest();
         }
@@ -163,6 +173,89 @@ impl Trace {
     }
 }
 
+/// Beginnings of the records of which a run has millions. Their numbers follow in all their bytes, which takes a few
+/// instructions; the others are as postcard writes them, and begin with the number of their kind, which is lower.
+mod frequent {
+    pub const PASSED: u8 = 0x80;
+    pub const READ: u8 = 0x81;
+    pub const WROTE: u8 = 0x82;
+    pub const TOOK: u8 = 0x83;
+    pub const SENT: u8 = 0x84;
+    pub const ARRIVED: u8 = 0x85;
+}
+
+/// Adds the record, if it is one of the frequent ones.
+#[inline]
+fn write_frequent(bytes: &mut Vec<u8>, record: &Record<'_>) -> bool {
+    match *record {
+        Record::Read(disk, offset, length) => {
+            let [kind, a, b, c]: [u128; 4] =
+                [frequent::READ.into(), disk.into(), offset.into(), length.into()];
+            bytes.extend_from_slice(&first::<17>(kind | a << 8 | b << 40 | c << 104, c >> 24));
+        }
+        Record::Wrote(disk, offset, length, digest) => {
+            let [kind, a, b, c]: [u128; 4] =
+                [frequent::WROTE.into(), disk.into(), offset.into(), length.into()];
+            let rest = c >> 24 | u128::from(digest) << 8;
+            bytes.extend_from_slice(&first::<25>(kind | a << 8 | b << 40 | c << 104, rest));
+        }
+        Record::Took(disk, took, true) => {
+            let [kind, a, b]: [u128; 3] = [frequent::TOOK.into(), disk.into(), took.into()];
+            bytes.extend_from_slice(&first::<13>(kind | a << 8 | b << 40, 0));
+        }
+        // As a rule there are not so many units, and messages are not so long, that these would not do.
+        Record::Sent(number, from, to, length) if (from | to | length) >> 16 == 0 => {
+            let [kind, a, b]: [u128; 3] = [frequent::SENT.into(), number.into(), from.into()];
+            let [c, d]: [u128; 2] = [to.into(), length.into()];
+            bytes.extend_from_slice(&first::<11>(kind | a << 8 | b << 40 | c << 56 | d << 72, 0));
+        }
+        Record::Arrived(number) => add_short(bytes, frequent::ARRIVED, number),
+        _ => return false,
+    }
+    true
+}
+
+#[inline]
+fn add_short(bytes: &mut Vec<u8>, kind: u8, number: u32) {
+    bytes.extend_from_slice(&first::<5>(u128::from(kind) | u128::from(number) << 8, 0));
+}
+
+/// So many bytes of two numbers, the least first.
+#[inline]
+fn first<const N: usize>(low: u128, high: u128) -> [u8; N] {
+    let mut both = [0; 32];
+    both[..16].copy_from_slice(&low.to_le_bytes());
+    both[16..].copy_from_slice(&high.to_le_bytes());
+    let mut first = [0; N];
+    first.copy_from_slice(&both[..N]);
+    first
+}
+
+/// A frequent record at the beginning of `bytes`, and what is behind it.
+fn read_frequent(bytes: &[u8]) -> Option<(Record<'static>, &[u8])> {
+    let (&kind, mut rest) = bytes.split_first()?;
+    let mut half = || {
+        let (half, after) = rest.split_first_chunk()?;
+        rest = after;
+        Some(u32::from(u16::from_le_bytes(*half)))
+    };
+    let mut word = || Some(half()? | half()? << 16);
+    let long = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+    let record = match kind {
+        frequent::PASSED => Record::Passed(word()?.into()),
+        frequent::READ => Record::Read(word()?, long(word()?, word()?), word()?),
+        frequent::WROTE => Record::Wrote(word()?, long(word()?, word()?), word()?, long(word()?, word()?)),
+        frequent::TOOK => Record::Took(word()?, long(word()?, word()?), true),
+        frequent::SENT => {
+            let number = word()?;
+            Record::Sent(number, half()?, half()?, half()?)
+        }
+        frequent::ARRIVED => Record::Arrived(word()?),
+        _ => return None,
+    };
+    Some((record, rest))
+}
+
 /// The records in the bytes of a trace, each with its time in nanoseconds.
 pub fn records(bytes: &[u8]) -> impl Iterator<Item = (u64, Record<'_>)> {
     let (mut rest, mut now_ns) = (bytes, 0);
@@ -171,7 +264,10 @@ pub fn records(bytes: &[u8]) -> impl Iterator<Item = (u64, Record<'_>)> {
             if rest.is_empty() {
                 return None;
             }
-            let (record, after) = postcard::take_from_bytes(rest).ok()?;
+            let (record, after) = match rest[0] < frequent::PASSED {
+                true => postcard::take_from_bytes(rest).ok()?,
+                false => read_frequent(rest)?,
+            };
             rest = after;
             match record {
                 Record::Passed(passed) => now_ns += passed,
@@ -201,6 +297,30 @@ mod tests {
         let all: Vec<_> = records(&bytes).collect();
         assert_eq!(all.len(), 5000);
         assert_eq!(all[4999], (24990, Record::Line(4999, Cow::Borrowed("line 4999"))));
+    }
+
+    #[test]
+    fn frequent_records_come_back_whatever_their_numbers_are() {
+        for number in [0, 1, 0x7F, 0x80, 0x0102_0304, u32::MAX] {
+            let long = u64::from(number) << 32 | u64::from(number / 3);
+            let all = [
+                Record::Read(number, long, number / 2),
+                Record::Wrote(number, long, number / 2, !long),
+                Record::Took(number, long, true),
+                Record::Took(number, long, false),
+                Record::Sent(number, number / 2, number / 3, number / 4),
+                Record::Sent(number, 0xFFFF, 0xFF01, number % 0x1_0001),
+                Record::Arrived(number),
+            ];
+            let mut trace = Trace::new(true);
+            all.iter().for_each(|record| trace.add(long, record));
+            let bytes = trace.finish().1.unwrap();
+            let found: Vec<_> = records(&bytes).collect();
+            assert_eq!(found, all.map(|record| (long, record)));
+            for length in 0..bytes.len() {
+                assert!(records(&bytes[..length]).count() < 7, "what is cut short is no record");
+            }
+        }
     }
 
     #[test]

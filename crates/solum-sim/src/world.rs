@@ -213,15 +213,14 @@ pub fn select(
     loop {
         let mut waker = Waker::default();
         let ready = sources.iter_mut().position(|source| source.arm(&mut waker));
-        let devices = waker.devices().to_vec();
         let again_ns = waker.at().map(&run_ns);
-        drop(waker);
         let is_late = deadline_ns.is_some_and(|deadline_ns| deadline_ns <= sim.kernel.now_ns());
         let until_ns = deadline_ns.into_iter().chain(again_ns).min();
         let goes_on = match ready.is_some() || is_late {
             true => sim.kernel.give_way(),
-            false => sim.kernel.wait(&devices, until_ns),
+            false => sim.kernel.wait(waker.devices(), until_ns),
         };
+        drop(waker);
         sources.iter_mut().for_each(|source| source.disarm());
         if !goes_on {
             return Err(Error::Closed);

@@ -189,7 +189,7 @@ fn a_failure_is_made_small_and_replayed_by_its_token() {
     let failure = &report.failures[0];
     let shrunk = failure.shrunk.as_ref().unwrap();
     eprintln!("{}", failure.text());
-    assert!(shrunk.recipe.script.as_ref().unwrap().len() <= 4, "{:?}", shrunk.recipe);
+    assert!(shrunk.recipe.script.as_ref().unwrap().len() <= 6, "{:?}", shrunk.recipe);
     assert!(shrunk.outcome.choices.len() < failure.outcome.choices.len());
     let token: Recipe = shrunk.recipe.to_string().parse().unwrap();
     let again = scenario(false).run(&token, false);

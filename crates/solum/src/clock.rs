@@ -57,9 +57,37 @@ pub trait Source {
 pub struct Waker<'a> {
     pub(crate) descriptors: Vec<Interest<'a>>,
     /// Devices of a simulated world, by its own numbers.
-    pub(crate) devices: Vec<u64>,
+    devices: Devices,
     /// When to look at all of them again, though nothing happened.
     pub(crate) at: Option<Moment>,
+}
+
+/// Numbers of devices. Nearly always they are few, and then need no memory of their own.
+#[derive(Default)]
+struct Devices {
+    few: [u64; 6],
+    /// How many of the few there are.
+    count: usize,
+    /// All of them, if they are not few.
+    many: Vec<u64>,
+}
+
+impl Devices {
+    fn add(&mut self, number: u64) {
+        if let Some(place) = self.few.get_mut(self.count) {
+            *place = number;
+            self.count += 1;
+            return;
+        }
+        if self.many.is_empty() {
+            self.many.extend(self.few);
+        }
+        self.many.push(number);
+    }
+
+    fn all(&self) -> &[u64] {
+        if self.many.is_empty() { &self.few[..self.count] } else { &self.many }
+    }
 }
 
 /// A descriptor that is waited for.
@@ -89,7 +117,7 @@ impl<'a> Waker<'a> {
 
     /// Wakes when a simulated device has something.
     pub fn device(&mut self, number: u64) {
-        self.devices.push(number);
+        self.devices.add(number);
     }
 
     /// Asks the source again at this moment, though nothing may have happened by then.
@@ -104,7 +132,7 @@ impl<'a> Waker<'a> {
 
     /// The simulated devices that are waited for.
     pub fn devices(&self) -> &[u64] {
-        &self.devices
+        self.devices.all()
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Http {
     clock: Rc<dyn clock::Driver>,
     health: Rc<dyn health::Driver>,
     connections: VecDeque<Connection>,
+    /// Where what comes is put first. One for all: to make one each time costs more than most requests.
+    buffer: Box<[u8]>,
     is_ready: bool,
     body_max: usize,
     input_max: usize,
@@ -70,6 +72,7 @@ impl Http {
             clock,
             health,
             connections,
+            buffer: vec![0; READ_BYTES].into_boxed_slice(),
             is_ready: false,
             body_max: 1 << 20,
             input_max: INPUT_MAX,
@@ -135,7 +138,7 @@ impl Http {
         for index in 0..self.connections.len() {
             let connection = &mut self.connections[index];
             held -= connection.input.len();
-            if now >= connection.expires || !connection.move_bytes(request_max, now) {
+            if now >= connection.expires || !connection.move_bytes(request_max, now, &mut self.buffer) {
                 connection.input = Vec::new();
                 ended.push(index);
             }
@@ -184,7 +187,7 @@ impl Http {
                 Parsed::Refused(status, text) => {
                     connection.answer(&Response::text(status, text), false, true);
                     // Written as far as that goes at once; the rest when it can be.
-                    if connection.move_bytes(0, now) {
+                    if connection.move_bytes(0, now, &mut self.buffer) {
                         self.connections.push_back(connection);
                     }
                 }
@@ -216,7 +219,7 @@ impl Http {
 
 impl Connection {
     /// Whether the connection is worth keeping.
-    fn move_bytes(&mut self, input_max: usize, now: Moment) -> bool {
+    fn move_bytes(&mut self, input_max: usize, now: Moment, buffer: &mut [u8]) -> bool {
         while !self.output.is_empty() {
             match self.stream.write(&self.output) {
                 Ok(Some(length)) => drop(self.output.drain(..length.min(self.output.len()))),
@@ -227,9 +230,8 @@ impl Connection {
         if self.closing {
             return false;
         }
-        let mut buffer = [0; READ_BYTES];
         while self.input.len() <= input_max {
-            match self.stream.read(&mut buffer) {
+            match self.stream.read(buffer) {
                 // What was asked before the end is still answered.
                 Ok(Some(0)) => {
                     return !self.input.is_empty()
@@ -269,7 +271,7 @@ impl Exchange<'_> {
         self.connection.answer(response, self.request.method == "HEAD", close);
         let now = self.http.clock.now();
         self.connection.expires = now.after(CONNECTION_PATIENCE);
-        if self.connection.move_bytes(0, now) {
+        if self.connection.move_bytes(0, now, &mut self.http.buffer) {
             self.http.connections.push_back(self.connection);
         }
         Ok(())

@@ -20,6 +20,8 @@ use crate::port::{Count, Direction, InterfaceId, PlugError, Port, Single, World,
 mod local;
 pub mod over;
 
+/// A buffer for messages begins with room for so many.
+const USUAL_BYTES: usize = 128;
 /// How long a call may take unless its program says otherwise.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -65,6 +67,8 @@ pub trait Caller {
     ) -> Result<u32>;
     /// Waits for the answer to a call, and fills `received`, one after another, with the bytes it asked for.
     fn complete(&mut self, call: u32, received: &mut [&mut [u8]]) -> Result<Reply>;
+    /// Takes back the memory of a reply that was read, for the next one.
+    fn recycle(&mut self, _payload: Vec<u8>) {}
 }
 
 /// The answer to a call.
@@ -98,6 +102,8 @@ pub trait Answerer: Source {
     }
     /// Answers. If the client has gone since, the answer is dropped.
     fn reply(&mut self, call: Token, outcome: std::result::Result<&[u8], &str>) -> Result<()>;
+    /// Takes back the memory of a request of this client that was read, for the next one.
+    fn recycle(&mut self, _client: usize, _payload: Vec<u8>) {}
 }
 
 fn read_file(file: BorrowedFd<'_>, offset: u64, mut buffer: &mut [u8]) -> Result<()> {
@@ -187,8 +193,7 @@ impl Call<'_> {
 
     /// Sets the result.
     pub fn answer<R: Serialize>(&mut self, result: &R) {
-        // Serialising plain structures into memory has no way to fail.
-        self.reply = postcard::to_stdvec(result).unwrap_or_default();
+        write(result, &mut self.reply);
     }
 
     /// What is to be said to a client that asks for a method that there is not.
@@ -270,13 +275,16 @@ pub struct Link<I: Interface> {
     clock: Rc<dyn clock::Driver>,
     patience: Duration,
     server_epoch: Option<u32>,
+    /// For arguments, one call after the other.
+    buffer: Vec<u8>,
     interface: PhantomData<fn() -> I>,
 }
 
 impl<I: Interface> Link<I> {
     /// A link with this caller.
     pub fn new(caller: Box<dyn Caller>, clock: Rc<dyn clock::Driver>) -> Self {
-        Self { caller, clock, patience: PATIENCE, server_epoch: None, interface: PhantomData }
+        let interface = PhantomData;
+        Self { caller, clock, patience: PATIENCE, server_epoch: None, buffer: Vec::new(), interface }
     }
 
     /// A link to a service in this very program: for tests, and for two things that need no units of their own.
@@ -312,12 +320,44 @@ impl<I: Interface> Link<I> {
         retry: bool,
         arguments: &A,
     ) -> Result<R> {
-        let payload = postcard::to_stdvec(arguments).unwrap_or_default();
+        write(arguments, &mut self.buffer);
         let deadline = Some(self.clock.now().after(self.patience));
-        let call = self.caller.submit(method, retry, &payload, Bulk::Nothing, deadline)?;
+        let call = self.caller.submit(method, retry, &self.buffer, Bulk::Nothing, deadline)?;
         let reply = self.caller.complete(call, &mut [])?;
         self.server_epoch = Some(reply.epoch);
-        read_reply(&reply.payload)
+        let result = read_reply(&reply.payload);
+        self.caller.recycle(reply.payload);
+        result
+    }
+}
+
+/// Writes a value, and nothing else, into a buffer that serves for many.
+fn write<T: Serialize>(value: &T, buffer: &mut Vec<u8>) {
+    struct Bytes<'a>(&'a mut Vec<u8>);
+
+    impl postcard::ser_flavors::Flavor for Bytes<'_> {
+        type Output = ();
+
+        fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+            self.0.push(byte);
+            Ok(())
+        }
+
+        fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+            self.0.extend_from_slice(bytes);
+            Ok(())
+        }
+
+        fn finalize(self) -> postcard::Result<()> {
+            Ok(())
+        }
+    }
+
+    buffer.clear();
+    buffer.reserve(USUAL_BYTES);
+    // Serialising plain structures into memory has no way to fail.
+    if postcard::serialize_with_flavor(value, Bytes(buffer)).is_err() {
+        buffer.clear();
     }
 }
 
@@ -351,6 +391,8 @@ pub struct Serve<I: Interface> {
     clock: Rc<dyn clock::Driver>,
     health: Rc<dyn health::Driver>,
     is_ready: bool,
+    /// For results, one call after the other.
+    buffer: Vec<u8>,
     interface: PhantomData<fn() -> I>,
 }
 
@@ -361,7 +403,7 @@ impl<I: Interface> Serve<I> {
         clock: Rc<dyn clock::Driver>,
         health: Rc<dyn health::Driver>,
     ) -> Self {
-        Self { answerer, clock, health, is_ready: false, interface: PhantomData }
+        Self { answerer, clock, health, is_ready: false, buffer: Vec::new(), interface: PhantomData }
     }
 
     /// Waits for a call and lets `service` answer it. The first time, it tells the supervisor that the unit is ready.
@@ -374,7 +416,10 @@ impl<I: Interface> Serve<I> {
         loop {
             match self.answerer.next(deadline)? {
                 Incoming::Request { token, method, payload } => {
-                    return self.answer(service, token, method, &payload);
+                    let client = token.client;
+                    let outcome = self.answer(service, token, method, &payload);
+                    self.answerer.recycle(client, payload);
+                    return outcome;
                 }
                 // Clients that come and go without end must not take the place of the deadline.
                 Incoming::Came(_) | Incoming::Gone(_) => match deadline {
@@ -397,12 +442,13 @@ impl<I: Interface> Serve<I> {
     }
 
     fn answer(&mut self, service: &mut I::Service, token: Token, method: u16, payload: &[u8]) -> Result<()> {
-        let mut call =
-            Call { method, payload, reply: Vec::new(), token: &token, answerer: &mut *self.answerer };
+        let mut reply = std::mem::take(&mut self.buffer);
+        reply.clear();
+        let mut call = Call { method, payload, reply, token: &token, answerer: &mut *self.answerer };
         let outcome = I::dispatch(service, &mut call);
-        let reply = call.reply;
+        self.buffer = call.reply;
         match outcome {
-            Ok(()) => self.answerer.reply(token, Ok(&reply)),
+            Ok(()) => self.answerer.reply(token, Ok(&self.buffer)),
             Err(error) => self.answerer.reply(token, Err(&error.to_string())),
         }
     }

@@ -35,6 +35,9 @@ struct Simulator {
 }
 
 const SOLUM: &str = "solum";
+/// Our own.
+const OWN: Simulator =
+    Simulator { name: SOLUM, directory: "bench", program: "sim-solum", variant: "", is_promised: false };
 
 /// The others. Of what madsim can send messages with, TCP is the fastest, so the promise is about that.
 const OPPONENTS: [Simulator; 3] = [
@@ -142,15 +145,17 @@ fn by_processor(figures: &Figures) -> f64 {
 /// Measures, and prints one table.
 pub fn run(workspace: &Workspace, arguments: &Arguments) -> Outcome {
     let mut rounds = Rounds::default();
+    let shared = WORKS
+        .iter()
+        .flat_map(|(work, _)| [&OWN].into_iter().chain(&OPPONENTS).map(move |simulator| (simulator, *work)));
+    let turns: Vec<_> = shared.chain([(&OWN, DISK), (&OWN, UNITS)]).collect();
     for round in 0..arguments.rounds {
-        for (work, _) in WORKS {
-            for simulator in &OPPONENTS {
-                let mut cargo = command(workspace, simulator, work);
-                if round == 0 {
-                    eprintln!("  $ {}", shell::shown(&cargo));
-                }
-                rounds.add(simulator, work, &shell::capture(&mut cargo)?)?;
+        for (simulator, work) in &turns {
+            let mut cargo = command(workspace, simulator, work);
+            if round == 0 {
+                eprintln!("  $ {}", shell::shown(&cargo));
             }
+            rounds.add(simulator, work, &shell::capture(&mut cargo)?)?;
         }
     }
     println!("{}", table::render(&rows(&rounds)));
@@ -254,8 +259,8 @@ mod tests {
     #[test]
     fn what_solum_does_alone_is_judged_by_operations_and_by_memory() {
         let mut rounds = Rounds::default();
-        rounds.add(&solum(), DISK, &line(DISK, 0.0001)).expect("it is a figure");
-        rounds.add(&solum(), UNITS, &line(UNITS, 1.0).replace("2048", "204800")).expect("it is a figure");
+        rounds.add(&OWN, DISK, &line(DISK, 0.0001)).expect("it is a figure");
+        rounds.add(&OWN, UNITS, &line(UNITS, 1.0).replace("2048", "204800")).expect("it is a figure");
         let table = table::render(&rows(&rounds));
         let squeezed = table.split_whitespace().collect::<Vec<_>>().join(" ");
         for row in [
@@ -266,16 +271,12 @@ mod tests {
         }
     }
 
-    fn solum() -> Simulator {
-        Simulator { name: SOLUM, directory: "bench", program: "sim-solum", variant: "", is_promised: false }
-    }
-
     #[test]
     fn simulators_are_compared_round_by_round() {
         let mut rounds = Rounds::default();
         // The second round found the machine busy, and everybody slow.
         for (own, other) in [(1.0, 4.0), (10.0, 40.0), (1.0, 2.0)] {
-            rounds.add(&solum(), "ping-pong", &line("ping-pong", own)).expect("it is a figure");
+            rounds.add(&OWN, "ping-pong", &line("ping-pong", own)).expect("it is a figure");
             rounds.add(&OPPONENTS[0], "ping-pong", &line("ping-pong", other)).expect("it is a figure");
             rounds.add(&OPPONENTS[1], "ping-pong", &line("ping-pong", own)).expect("it is a figure");
         }

@@ -2,8 +2,9 @@
 
 use super::Interface;
 use crate::frame::{Broken, Frame, Kind, Range, Received, Session};
+use crate::numbered::Numbered;
 use crate::transport::SendError;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -117,14 +118,14 @@ pub(crate) struct Calls {
     greeting: u32,
     last_number: u32,
     /// By ticket, which is the number of the first sending.
-    calls: BTreeMap<u32, Call>,
+    calls: Numbered<Call>,
     /// Tickets of what was sent again, by its number.
-    repeated: BTreeMap<u32, u32>,
+    repeated: Numbered<u32>,
     queue: VecDeque<u32>,
     /// No later than the earliest deadline.
     earliest: Option<Instant>,
     /// Ranges that a server may still use though nobody waits for its answer, by number.
-    limbo: BTreeMap<u32, Range>,
+    limbo: Numbered<Range>,
     /// Ranges to be given back to the pool as soon as no server uses them.
     unwanted: Vec<Range>,
     was_welcome: bool,
@@ -141,11 +142,11 @@ impl Calls {
             phase: Phase::Apart,
             greeting: 0,
             last_number: 0,
-            calls: BTreeMap::new(),
-            repeated: BTreeMap::new(),
+            calls: Numbered::default(),
+            repeated: Numbered::default(),
             queue: VecDeque::new(),
             earliest: None,
-            limbo: BTreeMap::new(),
+            limbo: Numbered::default(),
             unwanted: Vec::new(),
             was_welcome: false,
             refused_for: Duration::ZERO,
@@ -153,6 +154,7 @@ impl Calls {
         }
     }
 
+    #[inline]
     pub(crate) fn submit(&mut self, submission: &Submission<'_>) -> Ticket {
         let number = self.next_number();
         let mut payload = self.spare.pop().unwrap_or_default();
@@ -172,11 +174,12 @@ impl Calls {
     }
 
     /// The result of a call, if there is one; the ticket, if not.
+    #[inline]
     pub(crate) fn take(&mut self, ticket: Ticket) -> Result<Result<Response, CallError>, Ticket> {
-        match self.calls.get(&ticket.0) {
+        match self.calls.get(ticket.0) {
             // A ticket of another client: nothing will ever come of it.
             None => Ok(Err(CallError::Broken)),
-            Some(Call { state: State::Done(_), .. }) => match self.calls.remove(&ticket.0) {
+            Some(Call { state: State::Done(_), .. }) => match self.calls.remove(ticket.0) {
                 Some(Call { state: State::Done(result), .. }) => Ok(result),
                 _ => Ok(Err(CallError::Broken)),
             },
@@ -187,7 +190,7 @@ impl Calls {
     /// Nobody waits for that call any more.
     pub(crate) fn forget(&mut self, ticket: Ticket) {
         self.end(ticket.0, CallError::Deadline);
-        self.calls.remove(&ticket.0);
+        self.calls.remove(ticket.0);
     }
 
     /// Gives a range back to the pool, now or when no server can use it any more; see [`Self::settled`].
@@ -196,12 +199,17 @@ impl Calls {
     }
 
     /// Whether there are ranges that go back to the pool later.
+    #[inline]
     pub(crate) fn has_unwanted(&self) -> bool {
         !self.unwanted.is_empty()
     }
 
     /// A range that nobody uses any more.
+    #[inline]
     pub(crate) fn settled(&mut self) -> Option<Range> {
+        if self.unwanted.is_empty() {
+            return None;
+        }
         let overlap = |one: &Range, other: &Range| {
             let end = |range: &Range| u64::from(range.offset) + u64::from(range.length);
             u64::from(one.offset) < end(other) && u64::from(other.offset) < end(one)
@@ -218,6 +226,7 @@ impl Calls {
     }
 
     /// What to send next, if anything; to be followed by [`Self::sent`] or [`Self::not_sent`].
+    #[inline]
     pub(crate) fn outgoing(&self, now: Option<Instant>) -> Option<Frame<'_>> {
         match &self.phase {
             Phase::Greeting { again_at, .. } if again_at.is_none_or(|at| now.is_none_or(|now| now >= at)) => {
@@ -226,7 +235,7 @@ impl Calls {
                 Some(Frame { kind: Kind::Hello, call, session, payload, ..Frame::default() })
             }
             Phase::Together { session, .. } => {
-                let call = self.calls.get(self.queue.front()?)?;
+                let call = self.calls.get(*self.queue.front()?)?;
                 let &Call { method, range, number, .. } = call;
                 let (kind, session, payload) = (Kind::Request, *session, &*call.payload);
                 Some(Frame { kind, method, call: number, session, range, payload })
@@ -236,12 +245,13 @@ impl Calls {
     }
 
     /// The frame went out.
+    #[inline]
     pub(crate) fn sent(&mut self, now: Option<Instant>) {
         if let Phase::Greeting { again_at, .. } = &mut self.phase {
             *again_at = now.map(|now| now + GREET_AGAIN);
             return;
         }
-        let Some(call) = self.queue.pop_front().and_then(|ticket| self.calls.get_mut(&ticket)) else {
+        let Some(call) = self.queue.pop_front().and_then(|ticket| self.calls.get_mut(ticket)) else {
             return;
         };
         call.state = State::Sent;
@@ -260,6 +270,7 @@ impl Calls {
     }
 
     /// Somebody is there, or nobody.
+    #[inline]
     pub(crate) fn peer(&mut self, present: Option<u32>) {
         let known = match &self.phase {
             Phase::Apart => None,
@@ -269,9 +280,12 @@ impl Calls {
             // As long as the link is broken, it does not matter for whom.
             Phase::Broken => return,
         };
-        if known == present {
-            return;
+        if known != present {
+            self.peer_changed(known, present);
         }
+    }
+
+    fn peer_changed(&mut self, known: Option<u32>, present: Option<u32>) {
         self.part(known.unwrap_or_default());
         self.refused_for = Duration::ZERO;
         if let Some(peer) = present {
@@ -293,12 +307,12 @@ impl Calls {
         self.phase = Phase::Apart;
         self.limbo.clear();
         let sent = self.calls.iter().filter(|(_, call)| call.state == State::Sent);
-        let sent: Vec<u32> = sent.map(|(ticket, _)| *ticket).collect();
+        let sent: Vec<u32> = sent.map(|(ticket, _)| ticket).collect();
         // What is repeated keeps its place before what was never sent.
         for ticket in sent.into_iter().rev() {
             let number = self.next_number();
-            let Some(call) = self.calls.get_mut(&ticket) else { continue };
-            self.repeated.remove(&call.number);
+            let Some(call) = self.calls.get_mut(ticket) else { continue };
+            self.repeated.remove(call.number);
             if call.retry {
                 call.state = State::Queued;
                 call.number = number;
@@ -318,6 +332,7 @@ impl Calls {
     }
 
     /// The link is not broken; perhaps another peer has come.
+    #[inline]
     pub(crate) fn sound(&mut self) {
         if self.phase == Phase::Broken {
             self.phase = Phase::Apart;
@@ -325,6 +340,7 @@ impl Calls {
     }
 
     /// A frame came. Whatever does not belong to the greeting or session at hand is late, and is dropped.
+    #[inline]
     pub(crate) fn frame(&mut self, received: &mut Received) {
         match (received.kind, &self.phase) {
             (Kind::Welcome, Phase::Greeting { peer, .. }) if self.is_for_greeting(received) => {
@@ -354,30 +370,35 @@ impl Calls {
     }
 
     fn answer(&mut self, received: &mut Received) {
-        if self.limbo.remove(&received.call).is_some() {
+        if self.limbo.remove(received.call).is_some() {
             return;
         }
-        let ticket = self.repeated.get(&received.call).copied().unwrap_or(received.call);
-        let Some(call) = self.calls.get_mut(&ticket) else { return };
+        let ticket = self.repeated.get(received.call).copied().unwrap_or(received.call);
+        let Some(call) = self.calls.get_mut(ticket) else { return };
         if call.number != received.call || call.state != State::Sent {
             return;
         }
-        self.repeated.remove(&received.call);
+        self.repeated.remove(received.call);
         let payload = std::mem::take(&mut received.payload);
         call.state = State::Done(Ok(Response { payload, server: received.session.server }));
     }
 
     /// Time has passed.
+    #[inline]
     pub(crate) fn time(&mut self, now: Instant) {
         self.get_over_refusal(now);
         if self.earliest.is_none_or(|earliest| now < earliest) {
             return;
         }
+        self.end_late(now);
+    }
+
+    fn end_late(&mut self, now: Instant) {
         let late = |call: &Call| {
             !matches!(call.state, State::Done(_)) && call.deadline.is_some_and(|deadline| deadline <= now)
         };
         let tickets: Vec<u32> =
-            self.calls.iter().filter(|(_, call)| late(call)).map(|(ticket, _)| *ticket).collect();
+            self.calls.iter().filter(|(_, call)| late(call)).map(|(ticket, _)| ticket).collect();
         for ticket in tickets {
             self.end(ticket, CallError::Deadline);
         }
@@ -400,14 +421,14 @@ impl Calls {
     }
 
     fn end_all(&mut self, why: &CallError) {
-        let tickets: Vec<u32> = self.calls.keys().copied().collect();
+        let tickets: Vec<u32> = self.calls.iter().map(|(ticket, _)| ticket).collect();
         for ticket in tickets {
             self.end(ticket, why.clone());
         }
     }
 
     fn end(&mut self, ticket: u32, why: CallError) {
-        let Some(call) = self.calls.get_mut(&ticket) else { return };
+        let Some(call) = self.calls.get_mut(ticket) else { return };
         match call.state {
             State::Done(_) => return,
             State::Queued => self.queue.retain(|queued| *queued != ticket),
@@ -417,11 +438,12 @@ impl Calls {
                 }
             }
         }
-        self.repeated.remove(&call.number);
+        self.repeated.remove(call.number);
         call.state = State::Done(Err(why));
     }
 
     /// When to come back though nothing happened.
+    #[inline]
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         let again = match &self.phase {
             Phase::Greeting { again_at, .. } | Phase::Refused { again_at, .. } => *again_at,
@@ -431,11 +453,13 @@ impl Calls {
     }
 
     /// Whether the time is of any interest.
+    #[inline]
     pub(crate) fn needs_time(&self) -> bool {
         self.earliest.is_some() || self.is_refused() || matches!(self.phase, Phase::Greeting { .. })
     }
 
     /// Whether whoever is there does not want us.
+    #[inline]
     pub(crate) fn is_refused(&self) -> bool {
         matches!(self.phase, Phase::Refused { .. })
     }
@@ -456,13 +480,13 @@ impl Calls {
         self.was_welcome
     }
 
+    #[inline]
     fn next_number(&mut self) -> u32 {
         loop {
             self.last_number = self.last_number.wrapping_add(1);
             let number = self.last_number;
-            let is_used = self.calls.contains_key(&number)
-                || self.repeated.contains_key(&number)
-                || self.limbo.contains_key(&number);
+            let is_used =
+                self.calls.contains(number) || self.repeated.contains(number) || self.limbo.contains(number);
             if number != 0 && !is_used {
                 return number;
             }

@@ -58,14 +58,20 @@ impl<T: Transport> Client<T> {
 
     /// Waits for the answer to a call.
     pub fn complete(&mut self, mut ticket: Ticket) -> Result<Response, CallError> {
+        // What came since the last turn ends the wait at once.
         loop {
-            self.turn();
             ticket = match self.calls.take(ticket) {
                 Ok(result) => return result,
                 Err(ticket) => ticket,
             };
             self.transport.wait(Want::Any, self.calls.wake_at());
+            self.turn();
         }
+    }
+
+    /// Takes back the memory of an answer that was read: the next one is put there.
+    pub fn recycle(&mut self, payload: Vec<u8>) {
+        self.received.payload = payload;
     }
 
     /// The result of a call, if there is one already; the ticket, if not.

@@ -78,21 +78,25 @@ impl Reception {
     }
 
     /// What happened next.
+    #[inline]
     pub(crate) fn event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
     /// Whether another frame may be taken: not as long as a client does not take the answers to its last ones.
+    #[inline]
     pub(crate) fn is_idle(&self) -> bool {
         self.outbox.is_empty() && self.events.is_empty()
     }
 
     /// Whether there is something to send.
+    #[inline]
     pub(crate) fn has_outgoing(&self) -> bool {
         !self.outbox.is_empty()
     }
 
     /// What to send next; to be followed by [`Self::sent`].
+    #[inline]
     pub(crate) fn outgoing(&self) -> Option<Frame<'_>> {
         let Outgoing { kind, call, session, payload } = self.outbox.front()?;
         Some(Frame { kind: *kind, call: *call, session: *session, payload, ..Frame::default() })
@@ -104,6 +108,7 @@ impl Reception {
     }
 
     /// Somebody is at the other end, or nobody.
+    #[inline]
     pub(crate) fn peer(&mut self, present: Option<u32>) {
         if self.guest.is_some_and(|guest| Some(guest.peer) != present) {
             self.part();
@@ -123,6 +128,7 @@ impl Reception {
     }
 
     /// A frame came.
+    #[inline]
     pub(crate) fn frame(&mut self, received: &mut Received, peer: Option<u32>) {
         let is_of_guest = self.guest.filter(|guest| guest.session == received.session);
         match (received.kind, is_of_guest) {
@@ -162,11 +168,13 @@ impl Reception {
     }
 
     /// Whether anybody still waits for the answer to that call.
+    #[inline]
     pub(crate) fn is_wanted(&self, call: CallId) -> bool {
         self.guest.is_some_and(|guest| (guest.session, guest.greeting) == (call.session, call.greeting))
     }
 
     /// The frame of an answer.
+    #[inline]
     pub(crate) fn answer<'a>(&self, call: CallId, payload: &'a [u8]) -> Frame<'a> {
         let CallId { session, number, .. } = call;
         Frame { kind: Kind::Response, call: number, session, payload, ..Frame::default() }

@@ -83,6 +83,11 @@ impl<T: Transport> Server<T> {
         Ok(())
     }
 
+    /// Takes back the memory of a request that was read: the next one is put there.
+    pub fn recycle(&mut self, payload: Vec<u8>) {
+        self.received.payload = payload;
+    }
+
     /// What to wait for before [`Self::try_next`] can say more: not for requests, while a client leaves its answers.
     pub fn want(&self) -> Want {
         if self.reception.has_outgoing() { Want::Space } else { Want::Any }

@@ -38,9 +38,15 @@ pub(super) fn is_making() -> bool {
 
 /// The seed that the next map would have had. This one takes it.
 fn seed() -> Option<Seed> {
-    IS_MAKING.set(true);
-    let state = RandomState::new();
-    IS_MAKING.set(false);
+    let state = if LAST.get().is_some() {
+        // Not the thread's first.
+        RandomState::new()
+    } else {
+        IS_MAKING.set(true);
+        let state = RandomState::new();
+        IS_MAKING.set(false);
+        state
+    };
     if size_of::<RandomState>() != size_of::<Seed>() {
         // Another standard library: then this net has a hole, which the tests show.
         return None;

@@ -1,12 +1,11 @@
 //! Links over whatever carries frames: shared memory, or a simulated world.
 
-use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::time::Instant;
 
 use solum_link::session::{self, CallId, Client, Event, Server, Ticket};
-use solum_link::{Armed, End, Part, Range, Transport, Want};
+use solum_link::{Armed, End, Numbered, Part, Range, Transport, Want};
 
 use super::{Answerer, Bulk, Caller, Incoming, Reply, Token};
 use crate::clock::{self, Moment, Source, Waker};
@@ -72,7 +71,7 @@ fn instant<T: Transport>(
 pub struct OverCaller<T> {
     client: Client<T>,
     clock: Rc<dyn clock::Driver>,
-    under_way: BTreeMap<u32, UnderWay>,
+    under_way: Numbered<UnderWay>,
     last_call: u32,
 }
 
@@ -85,7 +84,7 @@ impl<T: Carrier> OverCaller<T> {
     /// A caller of this interface.
     pub fn new(transport: T, interface: &InterfaceId, clock: Rc<dyn clock::Driver>) -> Self {
         let client = Client::new(transport, &named(interface));
-        Self { client, clock, under_way: BTreeMap::new(), last_call: 0 }
+        Self { client, clock, under_way: Numbered::default(), last_call: 0 }
     }
 
     fn range(&mut self, bulk: &Bulk<'_>, deadline: Option<Instant>) -> Result<Option<Range>> {
@@ -156,7 +155,7 @@ impl<T: Carrier> Caller for OverCaller<T> {
     }
 
     fn complete(&mut self, call: u32, received: &mut [&mut [u8]]) -> Result<Reply> {
-        let UnderWay { ticket, range } = self.under_way.remove(&call).ok_or(Error::Broken)?;
+        let UnderWay { ticket, range } = self.under_way.remove(call).ok_or(Error::Broken)?;
         let response = self.client.complete(ticket);
         let copied = match (&response, range) {
             (Ok(_), Some(range)) => self.scatter(range, received),
@@ -176,6 +175,10 @@ impl<T: Carrier> Caller for OverCaller<T> {
             _ => Err(Error::Broken),
         }
     }
+
+    fn recycle(&mut self, payload: Vec<u8>) {
+        self.client.recycle(payload);
+    }
 }
 
 /// The answering ends of all links of one port.
@@ -186,8 +189,17 @@ pub struct OverAnswerer<T> {
     next: Option<Incoming>,
     /// The client whose turn it is.
     turn: usize,
-    open: BTreeMap<(usize, u32), (CallId, Option<Range>)>,
+    open: Numbered<Open>,
     last_call: u32,
+    /// For answers, one after the other.
+    buffer: Vec<u8>,
+}
+
+/// A call that waits for its answer.
+struct Open {
+    client: usize,
+    call: CallId,
+    range: Option<Range>,
 }
 
 impl<T: Carrier> OverAnswerer<T> {
@@ -195,7 +207,8 @@ impl<T: Carrier> OverAnswerer<T> {
     pub fn new(transports: Vec<T>, interface: &InterfaceId, clock: Rc<dyn clock::Driver>) -> Self {
         let servers =
             transports.into_iter().map(|transport| Server::new(transport, named(interface))).collect();
-        Self { servers, clock, next: None, turn: 0, open: BTreeMap::new(), last_call: 0 }
+        let open = Numbered::default();
+        Self { servers, clock, next: None, turn: 0, open, last_call: 0, buffer: Vec::new() }
     }
 
     /// What is there, if anything: each client in its turn.
@@ -217,12 +230,12 @@ impl<T: Carrier> OverAnswerer<T> {
         match event {
             Event::ClientCame { .. } => Incoming::Came(client),
             Event::ClientGone { .. } => {
-                self.open.retain(|(whose, _), _| *whose != client);
+                self.open.retain(|open| open.client != client);
                 Incoming::Gone(client)
             }
             Event::Request { call, method, payload, range } => {
                 self.last_call = self.last_call.wrapping_add(1);
-                self.open.insert((client, self.last_call), (call, range));
+                self.open.insert(self.last_call, Open { client, call, range });
                 let bulk = range.map_or(0, |range| range.length as usize);
                 let token = Token { client, call: self.last_call, bulk };
                 Incoming::Request { token, method, payload }
@@ -232,9 +245,9 @@ impl<T: Carrier> OverAnswerer<T> {
 
     /// The memory that goes with a call, if the call is still of interest.
     fn range(&self, call: &Token, length: usize) -> Result<Option<Range>> {
-        match self.open.get(&(call.client, call.call)) {
+        match self.open.get(call.call) {
             None => Ok(None),
-            Some((_, Some(range))) if length <= range.length as usize => {
+            Some(Open { range: Some(range), .. }) if length <= range.length as usize => {
                 Ok(Some(Range { offset: range.offset, length: length as u32 }))
             }
             Some(_) => Err(Error::Broken),
@@ -255,7 +268,7 @@ impl<T: Carrier> Answerer for OverAnswerer<T> {
                 return Ok(self.incoming(0, event));
             }
             let clock = Rc::clone(&self.clock);
-            clock.select(&mut [self], deadline)?.ok_or(Error::Deadline)?;
+            clock.select(&mut [&mut Waiting(&mut self.servers)], deadline)?.ok_or(Error::Deadline)?;
             // A client that never falls silent ends each wait before its time.
             if deadline.is_some_and(|deadline| deadline <= clock.now()) {
                 return self.look().ok_or(Error::Deadline);
@@ -286,16 +299,16 @@ impl<T: Carrier> Answerer for OverAnswerer<T> {
     }
 
     fn reply(&mut self, call: Token, outcome: Result<&[u8], &str>) -> Result<()> {
-        let Some((id, _)) = self.open.remove(&(call.client, call.call)) else { return Ok(()) };
+        let Some(Open { call: id, .. }) = self.open.remove(call.call) else { return Ok(()) };
         let (status, text) = match outcome {
             Ok(result) => (DONE, result),
             Err(reason) => (REFUSED, reason.as_bytes()),
         };
-        let mut payload = Vec::with_capacity(1 + text.len());
-        payload.push(status);
-        payload.extend_from_slice(text);
+        self.buffer.clear();
+        self.buffer.push(status);
+        self.buffer.extend_from_slice(text);
         let server = &mut self.servers[call.client];
-        match server.reply(id, &payload) {
+        match server.reply(id, &self.buffer) {
             Ok(()) => Ok(()),
             Err(error) => {
                 // The client is not left waiting for an answer that does not fit.
@@ -303,6 +316,10 @@ impl<T: Carrier> Answerer for OverAnswerer<T> {
                 server.reply(id, &reason).map_err(|_| Error::Broken)
             }
         }
+    }
+
+    fn recycle(&mut self, client: usize, payload: Vec<u8>) {
+        self.servers[client].recycle(payload);
     }
 }
 
@@ -330,21 +347,39 @@ impl<T: Carrier> Source for OverAnswerer<T> {
         if self.next.is_none() {
             self.next = self.look();
         }
-        if self.next.is_some() {
-            return true;
-        }
-        let mut ready = false;
-        for server in &mut self.servers {
-            let want = server.want();
-            ready |= server.transport().arm(want, waker);
-        }
-        ready
+        self.next.is_some() || arm(&mut self.servers, waker)
     }
 
     fn disarm(&mut self) {
-        for server in &mut self.servers {
-            server.transport().disarm();
-        }
+        disarm(&mut self.servers);
+    }
+}
+
+/// The servers of an answerer that waits for them itself: it has just looked what is there, and will look again.
+struct Waiting<'s, T>(&'s mut [Server<T>]);
+
+impl<T: Carrier> Source for Waiting<'_, T> {
+    fn arm<'a>(&'a mut self, waker: &mut Waker<'a>) -> bool {
+        arm(self.0, waker)
+    }
+
+    fn disarm(&mut self) {
+        disarm(self.0);
+    }
+}
+
+fn arm<'a, T: Carrier>(servers: &'a mut [Server<T>], waker: &mut Waker<'a>) -> bool {
+    let mut ready = false;
+    for server in servers {
+        let want = server.want();
+        ready |= server.transport().arm(want, waker);
+    }
+    ready
+}
+
+fn disarm<T: Carrier>(servers: &mut [Server<T>]) {
+    for server in servers {
+        server.transport().disarm();
     }
 }
 
@@ -479,7 +514,7 @@ mod tests {
             "it is its own"
         );
         // As at its deadline.
-        let UnderWay { ticket, range } = caller.under_way.remove(&slow).unwrap();
+        let UnderWay { ticket, range } = caller.under_way.remove(slow).unwrap();
         caller.client.forget(ticket);
         caller.client.free(range.unwrap());
         let maximum = 8192;
