@@ -150,13 +150,13 @@ impl Client {
         true
     }
 
-    /// Takes the power from a machine for a while; whether it had any.
+    /// Takes the power from a machine for a while; whether it had any. All that no flush followed is lost.
     pub fn cut_power(&self, machine: &str) -> bool {
         let place = self.sim.terms.machines.iter().position(|known| known.name == machine);
         let Some(place) = place.filter(|place| self.sim.machines.borrow()[*place].is_on) else {
             return false;
         };
-        self.sim.cut_power(place);
+        self.sim.cut_power(place, true);
         self.sim.kernel.give_way();
         true
     }
@@ -185,7 +185,7 @@ impl clock::Driver for TrueClock {
     }
 
     fn select(&self, sources: &mut [&mut dyn Source], deadline: Option<Moment>) -> Result<Option<usize>> {
-        select(&self.0, sources, deadline.map(run_ns), run_ns)
+        select(&self.0, sources, deadline, run_ns)
     }
 }
 
@@ -236,7 +236,7 @@ impl HttpClient {
             Ok(answer) => format!("{method} {path}: {}", answer.status),
             Err(error) => format!("{method} {path}: {error}"),
         };
-        if task::current().is_some() {
+        if task::may_wait() {
             self.sim.kernel.record(&Record::Answered(self.actor, text.into()));
         }
         outcome

@@ -304,6 +304,18 @@ mod tests {
     }
 
     #[test]
+    fn a_search_for_crashes_tries_every_kind_of_loss() {
+        let lost = crate::search::LOSSES.map(|how| {
+            let mut disk = disk();
+            (0..8).for_each(|block| write(&mut disk, block, 1));
+            disk.lose_power(how, true)
+        });
+        assert_eq!(lost[..2], [Loss { lost: 0, torn: 0 }, Loss { lost: 8, torn: 0 }]);
+        assert!((1..8).contains(&lost[2].lost) && lost[2].torn == 0, "{lost:?}");
+        assert_eq!(lost[3].torn, 1, "{lost:?}");
+    }
+
+    #[test]
     fn damage_lies_over_what_was_written_until_it_is_written_again() {
         let mut disk = disk();
         (0..4).for_each(|block| write(&mut disk, block, 1));

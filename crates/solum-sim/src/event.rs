@@ -43,8 +43,6 @@ pub enum Event {
     Connection {
         /// Their place in the table of pairs.
         pair: usize,
-        /// How many changes it had seen when this was entered.
-        change: u32,
     },
     /// Perhaps something goes wrong by itself.
     Misfortune,

@@ -326,13 +326,13 @@ impl Kernel {
     /// Waits, as the running task, for one of these devices or for a moment. False if nothing runs that may wait: then it is
     /// being ended.
     pub fn wait(&self, devices: &[u64], deadline_ns: Option<u64>) -> bool {
-        let (Some(id), Some(yielder)) = (self.running.get(), task::current()) else { return false };
+        let Some(id) = self.running.get().filter(|_| task::may_wait()) else { return false };
         {
             let state = &mut *self.state.borrow_mut();
             state.let_wait(id, devices, deadline_ns);
         }
         self.free_operations.set(0);
-        task::suspend(yielder);
+        task::suspend();
         true
     }
 
@@ -353,17 +353,18 @@ impl Kernel {
         if self.is_condemned() {
             return self.wait(&[], None);
         }
-        let yielder = {
+        {
             let state = &mut *self.state.borrow_mut();
             if state.ready.is_empty() {
                 // There is nobody to choose instead.
                 return true;
             }
-            let Some(yielder) = task::current() else { return false };
+            if !task::may_wait() {
+                return false;
+            }
             state.ready.push_back(id);
-            yielder
-        };
-        task::suspend(yielder);
+        }
+        task::suspend();
         true
     }
 
@@ -386,7 +387,7 @@ impl Kernel {
                 self.free_operations.set(0);
                 Step::Event(event)
             }
-            Next::Over => Step::Over,
+            Next::Over => Step::Over { is_idle: self.state.borrow().agenda.next_ns().is_none() },
         }
     }
 
@@ -454,6 +455,11 @@ impl Kernel {
         (state.trace.events(), state.steps)
     }
 
+    /// How many choices about something were made so far, for each index.
+    pub fn made(&self, about: About, indices: usize) -> Vec<u32> {
+        self.state.borrow().choices.made(about, indices)
+    }
+
     /// The end of the run.
     pub fn finish(self) -> (Choices, Trace) {
         let state = self.state.into_inner();
@@ -468,7 +474,10 @@ pub enum Step {
     /// Time passed, and this happens.
     Event(Event),
     /// Nothing happens any more before the limit.
-    Over,
+    Over {
+        /// Nor ever after.
+        is_idle: bool,
+    },
 }
 
 impl State {

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use solum::clock::Waker;
 use solum::link::over::Carrier;
-use solum_link::{Broken, Frame, Layout, Pool, Range, Received, SendError, Transport, WaitOutcome, Want};
+use solum_link::{
+    Broken, Frame, Kind, Layout, Pool, Range, Received, SendError, Session, Transport, WaitOutcome, Want,
+};
 use solum_spec::plan::Plan;
 
 use crate::event::Event;
@@ -19,6 +21,7 @@ use crate::kernel::Kernel;
 use crate::network::{DEAD_AFTER_NS, Path, Way};
 use crate::sim::{Cargo, MachineNote, Sim};
 use crate::storage::PowerCut;
+use crate::task;
 
 /// How long a relay waits before it dials again, in nanoseconds (`solum_link::relay`, first delay).
 const REDIAL_NS: u64 = 100_000_000;
@@ -101,7 +104,8 @@ struct Pair {
     /// The lives of the two when it was established; none if it is down.
     up: Option<[u32; 2]>,
     life: u32,
-    change: u32,
+    /// Since when nothing gets through in one direction at least.
+    unreachable_since_ns: Option<u64>,
 }
 
 /// All links, and the connections below them.
@@ -142,7 +146,7 @@ impl Links {
             both.sort_unstable();
             let pair = (both[0] != both[1]).then(|| {
                 pairs.iter().position(|pair| pair.machines == both).unwrap_or_else(|| {
-                    pairs.push(Pair { machines: both, up: None, life: 0, change: 0 });
+                    pairs.push(Pair { machines: both, up: None, life: 0, unreachable_since_ns: None });
                     pairs.len() - 1
                 })
             });
@@ -211,6 +215,10 @@ pub struct SimEnd {
     device: u64,
     seen: Rc<Seen>,
     pool: Pool,
+    /// It found no room for a frame, and is to be told when there is some.
+    lacks_room: bool,
+    /// Which part of the pool goes with a request from another machine, until it is answered.
+    asked: VecDeque<(Session, u32, Range)>,
 }
 
 impl SimEnd {
@@ -227,7 +235,18 @@ impl SimEnd {
             (pool, end.device, end.machine, Rc::clone(&end.seen))
         };
         sim.link_changed(link, side);
-        Ok(Self { sim: Rc::clone(sim), link, side, machine, epoch: starts, device, seen, pool })
+        Ok(Self {
+            sim: Rc::clone(sim),
+            link,
+            side,
+            machine,
+            epoch: starts,
+            device,
+            seen,
+            pool,
+            lacks_room: false,
+            asked: VecDeque::new(),
+        })
     }
 
     fn other(&self) -> usize {
@@ -262,6 +281,9 @@ impl Drop for SimEnd {
 
 impl Transport for SimEnd {
     fn send(&mut self, frame: &Frame<'_>) -> Result<(), SendError> {
+        if !task::may_wait() {
+            return Err(SendError::Broken);
+        }
         let other = self.other();
         let bytes = frame.payload.len() + FRAME_BYTES;
         let mut links = self.sim.links.borrow_mut();
@@ -273,6 +295,7 @@ impl Transport for SimEnd {
         let peer = &mut link.ends[other];
         if peer.inbox_bytes + bytes > Layout::default().ring_bytes as usize {
             peer.is_wanted = true;
+            self.lacks_room = true;
             return Err(SendError::Full);
         }
         let (life, is_remote) = match link.pair {
@@ -294,7 +317,10 @@ impl Transport for SimEnd {
             (into.session, into.range) = (session, range);
             into.payload.clear();
             into.payload.extend_from_slice(payload);
-            flight.bulk = if is_remote { self.bulk_of(range) } else { None };
+            if is_remote {
+                into.range = range.or_else(|| Self::range_asked_for(&mut self.asked, frame));
+                flight.bulk = self.bulk_of(into.range);
+            }
             let length = bytes + flight.bulk.as_ref().map_or(0, |bytes| bytes.len());
             let (number, side) = (self.link as u32, other as u32);
             let parcel = Parcel { link: number, side, life, content: Content::Frame(flight) };
@@ -309,6 +335,10 @@ impl Transport for SimEnd {
 
     #[inline]
     fn receive_into(&mut self, into: &mut Received) -> Result<bool, Broken> {
+        if !task::may_wait() {
+            // What is dropped with a unit that was killed says nothing, and hears nothing.
+            return Err(Broken);
+        }
         if self.seen.frames.get() == 0 {
             return Ok(false);
         }
@@ -316,11 +346,12 @@ impl Transport for SimEnd {
     }
 
     fn wait(&mut self, want: Want, deadline: Option<Instant>) -> WaitOutcome {
-        let deadline_ns = deadline.map(|deadline| {
-            let local_ns = deadline.saturating_duration_since(self.sim.base).as_nanos() as u64;
-            self.sim.machines.borrow()[self.machine].clock.run_ns(local_ns)
-        });
+        let local_ns =
+            deadline.map(|deadline| deadline.saturating_duration_since(self.sim.base).as_nanos() as u64);
         loop {
+            // Its clock may run otherwise than when it began to wait.
+            let clock = self.sim.machines.borrow()[self.machine].clock;
+            let deadline_ns = local_ns.map(|local_ns| clock.run_ns(local_ns));
             if self.is_ready(want) {
                 self.sim.kernel.give_way();
                 return WaitOutcome::Ready;
@@ -360,6 +391,19 @@ impl Transport for SimEnd {
 }
 
 impl SimEnd {
+    /// A request from another machine came with a part of the pool: the answer takes its content back.
+    fn remember(&mut self, session: Session, call: u32, range: Range) {
+        self.asked.retain(|(known, ..)| *known == session);
+        self.asked.push_back((session, call, range));
+    }
+
+    fn range_asked_for(asked: &mut VecDeque<(Session, u32, Range)>, frame: &Frame<'_>) -> Option<Range> {
+        let is_it =
+            |(session, call, _): &(Session, u32, Range)| *session == frame.session && *call == frame.call;
+        let place = asked.iter().position(is_it).filter(|_| frame.kind == Kind::Response)?;
+        asked.remove(place).map(|(.., range)| range)
+    }
+
     /// Takes a frame out of the inbox.
     fn take(&mut self, into: &mut Received) -> Result<bool, Broken> {
         let (bulk, told) = {
@@ -380,6 +424,11 @@ impl SimEnd {
         };
         if let (Some(bulk), Some(range)) = (bulk, into.range) {
             self.pool.copy_in(range, &bulk).map_err(|_| Broken)?;
+            match into.kind {
+                Kind::Request => self.remember(into.session, into.call, range),
+                // As in a ring, an answer names no part of the pool: who asked knows which.
+                _ => into.range = None,
+            }
         }
         if let Some(device) = told {
             self.sim.kernel.notify(device);
@@ -393,14 +442,18 @@ impl SimEnd {
             return true;
         }
         match want {
-            Want::Any => self.seen.frames.get() > 0,
-            Want::Space => {
-                let links = &mut *self.sim.links.borrow_mut();
-                let peer = &mut links.links[self.link].ends[self.other()];
-                peer.is_wanted = peer.inbox_bytes + links.longest > Layout::default().ring_bytes as usize;
-                !peer.is_wanted
-            }
+            Want::Any => self.seen.frames.get() > 0 || (self.lacks_room && self.has_room()),
+            Want::Space => self.has_room(),
         }
+    }
+
+    /// Whether there is room for any frame. If not, it is told when there is.
+    fn has_room(&mut self) -> bool {
+        let links = &mut *self.sim.links.borrow_mut();
+        let peer = &mut links.links[self.link].ends[1 - self.side];
+        peer.is_wanted = peer.inbox_bytes + links.longest > Layout::default().ring_bytes as usize;
+        self.lacks_room &= peer.is_wanted;
+        !peer.is_wanted
     }
 }
 
@@ -502,62 +555,60 @@ impl Sim {
     }
 
     /// Something about the way between two machines has changed: it is looked at when that has lasted.
-    pub(crate) fn connection_changes(&self, machines: [usize; 2], after_ns: u64) {
+    pub(crate) fn way_changed(&self, machines: [usize; 2]) {
         let mut both = machines;
         both.sort_unstable();
-        let links = &mut *self.links.borrow_mut();
-        if let Some(pair) = links.pairs.iter().position(|pair| pair.machines == both) {
-            links.pairs[pair].change += 1;
-            self.kernel.after(after_ns, Event::Connection { pair, change: links.pairs[pair].change });
+        let place = self.links.borrow().pairs.iter().position(|pair| pair.machines == both);
+        let Some(pair) = place else { return };
+        let now_ns = self.kernel.now_ns();
+        let is_reachable = self.lives_within_reach(both).is_some();
+        let since = &mut self.links.borrow_mut().pairs[pair].unreachable_since_ns;
+        match (is_reachable, *since) {
+            (true, _) => {
+                *since = None;
+                self.kernel.after(REDIAL_NS, Event::Connection { pair });
+            }
+            (false, None) => {
+                *since = Some(now_ns);
+                self.kernel.after(DEAD_AFTER_NS, Event::Connection { pair });
+            }
+            (false, Some(_)) => {}
         }
     }
 
-    fn connections_of_machine(&self, machine: usize, after_ns: u64) {
+    /// The lives of two machines, if each gets through to the other.
+    fn lives_within_reach(&self, [a, b]: [usize; 2]) -> Option<[u32; 2]> {
+        let network = self.network.borrow();
+        let is_blocked =
+            network.is_blocked(Path { from: a, to: b }) || network.is_blocked(Path { from: b, to: a });
+        let machines = self.machines.borrow();
+        let are_on = machines[a].is_on && machines[b].is_on;
+        (are_on && !is_blocked).then(|| [machines[a].life, machines[b].life])
+    }
+
+    /// A machine lost its power, or is up again.
+    pub(crate) fn ways_changed(&self, machine: usize) {
         let pairs: Vec<[usize; 2]> = {
             let links = self.links.borrow();
             let own = links.pairs.iter().filter(|pair| pair.machines.contains(&machine));
             own.map(|pair| pair.machines).collect()
         };
-        for machines in pairs {
-            self.connection_changes(machines, after_ns);
-        }
+        pairs.into_iter().for_each(|machines| self.way_changed(machines));
     }
 
-    pub(crate) fn machine_is_unreachable(&self, machine: usize) {
-        self.connections_of_machine(machine, DEAD_AFTER_NS);
-    }
-
-    pub(crate) fn machine_is_reachable(&self, machine: usize) {
-        self.connections_of_machine(machine, REDIAL_NS);
-    }
-
-    /// A partition began or ended.
-    pub(crate) fn way_changed(&self, machines: [usize; 2], is_free: bool) {
-        self.connection_changes(machines, if is_free { REDIAL_NS } else { DEAD_AFTER_NS });
-    }
-
-    pub(crate) fn look_at_connection(&self, pair: usize, change: u32) {
-        let (machines, up) = {
+    pub(crate) fn look_at_connection(&self, pair: usize) {
+        let (machines, up, since_ns) = {
             let pair = &self.links.borrow().pairs[pair];
-            if pair.change != change {
-                return;
-            }
-            (pair.machines, pair.up)
+            (pair.machines, pair.up, pair.unreachable_since_ns)
         };
-        let [a, b] = machines;
-        let is_free = {
-            let network = self.network.borrow();
-            !network.is_blocked(Path { from: a, to: b }) && !network.is_blocked(Path { from: b, to: a })
-        };
-        let lives = {
-            let known = self.machines.borrow();
-            let are_on = known[a].is_on && known[b].is_on;
-            (are_on && is_free).then(|| [known[a].life, known[b].life])
-        };
-        if up.is_some() && up != lives {
+        let lives = self.lives_within_reach(machines);
+        let is_dead = since_ns.is_some_and(|since_ns| since_ns + DEAD_AFTER_NS <= self.kernel.now_ns());
+        // Who was started anew in the meantime knows nothing of it.
+        let is_replaced = lives.is_some() && up != lives;
+        if up.is_some() && (is_dead || is_replaced) {
             self.connection_ends(pair);
         }
-        if up != lives && lives.is_some() {
+        if is_replaced {
             self.connection_begins(pair, lives);
         }
     }
@@ -576,6 +627,8 @@ impl Sim {
             for link in &of_pair {
                 for end in &mut links.links[*link].ends {
                     end.sees(None);
+                    // The same peer over another connection is another one: what was on its way to it is lost.
+                    end.alias.0 = None;
                     end.clear();
                     devices.push(end.device);
                 }
@@ -591,9 +644,12 @@ impl Sim {
 
     fn connection_begins(&self, pair: usize, lives: Option<[u32; 2]>) {
         {
-            let pair = &mut self.links.borrow_mut().pairs[pair];
-            pair.up = lives;
-            pair.life += 1;
+            let links = &mut *self.links.borrow_mut();
+            links.pairs[pair].up = lives;
+            links.pairs[pair].life += 1;
+            // What the earlier one still had on its way holds up nothing.
+            let of_pair = links.links.iter_mut().filter(|link| link.pair == Some(pair));
+            of_pair.flat_map(|link| &mut link.ends).for_each(|end| end.last_arrival_ns = 0);
         }
         for link in self.links_of(pair) {
             self.send_news(link, CLIENT);

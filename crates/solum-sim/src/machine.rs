@@ -170,17 +170,17 @@ impl Sim {
         self.tell(machine, Told::ConditionMet(Wait::Clock));
         self.tell(machine, Told::Up);
         self.connections_of_earlier_lives_end(machine);
-        self.machine_is_reachable(machine);
+        self.ways_changed(machine);
     }
 
     /// Power is gone, and everything that was not on a disk with it.
-    pub(crate) fn cut_power(&self, machine: usize) {
+    pub(crate) fn cut_power(&self, machine: usize, is_taken: bool) {
         if !self.machines.borrow()[machine].is_on {
             return;
         }
         self.fault(Fault::PowerCut, machine, 0);
         self.switch_off(machine);
-        self.disks_lose_power(machine);
+        self.disks_lose_power(machine, is_taken);
         let off_ns = self.misfortune.borrow_mut().power_is_off(self, machine);
         self.kernel.after(off_ns, Event::PowerOn { machine });
     }
@@ -197,6 +197,8 @@ impl Sim {
             let task = {
                 let known = &mut self.units.borrow_mut()[unit];
                 known.is_ready = false;
+                // Which program it runs was remembered in memory alone.
+                known.program = self.terms.plan.units[unit].program;
                 known.task.take()
             };
             if let Some(task) = task {
@@ -204,7 +206,8 @@ impl Sim {
                 self.kernel.condemn(task);
             }
         }
-        self.machine_is_unreachable(machine);
+        self.ways_changed(machine);
+        self.forget_keys(machine);
     }
 
     /// Tells the supervisor of a machine something, and does what it decides.

@@ -6,11 +6,18 @@ use crate::faults::Fault;
 use crate::network::Path;
 use crate::random::Random;
 use crate::sim::{Sim, Terms};
+use crate::trace::Record;
 use solum_spec::control::SIGKILL;
 
 /// Something may happen so many times in a run, whatever its length; the time between two is bounded, too.
 const TIMES: u64 = 64;
 const GAP_NS: std::ops::RangeInclusive<u64> = 2_000_000..=1_000_000_000;
+
+/// How much time there is between two misfortunes of a scenario whose faults last so long, in nanoseconds.
+pub fn gap_ns(until_ns: u64) -> u64 {
+    (until_ns / TIMES).clamp(*GAP_NS.start(), *GAP_NS.end())
+}
+
 /// How often a unit is crashed within [`CRASH_WINDOW_NS`]. A supervisor gives up a unit that fails ten times in a minute.
 const CRASHES: usize = 4;
 const CRASH_WINDOW_NS: u64 = 120_000_000_000;
@@ -86,10 +93,9 @@ impl Misfortune {
         );
         acts.extend(ways.iter().map(|between| Act::Clog { between: *between }));
         acts.extend((0..machines).flat_map(|machine| [Act::Step { machine }, Act::Drift { machine }]));
-        acts.retain(|act| terms.envelope.has(act.kind()));
         Self {
             acts,
-            gap_ns: (terms.until_ns / TIMES).clamp(*GAP_NS.start(), *GAP_NS.end()),
+            gap_ns: terms.gap_ns,
             under_way: Vec::new(),
             last_number: 0,
             crashes: vec![Vec::new(); plan.units.len()],
@@ -99,7 +105,7 @@ impl Misfortune {
 
     /// The first time that something may happen.
     pub fn begin(&self, sim: &Sim) {
-        if !self.acts.is_empty() {
+        if self.acts.iter().any(|act| sim.terms.envelope.has(act.kind())) {
             sim.kernel.after(self.gap_ns, Event::Misfortune);
         }
     }
@@ -143,7 +149,10 @@ impl Sim {
         });
         let Some(chosen) = value.checked_sub(1) else { return };
         let (act, detail) = (chosen as usize % acts.len(), chosen as usize / acts.len());
-        self.do_act(acts[act], detail as u64);
+        // A script may be of another envelope.
+        if self.terms.envelope.has(acts[act].kind()) {
+            self.do_act(acts[act], detail as u64);
+        }
     }
 
     fn do_act(&self, act: Act, detail: u64) {
@@ -154,7 +163,7 @@ impl Sim {
             Act::Crash { unit } => self.crash(unit),
             Act::PowerCut { machine } => {
                 if self.may_lose_power(machine) {
-                    self.cut_power(machine);
+                    self.cut_power(machine, false);
                 }
                 return;
             }
@@ -224,7 +233,7 @@ impl Sim {
             }
         }
         if !is_clog {
-            self.way_changed([paths[0].from, paths[0].to], !begins);
+            self.way_changed([paths[0].from, paths[0].to]);
         }
     }
 
@@ -235,12 +244,12 @@ impl Sim {
             place.map(|place| under_way.remove(place).1)
         };
         if let Some(act) = act {
-            let index = match act {
-                Act::Partition { between: [a, _] } | Act::Clog { between: [a, _] } => a,
-                Act::OneWay { from, .. } => from,
-                _ => 0,
+            let (from, to) = match act {
+                Act::Partition { between: [a, b] } | Act::Clog { between: [a, b] } => (a, b),
+                Act::OneWay { from, to } => (from, to),
+                _ => (0, 0),
             };
-            self.kernel.record(&crate::trace::Record::Healed(act.kind(), index as u32));
+            self.kernel.record(&Record::Healed(act.kind(), from as u32, to as u32));
             self.set_way(act, false);
         }
     }

@@ -5,7 +5,7 @@
 //! is seen is time; and if nothing gets through for too long, the end of the connection.
 
 use crate::choices::About;
-use crate::faults::Fault;
+use crate::faults::{Envelope, Fault};
 use crate::kernel::Kernel;
 use crate::trace::Record;
 use crate::weather::Weather;
@@ -58,9 +58,10 @@ pub struct Way {
 
 /// A message on its way.
 struct Message<C> {
-    path: usize,
     /// Its number in the trace.
     number: u32,
+    /// When what was sent before on the same stream arrives.
+    last_ns: u64,
     cargo: C,
 }
 
@@ -84,14 +85,26 @@ pub struct Network<C> {
     messages: Vec<Option<Message<C>>>,
     free: Vec<u32>,
     sent: u32,
+    envelope: Envelope,
+    /// Whether all faults have stopped.
+    pub is_calm: bool,
 }
 
 impl<C> Network<C> {
     /// A network of so many machines, and the world outside.
-    pub fn new(machines: usize, latency: Latency) -> Self {
+    pub fn new(machines: usize, latency: Latency, envelope: &Envelope) -> Self {
         let nodes = machines + 1;
         let paths = vec![PathState::default(); nodes * nodes];
-        Self { nodes, latency, paths, messages: Vec::new(), free: Vec::new(), sent: 0 }
+        Self {
+            nodes,
+            latency,
+            paths,
+            messages: Vec::new(),
+            free: Vec::new(),
+            sent: 0,
+            envelope: envelope.clone(),
+            is_calm: false,
+        }
     }
 
     fn index(&self, path: Path) -> usize {
@@ -112,7 +125,7 @@ impl<C> Network<C> {
         self.sent = self.sent.wrapping_add(1);
         let number = self.sent;
         kernel.record(&Record::Sent(number, from, to, bytes as u32));
-        let slot = self.keep(Message { path: index, number, cargo });
+        let slot = self.keep(Message { number, last_ns: *last_ns, cargo });
         if self.paths[index].blocks > 0 {
             self.paths[index].held.push(slot);
             return;
@@ -141,8 +154,9 @@ impl<C> Network<C> {
         let is_local = path.from == path.to;
         let (base_ns, spread_ns) = if is_local { (local_ns, local_ns) } else { (remote_ns, spread_ns) };
         // Seldom it takes much longer; in a rough weather, very much.
-        let rough = weather.roughness;
-        let steps = kernel.pick(About::Delay, index as u32, u32::MAX, |random| {
+        let rough = if self.may(Fault::Delay) { weather.roughness } else { 0 };
+        let bound = if self.may(Fault::Delay) { u32::MAX } else { DELAY_STEPS };
+        let steps = kernel.pick(About::Delay, index as u32, bound, |random| {
             let usual = random.below(DELAY_STEPS.into()) as u32;
             if rough > 0 && random.once_in(16) {
                 usual + random.log_uniform(rough) * DELAY_STEPS
@@ -153,24 +167,28 @@ impl<C> Network<C> {
         if steps > DELAY_STEPS {
             kernel.fault(Fault::Delay, index as u32, u64::from(steps / DELAY_STEPS));
         }
-        let mut delay_ns = base_ns + spread_ns * u64::from(steps) / u64::from(DELAY_STEPS);
-        if !is_local {
-            delay_ns += self.packet_fault(kernel, weather, index);
-            if self.paths[index].clogs > 0 {
-                delay_ns *= CLOG;
-            }
+        let delay_ns = spread_ns * u64::from(steps) / u64::from(DELAY_STEPS);
+        if is_local {
+            return base_ns + delay_ns;
         }
-        delay_ns
+        let clogged = if self.paths[index].clogs > 0 { CLOG } else { 1 };
+        base_ns * clogged + delay_ns + self.packet_fault(kernel, weather, index)
+    }
+
+    fn may(&self, fault: Fault) -> bool {
+        !self.is_calm && self.envelope.has(fault)
     }
 
     /// What goes wrong with the packet, and how much longer it takes therefore.
     fn packet_fault(&self, kernel: &Kernel, weather: &Weather, index: usize) -> u64 {
         const KINDS: [Fault; 3] = [Fault::Drop, Fault::Duplication, Fault::Reordering];
-        let chosen = kernel.pick(About::Packet, index as u32, 4, |random| {
+        let bound = if self.is_calm { 1 } else { 4 };
+        let chosen = kernel.pick(About::Packet, index as u32, bound, |random| {
             let hit = KINDS.iter().position(|kind| random.once_in(weather.once_in(*kind).into()));
             hit.map_or(0, |kind| kind as u32 + 1)
         });
-        let Some(kind) = KINDS.get((chosen as usize).wrapping_sub(1)) else { return 0 };
+        let kind = KINDS.get((chosen as usize).wrapping_sub(1)).filter(|kind| self.may(**kind));
+        let Some(kind) = kind else { return 0 };
         kernel.fault(*kind, index as u32, 0);
         match kind {
             Fault::Drop => RETRANSMISSION_NS,
@@ -193,7 +211,7 @@ impl<C> Network<C> {
         self.paths[self.index(path)].blocks > 0
     }
 
-    /// Nothing gets through any more, or less than nothing.
+    /// Nothing gets through any more, until whatever else blocks it is over, too.
     pub fn block(&mut self, path: Path) {
         let index = self.index(path);
         self.paths[index].blocks += 1;
@@ -205,9 +223,11 @@ impl<C> Network<C> {
         let state = &mut self.paths[index];
         state.blocks = state.blocks.saturating_sub(1);
         if state.blocks == 0 {
-            state.not_before_ns = kernel.now_ns() + RETRANSMISSION_NS;
+            let again_ns = kernel.now_ns() + RETRANSMISSION_NS;
+            state.not_before_ns = again_ns;
             for slot in std::mem::take(&mut state.held) {
-                kernel.after(RETRANSMISSION_NS, crate::event::Event::Arrive(slot));
+                let last_ns = self.messages[slot as usize].as_ref().map_or(0, |message| message.last_ns);
+                kernel.at(again_ns.max(last_ns), crate::event::Event::Arrive(slot));
             }
         }
     }
@@ -234,6 +254,76 @@ impl<C> Network<C> {
                 _ => self.paths[index].held.push(slot),
             }
         }
-        debug_assert!(self.messages.iter().flatten().all(|message| message.path < self.paths.len()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use solum_spec::plan::Plan;
+
+    use super::*;
+    use crate::choices::Choices;
+    use crate::event::Event;
+    use crate::kernel::{Step, Watched};
+    use crate::pulse::Pulse;
+    use crate::recipe::Recipe;
+    use crate::weather::Strategy;
+
+    const PATH: Path = Path { from: 0, to: 1 };
+
+    fn kernel(seed: u64, weather: &Weather) -> Kernel {
+        let pulse = Pulse::new(&Recipe::seed(seed), &Arc::new(Plan::default()));
+        Kernel::new(Choices::seeded(vec![(0, seed)]), weather, 0, Watched { units: 0, pulse }, true)
+    }
+
+    /// Sends a message every millisecond while the way is cut, clogged and free again; what arrives, in order.
+    fn arrivals(seed: u64) -> Vec<u32> {
+        let envelope = Envelope::default();
+        let weather = Weather::of(seed, &envelope, Strategy::Mixed);
+        let kernel = kernel(seed, &weather);
+        let mut network = Network::new(2, Latency::default(), &envelope);
+        let (mut last_ns, mut arrived) = (0, Vec::new());
+        for number in 0..50 {
+            match number % 10 {
+                1 => network.block(PATH),
+                4 => network.unblock(&kernel, PATH),
+                5 => network.clog(PATH, true),
+                8 => network.clog(PATH, false),
+                _ => {}
+            }
+            network.send(&kernel, &weather, Way { path: PATH, from: 0, to: 1 }, &mut last_ns, 1, number);
+            while let Step::Event(Event::Arrive(slot)) = kernel.step(u64::from(number) * 1_000_000) {
+                arrived.extend(network.arrived(&kernel, slot));
+            }
+        }
+        while let Step::Event(Event::Arrive(slot)) = kernel.step(u64::MAX) {
+            arrived.extend(network.arrived(&kernel, slot));
+        }
+        arrived
+    }
+
+    #[test]
+    fn what_is_sent_on_a_stream_arrives_in_its_order_whatever_goes_wrong() {
+        for seed in 0..200 {
+            assert_eq!(arrivals(seed), (0..50).collect::<Vec<_>>(), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn nothing_goes_wrong_any_more_once_it_is_calm() {
+        let envelope = Envelope::default();
+        for seed in 0..50 {
+            let weather = Weather::of(seed, &envelope, Strategy::Mixed);
+            let kernel = kernel(seed, &weather);
+            let mut network = Network::new(2, Latency::default(), &envelope);
+            network.is_calm = true;
+            let mut last_ns = 0;
+            for number in 0..200 {
+                network.send(&kernel, &weather, Way { path: PATH, from: 0, to: 1 }, &mut last_ns, 1, number);
+            }
+            assert!(kernel.faults().is_empty(), "seed {seed}: {:?}", kernel.faults());
+        }
     }
 }

@@ -33,6 +33,11 @@ impl Pulse {
         pulse
     }
 
+    /// Nobody runs any more.
+    pub fn rest(&self) {
+        self.beats.store(0, Ordering::Relaxed);
+    }
+
     /// This actor runs now.
     pub fn beat(&self, actor: u32, beats: u64) {
         self.actor.store(actor, Ordering::Relaxed);

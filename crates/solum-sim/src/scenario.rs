@@ -17,6 +17,7 @@ use crate::client::Client;
 use crate::end::End;
 use crate::escape;
 use crate::faults::{Envelope, Fault};
+use crate::misfortune::gap_ns;
 use crate::network::Latency;
 use crate::pulse::Pulse;
 use crate::recipe::Recipe;
@@ -226,10 +227,17 @@ impl Scenario {
 
     /// The names of the machines, in order.
     pub(crate) fn machines(&self) -> Vec<String> {
-        let notes = self.wired.get().and_then(|wired| wired.as_ref().ok());
-        notes
-            .map(|wired| wired.machines.iter().map(|machine| machine.name.clone()).collect())
+        let mut setup = Setup::default();
+        (self.setup)(&mut setup);
+        let wired = self.wired(&setup.programs);
+        wired
+            .map(|wired| wired.machines.into_iter().map(|machine| machine.name).collect())
             .unwrap_or_default()
+    }
+
+    /// When faults stop, in nanoseconds.
+    pub(crate) fn until_ns(&self) -> u64 {
+        nanoseconds(self.until)
     }
 
     fn wired(&self, programs: &[Program]) -> Result<Wired, String> {
@@ -277,12 +285,15 @@ impl Scenario {
             weather,
             latency: self.latency,
             until_ns: recipe.until_ns.unwrap_or(nanoseconds(self.until)),
+            gap_ns: gap_ns(nanoseconds(self.until)),
             settle_ns: nanoseconds(self.settle),
             may_give_up: self.may_give_up,
             pulse: Pulse::new(recipe, &wired.plan),
         };
         let sim = Sim::new(terms, recipe.choices(), window_ns, programs, keep_trace);
         sim.run(clients, afterwards);
+        // Whoever watches knows of nobody who computes from here on.
+        sim.terms.pulse.rest();
         for (name, check) in checks {
             if sim.kernel.has_failed() {
                 break;
@@ -295,7 +306,8 @@ impl Scenario {
     }
 }
 
-fn nanoseconds(duration: Duration) -> u64 {
+/// As many as fit.
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -321,6 +333,7 @@ fn finish(sim: Rc<Sim>) -> Outcome {
     let (events, steps) = sim.kernel.counts();
     let took = Duration::from_nanos(sim.kernel.now_ns());
     let faults = sim.kernel.faults();
+    let operations = sim.operations.take();
     let Ok(sim) = Rc::try_unwrap(sim) else {
         let why = "a unit ended and kept a device, which is never given back".to_owned();
         return Outcome {
@@ -332,9 +345,7 @@ fn finish(sim: Rc<Sim>) -> Outcome {
             ..Outcome::failed(String::new())
         };
     };
-    let machines = sim.terms.machines.len();
     let (choices, trace) = sim.kernel.finish();
-    let operations = choices.made(crate::choices::About::PowerCut, machines);
     let states = trace.states().clone();
     let (digest, trace) = trace.finish();
     Outcome {

@@ -63,6 +63,14 @@ impl Pictures {
 }
 
 impl Sim {
+    /// A machine has lost its power, and what was pressed.
+    pub(crate) fn forget_keys(&self, machine: usize) {
+        let name = &self.terms.machines[machine].name;
+        let keyboards = &mut self.pictures.borrow_mut().keyboards;
+        let own = keyboards.iter_mut().filter(|keyboard| keyboard.machine == *name);
+        own.for_each(|keyboard| keyboard.pressed.clear());
+    }
+
     /// Somebody presses a key of a machine, or lets it go. False if the machine has no keyboard.
     pub(crate) fn press(&self, machine: &str, key: Key) -> bool {
         let device = {
@@ -93,7 +101,7 @@ impl screen::Driver for SimScreen {
     }
 
     fn present(&mut self, image: &Image) -> Result<()> {
-        if task::current().is_none() {
+        if !task::may_wait() {
             return Err(Error::Closed);
         }
         let mut digest = XxHash3_64::new();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::choices::{About, Choice};
 use crate::recipe::Recipe;
-use crate::scenario::{Outcome, Scenario};
+use crate::scenario::{Outcome, Scenario, nanoseconds};
 
 /// How much trouble is taken.
 #[derive(Clone, Copy, Debug)]
@@ -73,10 +73,13 @@ pub fn shrink(scenario: &Scenario, recipe: &Recipe, limits: Limits) -> Option<Sh
     Some(Shrunk { recipe: shrinking.best, outcome: shrinking.outcome, runs: shrinking.runs })
 }
 
-/// What a failure is about: what stands before its first colon, or all of it, whichever of several it happened to.
+/// What a failure is about: what stands before its first colon, or all of it, whichever of several it happened to; of a panic
+/// also where it was.
 fn kind_of(failure: &str) -> String {
     let kind = failure.split_once(':').map_or(failure, |(kind, _)| kind);
-    kind.chars().filter(|letter| !letter.is_ascii_digit()).collect()
+    let kind: String = kind.chars().filter(|letter| !letter.is_ascii_digit()).collect();
+    let place = failure.rsplit_once(" (").map_or("", |(_, place)| place);
+    if kind.ends_with(" panicked") { kind + place } else { kind }
 }
 
 struct Shrinking<'a> {
@@ -131,10 +134,10 @@ impl Shrinking<'_> {
     /// Faults stop as early as they may.
     fn sooner(&mut self) {
         for part in [16, 8, 4, 2] {
-            let took_ns = u64::try_from(self.outcome.took.as_nanos()).unwrap_or(u64::MAX);
-            let until_ns = took_ns / part;
-            let is_sooner = self.best.until_ns.is_none_or(|now_ns| until_ns < now_ns);
-            if is_sooner
+            let took_ns = nanoseconds(self.outcome.took);
+            let now_ns = self.best.until_ns.unwrap_or(self.scenario.until_ns());
+            let until_ns = now_ns.min(took_ns) / part;
+            if until_ns < now_ns
                 && !self.is_enough()
                 && self.try_recipe(Recipe { until_ns: Some(until_ns), ..self.best.clone() })
             {
@@ -172,7 +175,12 @@ impl Shrinking<'_> {
         let mut place = 0;
         while place < self.script().len() && !self.is_enough() {
             let value = self.script()[place].value;
-            let plainer = [1, value % 8, value / 64, value / 8];
+            let plainer = match self.script()[place].about {
+                // A number that says which kind, and where: it stays of its kind.
+                About::DiskFault => vec![value % 8],
+                About::Packet | About::PowerCut | About::Misfortune | About::DiskLoss => vec![],
+                About::Schedule | About::DiskDelay | About::Delay => vec![1, value / 64, value / 8],
+            };
             for plainer in plainer.into_iter().filter(|plainer| (1..value).contains(plainer)) {
                 let mut script = self.script().to_vec();
                 script[place].value = plainer;

@@ -9,7 +9,7 @@ use solum_spec::control::Status;
 use solum_spec::description::GiveUp;
 use solum_spec::plan::Plan;
 
-use crate::choices::Choices;
+use crate::choices::{About, Choices};
 use crate::client::ClientState;
 use crate::event::Event;
 use crate::faults::{Envelope, Fault};
@@ -50,6 +50,8 @@ pub struct Terms {
     pub latency: Latency,
     /// How long faults last, in nanoseconds.
     pub until_ns: u64,
+    /// How much time there is between two misfortunes, in nanoseconds: the same however long faults last in this run.
+    pub gap_ns: u64,
     /// How long everything may take to end after that, in nanoseconds.
     pub settle_ns: u64,
     /// Whether a unit that is given up does not make the run fail.
@@ -88,6 +90,8 @@ pub struct Sim {
     /// Units that ended: which, which start of it, and how.
     pub(crate) ended: RefCell<Vec<(usize, u32, Status)>>,
     pub(crate) is_calm: Cell<bool>,
+    /// How many operations each machine had before all faults stopped.
+    pub(crate) operations: RefCell<Vec<u32>>,
     /// Where the clocks of links count from. Only differences of it are ever looked at.
     pub(crate) base: Instant,
 }
@@ -110,7 +114,7 @@ impl Sim {
         let connections = Connections::new(&kernel, &plan);
         let pictures = Pictures::new(&kernel, &plan);
         let misfortune = Misfortune::new(&terms);
-        let network = Network::new(terms.machines.len(), terms.latency);
+        let network = Network::new(terms.machines.len(), terms.latency, &terms.envelope);
         Rc::new(Self {
             kernel,
             programs,
@@ -126,6 +130,7 @@ impl Sim {
             misfortune: RefCell::new(misfortune),
             ended: RefCell::new(Vec::new()),
             is_calm: Cell::new(false),
+            operations: RefCell::new(Vec::new()),
             base: Instant::now(),
             terms,
         })
@@ -153,8 +158,8 @@ impl Sim {
                     }
                 }
                 Step::Event(event) => self.handle(event),
-                Step::Over => {
-                    self.out_of_time(limit_ns);
+                Step::Over { is_idle } => {
+                    self.out_of_time(limit_ns, is_idle);
                     break;
                 }
             }
@@ -181,7 +186,7 @@ impl Sim {
                 }
             }
             Event::Dial(connection) => self.dial_again(connection),
-            Event::Connection { pair, change } => self.look_at_connection(pair, change),
+            Event::Connection { pair } => self.look_at_connection(pair),
             Event::Misfortune => self.misfortune_comes(),
             Event::Heal(number) => self.heal(number),
             Event::Calm | Event::Timer(_) => {}
@@ -192,19 +197,20 @@ impl Sim {
     fn calm_down(self: &Rc<Self>) {
         self.is_calm.set(true);
         self.kernel.record(&Record::Calm);
+        self.network.borrow_mut().is_calm = true;
+        *self.operations.borrow_mut() = self.kernel.made(About::PowerCut, self.terms.machines.len());
         self.heal_everything();
     }
 
-    fn out_of_time(&self, limit_ns: u64) {
+    fn out_of_time(&self, limit_ns: u64, is_idle: bool) {
         let clients = self.clients.borrow();
         let waiting: Vec<&str> =
             clients.iter().filter(|client| !client.has_ended).map(|client| client.name.as_str()).collect();
         if waiting.is_empty() {
             return;
         }
-        let now_ns = self.kernel.now_ns();
         let settle = std::time::Duration::from_nanos(limit_ns - self.terms.until_ns);
-        self.kernel.fail(clients_text(&waiting, settle, now_ns < self.terms.until_ns));
+        self.kernel.fail(clients_text(&waiting, settle, is_idle));
     }
 
     /// A fault happens: `index` says at what, `detail` more.

@@ -135,7 +135,7 @@ impl SimDisk {
     }
 
     fn operate(&mut self, mut operation: Operation<'_>) -> Result<()> {
-        if task::current().is_none() {
+        if !task::may_wait() {
             return Err(Error::Closed);
         }
         let sim = Rc::clone(&self.sim);
@@ -184,7 +184,11 @@ impl SimDisk {
                 .map(|kind| 1 + kind as u32 + 8 * random.below(1 << 28) as u32);
             hit.unwrap_or(0)
         });
+        // A script may be of another envelope.
         let kind = *kinds.get((value as usize % 8).wrapping_sub(1))?;
+        if !sim.terms.envelope.has(kind) || (kind.is_damage() && !is_victim) {
+            return None;
+        }
         let detail = value / 8;
         sim.fault(kind, self.disk, detail.into());
         Some((kind, detail))
@@ -200,6 +204,12 @@ impl SimDisk {
         };
         let fails = |text: &str| Err(Error::Device(text.to_owned()));
         match (operation, fault) {
+            (Operation::Write(offset, data), Some((Fault::IoErrors, detail))) => {
+                // Some of it may be there all the same.
+                let blocks = u64::from(detail) % (data.len() as u64 / block + 1);
+                platter.write(*offset, &data[..(blocks * block) as usize]);
+                return fails("input/output error");
+            }
             (_, Some((Fault::IoErrors, _))) => return fails("input/output error"),
             (_, Some((Fault::FullDisks, _))) => return fails("no space left on the device"),
             (Operation::Read(offset, buffer), fault) => {
@@ -283,12 +293,13 @@ impl Sim {
 
     /// The machine of the running unit loses its power: the unit does nothing after this.
     pub(crate) fn lose_power_here(&self, machine: usize) {
-        self.cut_power(machine);
+        self.cut_power(machine, false);
         self.kernel.wait(&[], None);
     }
 
-    /// What the disks of a machine are after it lost its power.
-    pub(crate) fn disks_lose_power(&self, machine: usize) {
+    /// What the disks of a machine are after it lost its power. If somebody outside took it, all is lost that no flush followed:
+    /// whoever does that wants to see it.
+    pub(crate) fn disks_lose_power(&self, machine: usize, is_taken: bool) {
         let own: Vec<(usize, bool)> = {
             let storage = self.storage.borrow();
             let own = storage.disks.iter().enumerate().filter(|(_, disk)| disk.machine == machine);
@@ -296,14 +307,15 @@ impl Sim {
         };
         let weather = &self.terms.weather;
         for (disk, is_victim) in own {
-            let loses = if self.may(Fault::LostWrites) { u32::MAX } else { 1 };
-            let how = self.kernel.pick(About::DiskLoss, disk as u32, loses, |random| {
+            let loses = if self.may(Fault::LostWrites) && !is_taken { u32::MAX } else { 1 };
+            let chosen = self.kernel.pick(About::DiskLoss, disk as u32, loses, |random| {
                 match (weather.once_in(Fault::LostWrites), random.below(4)) {
                     (0, _) | (_, 0) => 0,
                     (_, 1) => 1,
                     _ => 2 + random.below(1 << 30) as u32,
                 }
             });
+            let how = if is_taken { 1 } else { chosen };
             let tears = is_victim && self.may(Fault::TornWrites) && weather.once_in(Fault::TornWrites) > 0;
             let goes_stale = if is_victim && self.may(Fault::StaleDisks) { 2 } else { 1 };
             let stale = self.kernel.pick(About::DiskLoss, disk as u32, goes_stale, |random| {

@@ -8,8 +8,8 @@ use std::sync::{Mutex, Once, PoisonError};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
-/// Address space of a stack; memory is taken only for what is used of it.
-const STACK_BYTES: usize = 1 << 20;
+/// Address space of a stack, as much as Linux gives a process; memory is taken only for what is used of it.
+const STACK_BYTES: usize = 8 << 20;
 
 type Body = Coroutine<(), (), (), DefaultStack>;
 
@@ -105,19 +105,21 @@ fn keep(stack: DefaultStack) {
     STACKS.lock().unwrap_or_else(PoisonError::into_inner).push(stack);
 }
 
-/// Waits, as the running task, until it is resumed. `yielder` is what [`current`] gave to this task.
-pub fn suspend(yielder: *const Yielder<(), ()>) {
-    debug_assert!(!yielder.is_null() && !DYING.get());
-    // SAFETY: the pointer is the running task's own: `current` gives none else, and it is asked by the code that runs on
-    // that task's stack, whose first frame holds what it points to.
+/// Waits, as the running task, until it is resumed. Without one that may wait, it does nothing.
+pub fn suspend() {
+    let yielder = YIELDER.get();
+    if yielder.is_null() {
+        return;
+    }
+    // SAFETY: the pointer is the running task's own: the first frame of its stack set it and holds what it points to; whoever
+    // resumes another task puts back what was there, and `end` takes it away while a stack is unwound.
     unsafe { (*yielder).suspend(()) };
     YIELDER.set(yielder);
 }
 
-/// How the running task waits, if one runs that may.
-pub fn current() -> Option<*const Yielder<(), ()>> {
-    let yielder = YIELDER.get();
-    (!yielder.is_null()).then_some(yielder)
+/// Whether a task runs that may wait.
+pub fn may_wait() -> bool {
+    !YIELDER.get().is_null()
 }
 
 fn words(payload: &(dyn Any + Send)) -> String {
@@ -155,7 +157,7 @@ mod tests {
     use super::*;
 
     fn wait() {
-        suspend(current().unwrap());
+        suspend();
     }
 
     #[test]
@@ -177,7 +179,7 @@ mod tests {
             assert_eq!(steps.get(), step);
         }
         assert!(!told.get() && task.resume().is_none() && told.get());
-        assert!(current().is_none(), "no task runs");
+        assert!(!may_wait(), "no task runs");
     }
 
     #[test]
@@ -185,7 +187,7 @@ mod tests {
         struct Dropped(Rc<Cell<bool>>);
         impl Drop for Dropped {
             fn drop(&mut self) {
-                self.0.set(current().is_none());
+                self.0.set(!may_wait());
             }
         }
         let dropped = Rc::new(Cell::new(false));

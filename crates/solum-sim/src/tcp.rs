@@ -54,22 +54,30 @@ struct End {
     inbox: VecDeque<u8>,
     /// Bytes that are on their way to it.
     coming: usize,
+    /// The other end says nothing more.
     finished: bool,
     reset: bool,
+    /// Whoever had it has let it go.
+    is_closed: bool,
     last_arrival_ns: u64,
 }
 
 impl End {
-    fn take(&mut self, content: Content) {
+    /// Takes what arrived; whether it is refused, because nobody will read it and whoever writes has to learn that.
+    fn take(&mut self, content: Content) -> bool {
         match content {
             Content::Open => {}
             Content::Data(data) => {
                 self.coming -= data.len();
+                if self.is_closed {
+                    return true;
+                }
                 self.inbox.extend(data);
             }
             Content::Finish => self.finished = true,
             Content::Reset => self.reset = true,
         }
+        false
     }
 }
 
@@ -147,6 +155,7 @@ impl Sim {
                 coming: 0,
                 finished: false,
                 reset: false,
+                is_closed: false,
                 last_arrival_ns: 0,
             };
             let ends = [end(actor), end(known.unit as u32)];
@@ -197,13 +206,13 @@ impl Sim {
                     (connection.ends[to].device, !matches!(content, Content::Reset))
                 }
                 _ => {
-                    connection.ends[to].take(content);
-                    (connection.ends[to].device, false)
+                    let refuses = connection.ends[to].take(content);
+                    (connection.ends[to].device, refuses)
                 }
             }
         };
         if refuses {
-            self.send_segment(place, CLIENT, Content::Reset);
+            self.send_segment(place, 1 - to, Content::Reset);
         }
         self.kernel.notify(device);
     }
@@ -229,7 +238,10 @@ impl Sim {
             if listener.waiting.len() < BACKLOG {
                 connection.life = Some(life);
                 let early = std::mem::take(&mut connection.early);
-                early.into_iter().for_each(|content| connection.ends[UNIT].take(content));
+                // Nobody has let go of it yet, so nothing is refused.
+                for content in early {
+                    connection.ends[UNIT].take(content);
+                }
                 listener.waiting.push_back(place);
                 Some(listener.device)
             } else {
@@ -290,7 +302,7 @@ impl SimListener {
 
 impl Listen for SimListener {
     fn accept(&mut self) -> Result<Option<Box<dyn Converse>>> {
-        if task::current().is_none() {
+        if !task::may_wait() {
             return Err(Error::Closed);
         }
         let place = self.sim.connections.borrow_mut().listeners[self.listener].waiting.pop_front();
@@ -347,9 +359,17 @@ impl Drop for SimStream {
             // A machine without power says nothing more.
             self.side == CLIENT || (machine.is_on && Some(machine.life) == connection.life)
         };
-        if is_known && !self.is_reset() {
-            self.sim.send_segment(self.place, 1 - self.side, Content::Finish);
+        if !is_known || self.is_reset() {
+            return;
         }
+        let has_unread = {
+            let end = &mut self.sim.connections.borrow_mut().connections[self.place].ends[self.side];
+            end.is_closed = true;
+            !std::mem::take(&mut end.inbox).is_empty()
+        };
+        // What was not read is not to be taken for read (tcp_close in Linux's net/ipv4/tcp.c).
+        let content = if has_unread { Content::Reset } else { Content::Finish };
+        self.sim.send_segment(self.place, 1 - self.side, content);
     }
 }
 
@@ -376,7 +396,7 @@ impl Converse for SimStream {
     }
 
     fn write(&mut self, data: &[u8]) -> Result<Option<usize>> {
-        if task::current().is_none() {
+        if !task::may_wait() {
             return Err(Error::Closed);
         }
         if self.is_reset() {

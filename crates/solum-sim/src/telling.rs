@@ -145,8 +145,9 @@ impl Telling {
                     format!("FAULT {text}"),
                 )
             }
-            Record::Healed(fault, index) => {
-                (self.node(*index as usize).to_owned(), format!("{fault} is over"))
+            Record::Healed(fault, from, to) => {
+                let (from, to) = (self.node(*from as usize), self.node(*to as usize));
+                (from.to_owned(), format!("{fault} is over, with {to}"))
             }
             Record::Asked(actor, text) => (unit(*actor), format!("asks {text}")),
             Record::Answered(actor, text) => (unit(*actor), format!("got {text}")),
@@ -219,7 +220,7 @@ struct Drawing<'a> {
     lives: BTreeMap<u32, (u64, u32)>,
     operations: BTreeMap<u32, Operation>,
     off: BTreeMap<u32, u64>,
-    ways: Vec<(Fault, u32, u64, String)>,
+    ways: Vec<(Fault, (u32, u32), u64, String)>,
     calls: BTreeMap<u32, (u64, String)>,
     messages: BTreeMap<u32, (u64, u32, u32, u32)>,
 }
@@ -264,7 +265,7 @@ impl Drawing<'_> {
                 }
             }
             Record::Fault(fault, index, detail) => self.fault(at_ns, *fault, *index, *detail),
-            Record::Healed(fault, index) => self.healed(at_ns, *fault, *index),
+            Record::Healed(fault, from, to) => self.healed(at_ns, *fault, (*from, *to)),
             Record::Asked(client, text) => {
                 self.calls.insert(*client, (at_ns, text.to_string()));
             }
@@ -338,7 +339,7 @@ impl Drawing<'_> {
         let (lane, label) = self.telling.fault(fault, index, detail);
         match fault {
             Fault::Partition | Fault::OneWayPartition | Fault::Clogging => {
-                self.ways.push((fault, index, at_ns, label.clone()));
+                self.ways.push((fault, (index, detail as u32), at_ns, label.clone()));
             }
             _ => {
                 let is_of_disk = matches!(self.telling.struck(fault, index, detail), Struck::Disk(_));
@@ -350,10 +351,10 @@ impl Drawing<'_> {
         self.mark(lane, at_ns, MarkKind::Fault, label);
     }
 
-    fn healed(&mut self, at_ns: u64, fault: Fault, index: u32) {
-        let Some(place) = self.ways.iter().position(|way| way.0 == fault && way.1 == index) else { return };
+    fn healed(&mut self, at_ns: u64, fault: Fault, nodes: (u32, u32)) {
+        let Some(place) = self.ways.iter().position(|way| way.0 == fault && way.1 == nodes) else { return };
         let (_, _, from_ns, label) = self.ways.remove(place);
-        self.way(index, from_ns, at_ns, fault, label);
+        self.way(nodes.0, from_ns, at_ns, fault, label);
     }
 
     fn way(&mut self, index: u32, from_ns: u64, to_ns: u64, fault: Fault, label: String) {
@@ -382,7 +383,7 @@ impl Drawing<'_> {
             let lane = self.telling.lane_of_machine.get(machine as usize).copied().unwrap_or(0);
             self.span(lane, from_ns, end_ns, SpanKind::Off, "without power".to_owned(), None);
         }
-        for (fault, index, from_ns, label) in std::mem::take(&mut self.ways) {
+        for (fault, (index, _), from_ns, label) in std::mem::take(&mut self.ways) {
             self.way(index, from_ns, end_ns, fault, label);
         }
     }
@@ -422,7 +423,7 @@ mod tests {
             (5, Record::Took(1, 3, true)),
             (6, Record::Flushed(0)),
             (7, Record::Power(0, false)),
-            (8, Record::Healed(Fault::Partition, 0)),
+            (8, Record::Healed(Fault::Partition, 0, 1)),
             (9, Record::Failed("no".into())),
         ]);
         let outcome = Outcome { took: Duration::from_nanos(10), ..Outcome::failed("no".to_owned()) };

@@ -44,8 +44,8 @@ pub enum Record<'a> {
     Power(u32, bool),
     /// A fault was injected: which, at what (its place among its kind), and a number that tells more.
     Fault(Fault, u32, u64),
-    /// A fault ended by itself.
-    Healed(Fault, u32),
+    /// A fault of the way between two nodes ended.
+    Healed(Fault, u32, u32),
     /// A unit looked at something that is not drawn: which device, and what came of it.
     Used(u32, Cow<'a, str>),
     /// A request of a client began: client, text.

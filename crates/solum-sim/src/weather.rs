@@ -59,8 +59,8 @@ impl Weather {
                 once_in[fault as usize] = rate;
             }
         }
-        let roughness =
-            if envelope.has(Fault::Delay) { [0, 8, 64, 512, 4096][random.below(5) as usize] } else { 0 };
+        let rough = [0, 8, 64, 512, 4096][random.below(5) as usize];
+        let roughness = if envelope.has(Fault::Delay) { rough } else { 0 };
         let drawn = match random.below(4) {
             0 => Schedule::Fair,
             1 => Schedule::Random,

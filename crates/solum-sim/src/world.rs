@@ -194,8 +194,7 @@ impl clock::Driver for SimClock {
     }
 
     fn select(&self, sources: &mut [&mut dyn Source], deadline: Option<Moment>) -> Result<Option<usize>> {
-        let deadline_ns = deadline.map(|deadline| self.clock().run_ns(nanoseconds(deadline)));
-        select(&self.sim, sources, deadline_ns, |moment| self.clock().run_ns(nanoseconds(moment)))
+        select(&self.sim, sources, deadline, |moment| self.clock().run_ns(nanoseconds(moment)))
     }
 }
 
@@ -207,10 +206,12 @@ fn nanoseconds(moment: Moment) -> u64 {
 pub fn select(
     sim: &Sim,
     sources: &mut [&mut dyn Source],
-    deadline_ns: Option<u64>,
+    deadline: Option<Moment>,
     run_ns: impl Fn(Moment) -> u64,
 ) -> Result<Option<usize>> {
     loop {
+        // The clock may run otherwise than when it began to wait.
+        let deadline_ns = deadline.map(&run_ns);
         let mut waker = Waker::default();
         let ready = sources.iter_mut().position(|source| source.arm(&mut waker));
         let again_ns = waker.at().map(&run_ns);
@@ -248,7 +249,7 @@ struct SimConsole {
 
 impl console::Driver for SimConsole {
     fn line(&mut self, text: &str) -> Result<()> {
-        if task::current().is_some() {
+        if task::may_wait() {
             self.sim.keep_line(self.unit, text);
             self.sim.kernel.give_way();
         }
@@ -264,7 +265,7 @@ struct SimHealth {
 
 impl SimHealth {
     fn is_current(&self) -> bool {
-        task::current().is_some() && self.sim.units.borrow()[self.unit].starts == self.starts
+        task::may_wait() && self.sim.units.borrow()[self.unit].starts == self.starts
     }
 }
 
@@ -299,14 +300,17 @@ impl SimUnits {
     fn named(&self, name: &str) -> Result<usize, FromSupervisor> {
         let units = &self.sim.terms.plan.units;
         let found = self.neighbours().into_iter().find(|unit| units[*unit].name == name);
-        found.ok_or_else(|| FromSupervisor::Refused(format!("there is no unit {name}")))
+        match found {
+            Some(unit) if unit == self.unit => {
+                Err(FromSupervisor::Refused("a unit has no power over itself".to_owned()))
+            }
+            Some(unit) => Ok(unit),
+            None => Err(FromSupervisor::Refused(format!("there is no unit {name}"))),
+        }
     }
 
     fn command(&self, name: &str, command: Command) -> FromSupervisor {
         match self.named(name) {
-            Ok(unit) if unit == self.unit && command == Command::Stop => {
-                FromSupervisor::Refused("a unit does not stop itself: it ends".to_owned())
-            }
             Ok(unit) => {
                 self.sim.command(unit, command);
                 FromSupervisor::Done
@@ -335,7 +339,7 @@ impl SimUnits {
 
 impl units::Driver for SimUnits {
     fn ask(&mut self, question: &ToSupervisor) -> Result<FromSupervisor> {
-        if task::current().is_none() {
+        if !task::may_wait() {
             return Err(Error::Closed);
         }
         self.sim.kernel.record(&Record::Used(self.unit as u32, format!("{question:?}").into()));
