@@ -30,28 +30,40 @@ struct Using {
     clock: Clock,
 }
 
+/// What a round writes, and where.
+fn written(round: u64) -> (u64, Vec<u8>) {
+    (round % 64 * 8192, (0..8192_u64).map(|byte| (byte * 7 + round) as u8).collect())
+}
+
+/// Writes, and reads what the round before wrote: the memory of the link still has what was just written.
 fn write_and_read(ports: &mut Using, round: u64) -> solum::Result<bool> {
-    let at = round % 64 * 4096;
-    let written: Vec<u8> = (0..8192_u64).map(|byte| (byte * 7 + round) as u8).collect();
-    ports.disk.write_at(at, &written)?;
+    let (at, data) = written(round);
+    ports.disk.write_at(at, &data)?;
     ports.disk.flush()?;
+    let (at, expected) = written(round - 1);
     let mut read = vec![0; 8192];
     ports.disk.read_at(at, &mut read)?;
-    Ok(read == written)
+    Ok(read == expected)
 }
 
 fn scenario() -> Scenario {
     Scenario::new(DESCRIPTION, |setup: &mut Setup| {
         setup.program("server", serve);
         setup.program("user", |mut ports: Using| {
-            for round in 0.. {
+            let mut is_before_written = false;
+            for round in 1.. {
                 // Whether it was written is not known after an error.
-                if let Ok(is_right) = write_and_read(&mut ports, round) {
-                    assert!(is_right, "round {round}: another block was read than was written");
-                }
+                let outcome = write_and_read(&mut ports, round);
+                let is_right = outcome != Ok(false) || !is_before_written;
+                assert!(is_right, "round {round}: another block was read than was written");
+                is_before_written = outcome.is_ok();
                 ports.clock.sleep(Duration::from_millis(50))?;
             }
             Ok::<_, solum::Error>(())
+        });
+        setup.afterwards("nobody", |client| {
+            client.sleep(Duration::from_secs(3));
+            Ok(())
         });
     })
 }
