@@ -114,6 +114,7 @@ pub struct Links {
     pairs: Vec<Pair>,
     longest: usize,
     /// Frames that were read.
+    #[expect(clippy::vec_box, reason = "a frame goes from hand to hand, and stays where it is")]
     spare: Vec<Box<Flight>>,
 }
 
