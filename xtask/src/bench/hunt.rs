@@ -80,10 +80,16 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Outcome {
     Ok(())
 }
 
-fn hunted(workspace: &Workspace, system: &str, bug: &str, times: u64) -> Outcome<Vec<Row>> {
+fn hunted(workspace: &Workspace, system: &str, bug: &'static str, times: u64) -> Outcome<Vec<Row>> {
     let mut all = Vec::new();
     for hunt in 1..=times {
-        let answers = ordered(workspace, system, Some(bug), hunt * SEEDS_BETWEEN, SEEDS_MAX)?;
+        let order = Order {
+            scenario: Some(bug),
+            first_seed: hunt * SEEDS_BETWEEN,
+            runs: SEEDS_MAX,
+            ..Order::default()
+        };
+        let answers = ordered(workspace, system, &order)?;
         all.extend(answers.iter().find_map(found));
         eprintln!("  {system}, {bug}: {} of {hunt} found", all.len());
     }
@@ -113,9 +119,8 @@ fn hunted(workspace: &Workspace, system: &str, bug: &str, times: u64) -> Outcome
 }
 
 fn shipped(workspace: &Workspace, system: &str, seeds: u64) -> Outcome<Row> {
-    let answers = ordered(workspace, system, None, 0, seeds)?;
-    let done = answers.iter().find_map(|answer| answer.get("done"));
-    let count = |name: &str| done.and_then(|done| done.get(name)).and_then(Value::as_u64).unwrap_or(0);
+    let answers = ordered(workspace, system, &Order { runs: seeds, ..Order::default() })?;
+    let count = |name: &str| counted(&answers, name);
     let (runs, failures) = (count("runs"), count("failures"));
     let figure = format!("{system}: failures in {} seeds", grouped(seeds));
     let took = Duration::from_nanos(count("took_ns"));
@@ -123,17 +128,31 @@ fn shipped(workspace: &Workspace, system: &str, seeds: u64) -> Outcome<Row> {
     Ok(Row::judged(&figure, measured, "0", failures == 0 && runs == seeds))
 }
 
+/// What is wanted of a simulation.
+#[derive(Default)]
+pub(super) struct Order {
+    /// Which scenario; the one that ships, if none is named.
+    pub scenario: Option<&'static str>,
+    pub first_seed: u64,
+    pub runs: u64,
+    /// How many at a time; as many as there are processors, if none is said.
+    pub jobs: Option<u32>,
+    /// Which faults; all that the system claims to survive, if none is said.
+    pub faults: Option<&'static str>,
+}
+
+/// A number of the last answer.
+pub(super) fn counted(answers: &[Value], name: &str) -> u64 {
+    let done = answers.iter().find_map(|answer| answer.get("done"));
+    done.and_then(|done| done.get(name)).and_then(Value::as_u64).unwrap_or(0)
+}
+
 /// What the simulation of a system answers to an order.
-fn ordered(
-    workspace: &Workspace,
-    system: &str,
-    scenario: Option<&str>,
-    first_seed: u64,
-    runs: u64,
-) -> Outcome<Vec<Value>> {
+pub(super) fn ordered(workspace: &Workspace, system: &str, order: &Order) -> Outcome<Vec<Value>> {
+    let Order { scenario, first_seed, runs, jobs, faults } = order;
     let order = json!({
-        "version": 1, "scenario": scenario, "replay": null, "first_seed": first_seed, "runs": runs, "jobs": null,
-        "search": null, "faults": null, "until_ns": null, "failures": 1, "shrinks": scenario.is_some(),
+        "version": 1, "scenario": scenario, "replay": null, "first_seed": first_seed, "runs": runs, "jobs": jobs,
+        "search": null, "faults": faults, "until_ns": null, "failures": 1, "shrinks": scenario.is_some(),
         "twice": false, "trace": null, "tells": false, "command": "",
     });
     let mut cargo = shell::cargo(workspace.root());

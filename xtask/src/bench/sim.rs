@@ -9,6 +9,7 @@ use std::process::Command;
 use clap::Args;
 use serde::Deserialize;
 
+use crate::bench::hunt::{self, Order};
 use crate::bench::table::{self, Row};
 use crate::failure::{Failure, Outcome};
 use crate::shell;
@@ -73,6 +74,9 @@ const LEAST_OPERATIONS: f64 = 1e6;
 const UNITS: &str = "thousand-units";
 /// How much memory that may take.
 const MOST_MEMORY_MIB: f64 = 100.0;
+
+/// How much faster than real the web cluster is to be.
+const LEAST_SPEED: f64 = 1000.0;
 
 /// What a program prints.
 #[derive(Deserialize, Clone)]
@@ -158,8 +162,25 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Outcome {
             rounds.add(simulator, work, &shell::capture(&mut cargo)?)?;
         }
     }
-    println!("{}", table::render(&rows(&rounds)));
+    let mut rows = rows(&rounds);
+    rows.push(web_cluster(workspace));
+    println!("{}", table::render(&rows));
     Ok(())
+}
+
+/// How much faster than real the web cluster is, on one processor, with ten requests a second and nothing that goes wrong.
+fn web_cluster(workspace: &Workspace) -> Row {
+    let figure = "web-cluster: simulated seconds in one of a processor";
+    let order = Order { runs: 100, jobs: Some(1), faults: Some("none"), ..Order::default() };
+    match hunt::ordered(workspace, "web-cluster", &order) {
+        Ok(answers) => {
+            let count = |name| hunt::counted(&answers, name) as f64;
+            let (ratio, failures) = (count("simulated_ns") / count("took_ns"), count("failures"));
+            let target = format!("at least {LEAST_SPEED:.0}");
+            Row::judged(figure, format!("{ratio:.0}"), target, failures == 0.0 && ratio >= LEAST_SPEED)
+        }
+        Err(failure) => Row::failed(figure, failure),
+    }
 }
 
 /// One program's turn. It is built if it has to be; it measures itself, so that does not count.
