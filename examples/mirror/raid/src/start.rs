@@ -148,13 +148,18 @@ impl Mirror {
     }
 
     /// Brings this head, before anything is changed in it, to the members in sync that have an older one because of a crash: after
-    /// the next crash they would be two heads behind the others, and be taken for old images.
+    /// the next crash they would be two heads behind the others, and be taken for old images. If only the process ended, those that
+    /// have it may have it in their memory alone: they are flushed for the same reason.
     fn level(&mut self, found: &[Found]) -> Result<(), StartError> {
         let newest = (self.head.version, self.head.generation);
         let is_level = |port: &usize| matches!(&found[*port], Found::Head(head) if (head.version, head.generation) == newest);
-        let mut behind = self.in_sync();
-        behind.retain(|port| !is_level(port));
-        let failures = self.put_heads(&behind);
+        let (level, behind): (Vec<usize>, Vec<usize>) = self.in_sync().into_iter().partition(is_level);
+        let mut failures = self.put_heads(&behind);
+        for port in level {
+            if let Err(error) = self.members[port].disk.flush() {
+                failures.push((port, error));
+            }
+        }
         if !failures.is_empty() && self.would_lose_all(&failures) {
             return Err(StartError::Failed(failures[0].1.clone()));
         }

@@ -141,6 +141,37 @@ fn a_mirror_that_was_not_made_to_the_end_is_made_again() {
     }
 }
 
+/// Begins, and stops at this operation.
+fn begin_and_stop_at(all: &Rc<RefCell<Plates>>, operation: u64) {
+    all.borrow_mut().left = Some(operation);
+    if let Ok(mut mirror) = Mirror::start(common::disks(all), common::options(), 7 + operation) {
+        let _ = mirror.write_at(0, &data(0, 1, operation));
+    }
+    all.borrow_mut().left = None;
+}
+
+#[test]
+fn a_head_that_only_the_memory_of_a_disk_had_is_made_to_last_before_the_next_one() {
+    let mut dice = Dice(11);
+    for members in [2, 3] {
+        let fresh = formatted(members);
+        for (first, second) in (1..20).flat_map(|first| (1..20).map(move |second| (first, second))) {
+            let all = Rc::new(RefCell::new(fresh.clone()));
+            // The process ends, and the disks go on; then it ends again.
+            begin_and_stop_at(&all, first);
+            begin_and_stop_at(&all, second);
+            for _ in 0..10 {
+                let left = Rc::new(RefCell::new(all.borrow().clone()));
+                for plate in &mut left.borrow_mut().plates {
+                    plate.cut(Cut::Blocks, &mut dice);
+                }
+                let outcome = Mirror::start(common::disks(&left), common::options(), 99);
+                assert!(outcome.is_ok(), "{members}, {first}, {second}: {}", outcome.err().unwrap());
+            }
+        }
+    }
+}
+
 fn subsets(members: usize) -> Vec<Vec<usize>> {
     let mut subsets = vec![(0..members).collect()];
     if members == 3 {
