@@ -176,6 +176,8 @@ impl Campaign {
         });
         let mut report = work.report.into_inner().unwrap_or_else(PoisonError::into_inner);
         report.failures.sort_by_key(|failure| failure.after);
+        // Others were under way when the last one was found. Without them, the same fail however many run at a time.
+        report.failures.truncate(self.failures);
         if let Some(limits) = self.shrinks {
             for failure in &mut report.failures {
                 failure.shrunk = shrink(&self.scenario, &failure.recipe, limits);

@@ -112,11 +112,13 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] if no unit of the machine listens there.
+    /// [`Error::Refused`] if no unit of the machine listens there; then the run has failed, too.
     pub fn http(&self, machine: &str, port: u16) -> Result<HttpClient> {
         let listener = self.sim.connections.borrow().listener(machine, port);
         let listener = listener.ok_or_else(|| {
-            Error::Refused(format!("no unit of the machine {machine} listens at port {port}"))
+            let why = format!("no unit of the machine {machine} listens at port {port}");
+            self.sim.kernel.fail(format!("the scenario is wrong: {why}"));
+            Error::Refused(why)
         })?;
         let clock = self.driver();
         Ok(HttpClient {
@@ -131,16 +133,19 @@ impl Client {
         })
     }
 
-    /// What a unit printed so far, by its full name.
+    /// What a unit wrote to its console so far, by its full name.
     pub fn lines(&self, unit: &str) -> Vec<String> {
         self.sim.kernel.give_way();
         let units = self.sim.units.borrow();
         units.iter().find(|known| known.name == unit).map(|known| known.lines.clone()).unwrap_or_default()
     }
 
-    /// Kills a unit, by its full name; whether it ran.
+    /// Kills a unit, by its full name; whether it ran. One that there is not makes the run fail.
     pub fn kill(&self, unit: &str) -> bool {
         let place = self.sim.units.borrow().iter().position(|known| known.name == unit);
+        if place.is_none() {
+            self.misspelt("unit", unit, self.sim.units.borrow().iter().map(|known| known.name.as_str()));
+        }
         let Some(place) = place.filter(|place| self.sim.units.borrow()[*place].task.is_some()) else {
             return false;
         };
@@ -151,14 +156,31 @@ impl Client {
     }
 
     /// Takes the power from a machine for a while; whether it had any. All that no flush followed is lost.
+    /// A machine that there is not makes the run fail.
     pub fn cut_power(&self, machine: &str) -> bool {
         let place = self.sim.terms.machines.iter().position(|known| known.name == machine);
+        if place.is_none() {
+            self.misspelt(
+                "machine",
+                machine,
+                self.sim.terms.machines.iter().map(|known| known.name.as_str()),
+            );
+        }
         let Some(place) = place.filter(|place| self.sim.machines.borrow()[*place].is_on) else {
             return false;
         };
         self.sim.cut_power(place, true);
         self.sim.kernel.give_way();
         true
+    }
+
+    /// The scenario names something that the description does not have: the system is not to blame.
+    fn misspelt<'a>(&self, what: &str, name: &str, known: impl Iterator<Item = &'a str>) {
+        let known: Vec<&str> = known.collect();
+        let known = known.join(", ");
+        self.sim
+            .kernel
+            .fail(format!("the scenario names a {what} `{name}`, and the description has {known}"));
     }
 
     /// Presses a key of a machine, or lets it go; whether the machine has a keyboard.

@@ -14,7 +14,7 @@ impl<'a> End<'a> {
         Self { sim }
     }
 
-    /// What a unit printed, by its full name; nothing, if there is no such unit.
+    /// What a unit wrote to its console, by its full name; nothing, if there is no such unit.
     pub fn lines(&self, unit: &str) -> Vec<String> {
         let units = self.sim.units.borrow();
         units.iter().find(|known| known.name == unit).map(|known| known.lines.clone()).unwrap_or_default()

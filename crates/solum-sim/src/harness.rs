@@ -1,6 +1,7 @@
 //! The executable that `solum sim` builds and runs: it takes one order and answers in lines of JSON.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ use crate::telling::{Telling, timeline};
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_millis(100);
 /// A unit that computes for so long without asking for anything is taken for one that does so for ever.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(15);
 /// The exit status when a run failed, and when the order could not be carried out.
 const FAILED: u8 = 1;
 const REFUSED: u8 = 2;
@@ -80,7 +81,8 @@ impl Harness {
         );
         let run = stuck.recipe.to_string();
         self.say(&Answer::Failed(Failed { run, after: 0, why, size: Size::default(), shrunk: None }));
-        self.say(&Answer::Done(Counts { failures: 1, ..Counts::default() }));
+        let system = stuck.system.clone();
+        self.say(&Answer::Done(Counts { system, planned: 1, runs: 1, failures: 1, ..Counts::default() }));
     }
 
     /// Whether nothing failed.
@@ -234,15 +236,26 @@ impl Harness {
         let replay = format!("{} --replay {recipe}", order.command);
         let page = timeline(&telling, trace, &replay, outcome).to_html();
         // Written beside and renamed, so that nobody finds half a page.
-        let partial = format!("{path}.partial");
-        let written = std::fs::write(&partial, page).and_then(|()| std::fs::rename(&partial, path));
-        written.map_err(|error| {
-            let _ = std::fs::remove_file(&partial);
+        write_whole(Path::new(path), page.as_bytes()).map_err(|error| {
             format!("the timeline cannot be written to {path}: {}", solum_spec::reason(&error))
         })?;
         self.say(&Answer::Wrote(path.to_owned()));
         Ok(())
     }
+}
+
+/// Writes a file as a whole or not at all; what is no file, such as a device or a pipe, is written to as it is.
+fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    // Where a link leads, not the link.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if path.metadata().is_ok_and(|known| !known.is_file()) {
+        return std::fs::write(path, bytes);
+    }
+    let mut partial = path.clone().into_os_string();
+    partial.push(".partial");
+    std::fs::write(&partial, bytes).and_then(|()| std::fs::rename(&partial, path)).inspect_err(|_| {
+        let _ = std::fs::remove_file(&partial);
+    })
 }
 
 fn order() -> Result<Order, String> {

@@ -335,7 +335,7 @@ impl Sim {
                 (exit.status, exit.text)
             }
             Ended::Panicked(reason) => {
-                self.kernel.fail(format!("{name} panicked: {reason}"));
+                self.panics.borrow_mut().push(format!("{name} panicked: {reason}"));
                 (PANICKED, format!("it panicked: {reason}"))
             }
         };

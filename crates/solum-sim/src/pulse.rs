@@ -57,6 +57,8 @@ pub struct Stuck {
     pub recipe: Recipe,
     /// Who computes.
     pub who: String,
+    /// The name of the system.
+    pub system: String,
 }
 
 impl Watch {
@@ -73,7 +75,8 @@ impl Watch {
                 let actor = pulse.actor.load(Ordering::Relaxed) as usize;
                 let unit = pulse.plan.units.get(actor).map(solum_spec::plan::Unit::full_name);
                 let who = unit.unwrap_or_else(|| "a client".to_owned());
-                stuck = Some(Stuck { recipe: pulse.recipe.clone(), who });
+                let system = pulse.plan.system.clone();
+                stuck = Some(Stuck { recipe: pulse.recipe.clone(), who, system });
             }
             self.seen.push((run, beats));
         }

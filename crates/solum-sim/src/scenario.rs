@@ -15,7 +15,6 @@ use solum_spec::system::Draft;
 use crate::choices::Choice;
 use crate::client::Client;
 use crate::end::End;
-use crate::escape;
 use crate::faults::{Envelope, Fault};
 use crate::misfortune::gap_ns;
 use crate::network::Latency;
@@ -322,12 +321,8 @@ fn finish(sim: Rc<Sim>) -> Outcome {
     if !left.is_empty() {
         sim.kernel.fail(format!("these ended and did not give their links back: {}", left.join(", ")));
     }
-    if let Some(escape) = escape::taken().first() {
-        let name =
-            sim.units.borrow().get(escape.unit as usize).map(|unit| unit.name.clone()).unwrap_or_default();
-        let place = escape.place().map(|place| format!(" in {place}")).unwrap_or_default();
-        sim.kernel
-            .fail(format!("{name} reached past its ports: it {escape}{place}\nhint: {}", escape.what.hint()));
+    if let Some(escaped) = sim.escaped() {
+        sim.kernel.fail(escaped);
     }
     let failure = sim.kernel.failure();
     let (events, steps) = sim.kernel.counts();
@@ -379,6 +374,31 @@ impl Outcome {
     }
 }
 
+/// Every program of the description has code in the scenario, and every code a program.
+fn with_code(draft: &Draft, programs: &[Program]) -> Result<(), String> {
+    let described: BTreeSet<&str> = draft.programs().map(|(name, ..)| name).collect();
+    let given: BTreeSet<&str> = programs.iter().map(|program| program.name.as_str()).collect();
+    let list =
+        |names: Vec<&&str>| names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let (missing, unknown) = (described.difference(&given).collect(), given.difference(&described).collect());
+    match (list(missing).as_str(), list(unknown).as_str()) {
+        ("", "") => Ok(()),
+        ("", unknown) => Err(format!(
+            "the scenario has code for {unknown}, which the description does not have\nhint: it has {}",
+            list(described.iter().collect())
+        )),
+        (missing, unknown) => Err(format!(
+            "the scenario has no code for the program {missing}\n\
+             hint: add setup.program(NAME, FUNCTION) for it{}",
+            if unknown.is_empty() {
+                String::new()
+            } else {
+                format!("; what it has for {unknown} belongs to none")
+            }
+        )),
+    }
+}
+
 fn wire(description: &str, programs: &[Program]) -> Result<Wired, String> {
     let told = |all: Vec<solum_spec::system::Diagnostic>| {
         let colours = solum_spec::system::Colours::None;
@@ -387,16 +407,9 @@ fn wire(description: &str, programs: &[Program]) -> Result<Wired, String> {
         texts.join("\n")
     };
     let draft = Draft::read(description).map_err(told)?;
+    with_code(&draft, programs)?;
     let ports = programs.iter().map(|program| (program.name.clone(), Some(program.ports.clone()))).collect();
     let system = draft.wire(&ports).map_err(told)?;
-    if let Some(missing) =
-        system.programs.iter().find(|known| !programs.iter().any(|program| program.name == known.name))
-    {
-        let name = &missing.name;
-        return Err(format!(
-            "the scenario has no code for the program `{name}`\nhint: add setup.program(\"{name}\", …) to it"
-        ));
-    }
     let machines: Vec<&solum_spec::system::Machine> = system.machines.iter().collect();
     let plan = system.plan(&machines, &BTreeMap::new());
     let machines = machines

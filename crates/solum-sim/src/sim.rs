@@ -11,6 +11,7 @@ use solum_spec::plan::Plan;
 
 use crate::choices::{About, Choices};
 use crate::client::ClientState;
+use crate::escape;
 use crate::event::Event;
 use crate::faults::{Envelope, Fault};
 use crate::kernel::{Kernel, Step, Watched};
@@ -89,6 +90,8 @@ pub struct Sim {
     pub(crate) misfortune: RefCell<Misfortune>,
     /// Units that ended: which, which start of it, and how.
     pub(crate) ended: RefCell<Vec<(usize, u32, Status)>>,
+    /// Units that panicked, each with its reason.
+    pub(crate) panics: RefCell<Vec<String>>,
     pub(crate) is_calm: Cell<bool>,
     /// How many operations each machine had before all faults stopped.
     pub(crate) operations: RefCell<Vec<u32>>,
@@ -129,6 +132,7 @@ impl Sim {
             clients_under_way: Cell::new(0),
             misfortune: RefCell::new(misfortune),
             ended: RefCell::new(Vec::new()),
+            panics: RefCell::new(Vec::new()),
             is_calm: Cell::new(false),
             operations: RefCell::new(Vec::new()),
             base: Instant::now(),
@@ -221,6 +225,16 @@ impl Sim {
     /// Whether faults of this kind happen at the moment.
     pub(crate) fn may(&self, fault: Fault) -> bool {
         !self.is_calm.get() && self.terms.envelope.has(fault)
+    }
+
+    /// A unit that reached past its ports since this was last asked, in words.
+    pub(crate) fn escaped(&self) -> Option<String> {
+        let escapes = escape::taken();
+        let escape = escapes.first()?;
+        let units = self.units.borrow();
+        let name = units.get(escape.unit as usize).map_or("a unit", |unit| unit.name.as_str());
+        let place = escape.place().map(|place| format!(" in {place}")).unwrap_or_default();
+        Some(format!("{name} reached past its ports: it {escape}{place}\nhint: {}", escape.what.hint()))
     }
 
     /// The node of whoever is outside of the system.

@@ -234,6 +234,14 @@ fn a_program_that_reads_the_systems_clock_is_named() {
         machine.m = { memory = "64 MiB", unit.u = { program = "careless" } }
     "#;
     let scenario = Scenario::new(description, |setup| setup.program("careless", careless));
+    let panics = Scenario::new(description, |setup| {
+        setup.program("careless", |_: Careless| {
+            std::fs::read("/proc/self/status").expect("it is always there");
+            Ok::<_, String>(())
+        });
+    });
+    let failure = panics.run(&Recipe::seed(0), false).failure.unwrap();
+    assert!(failure.starts_with("m.u reached past its ports: it used a file of the system"), "{failure}");
     let failure = scenario.run(&Recipe::seed(0), false).failure.unwrap();
     assert!(failure.starts_with("m.u reached past its ports: it read the system's clock"), "{failure}");
     assert!(failure.contains("careless (") && failure.contains("hint: plug in a Clock"), "{failure}");
@@ -254,4 +262,51 @@ fn another_process_makes_the_same_run() {
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(said.contains(&format!("digest {:016x}", digest(seed))), "seed {seed}: {said}");
     }
+}
+
+#[test]
+fn code_and_description_have_the_same_programs() {
+    let of = |names: &'static [&'static str]| {
+        let scenario = Scenario::new(DESCRIPTION, move |setup| {
+            for name in names {
+                match *name {
+                    "web" => setup.program(name, web),
+                    name => setup.program(name, |ports| counter(ports, true)),
+                }
+            }
+        });
+        scenario.run(&Recipe::seed(0), false).failure.unwrap_or_default()
+    };
+    assert_eq!(of(&["counter", "web"]), "");
+    assert!(of(&["web"]).starts_with("the scenario has no code for the program `counter`"));
+    assert!(of(&["countr", "web"]).ends_with("what it has for `countr` belongs to none"));
+    assert!(of(&["counter", "web", "other"]).starts_with("the scenario has code for `other`, which"));
+}
+
+#[test]
+fn a_name_that_the_description_does_not_have_is_the_scenarios_mistake() {
+    let of = |act: fn(&solum_sim::Client)| {
+        let scenario = Scenario::new(DESCRIPTION, move |setup| {
+            setup.program("counter", |ports| counter(ports, true));
+            setup.program("web", web);
+            setup.client("clumsy", move |client| {
+                act(client);
+                Ok(())
+            });
+        });
+        scenario.run(&Recipe::seed(0), false).failure.unwrap_or_default()
+    };
+    let killed = of(|client| assert!(!client.kill("store.countr")));
+    assert_eq!(
+        killed,
+        "the scenario names a unit `store.countr`, and the description has store.counter, front.0.web, front.1.web"
+    );
+    assert!(
+        of(|client| assert!(!client.cut_power("stor")))
+            .contains("a machine `stor`, and the description has store")
+    );
+    assert!(
+        of(|client| assert!(client.http("front.2", 80).is_err()))
+            .contains("no unit of the machine front.2 listens")
+    );
 }

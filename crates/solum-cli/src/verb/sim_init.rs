@@ -234,7 +234,7 @@ pub fn scenario() -> Scenario {{
         }});
         // Somebody outside, when nothing goes wrong any more: everything has to work again.
         setup.afterwards(\"visitor\", |_client| Ok(()));
-        // What must hold at the end: `end.lines(\"MACHINE.UNIT\")` is what a unit printed.
+        // What must hold at the end: `end.lines(\"MACHINE.UNIT\")` is what a unit wrote to its console.
         setup.check(\"nothing is lost\", |_end| Ok(()));
     }})
     // What the system claims to survive; without this, everything but damaged disks.
