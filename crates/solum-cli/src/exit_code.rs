@@ -67,7 +67,7 @@ pub const HELP: &str = "Exit status: that of the program, or 128 + N if signal N
   102  the program, a file or a share cannot be used as it is
   103  a tool that Solum drives is missing (see `solum doctor`)
   104  the kernel is not to be had
-  105  the machine failed: it did not come up, or ended without its program (a simulation: without its answer)
+  105  the machine failed: it did not come up, or ended without its program (or a simulation did)
   106  the host refuses something: a port in use, no space, no permission
   107  the program could not be started in its machine
   108  the description of a system (solum.toml) is wrong

@@ -364,6 +364,17 @@ impl Sim {
 
     /// Tells supervisors of units that ended, now that nothing is left of them.
     pub(crate) fn tell_ends(&self) {
+        if self.ended.borrow().is_empty() {
+            return;
+        }
+        for panicked in self.panics.take() {
+            // A call past its ports that was refused is a reason to panic. Where it was is looked up in the executable, which
+            // a unit may not: so it is done here.
+            if let Some(escaped) = self.escaped() {
+                self.kernel.fail(escaped);
+            }
+            self.kernel.fail(panicked);
+        }
         while !self.ended.borrow().is_empty() {
             let ended = std::mem::take(&mut *self.ended.borrow_mut());
             for (unit, epoch, status) in ended {

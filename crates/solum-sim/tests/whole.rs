@@ -242,6 +242,11 @@ fn a_program_that_reads_the_systems_clock_is_named() {
     });
     let failure = panics.run(&Recipe::seed(0), false).failure.unwrap();
     assert!(failure.starts_with("m.u reached past its ports: it used a file of the system"), "{failure}");
+    let panics = Scenario::new(description, |setup| {
+        setup.program("careless", |_: Careless| -> Result<(), String> { panic!("no more bread") });
+    });
+    let failure = panics.run(&Recipe::seed(0), false).failure.unwrap();
+    assert!(failure.starts_with("m.u panicked: no more bread ("), "{failure}");
     let failure = scenario.run(&Recipe::seed(0), false).failure.unwrap();
     assert!(failure.starts_with("m.u reached past its ports: it read the system's clock"), "{failure}");
     assert!(failure.contains("careless (") && failure.contains("hint: plug in a Clock"), "{failure}");

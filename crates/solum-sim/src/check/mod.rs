@@ -4,8 +4,8 @@
 //! | --- | --- |
 //! | Could a single copy have answered so? | [`linearizable`] |
 //! | Is what was acknowledged still there after a crash? | [`durability`] |
-//! | Do copies hold the same? | [`same_bytes`] |
-//! | Was everything given back? | [`leaks`] |
+//! | Do copies hold the same? | [`same_bytes()`] |
+//! | Was everything given back? | [`leaks()`] |
 //!
 //! They are given values and give values: what they find has fields to look at and a text for people, and nothing is printed.
 

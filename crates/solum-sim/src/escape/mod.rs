@@ -8,7 +8,7 @@
 //!   [`Guard`] is held they write down an [`Escape`], and answer something that is the same each time. Without one they do
 //!   what they always did. System calls that a program makes without the C library (rustix does), and calls that the C
 //!   library makes of its own, are not noticed; nor is what happens while a panic unwinds.
-//! - **Statics** are found in the executable's symbols, by [`statics`], without running it.
+//! - **Statics** are found in the executable's symbols, by [`statics()`], without running it.
 //! - **Whatever else** makes two runs of the same seed differ is found by comparing two runs.
 //!
 //! A hash map with a random seed is noticed by the number that the standard library counts for each: so it is found
