@@ -98,9 +98,9 @@ fn orders_that_the_simulation_refuses() {
 fn a_scenario_that_does_not_fit_the_description() {
     let scratch = Scratch::new();
     let finished = counted(&scratch, &["--scenario", "incomplete"]).run();
-    let text = "error: the scenario and the description do not fit together\n  \
-                | error: program `counter` is plain, and has no ports\n";
-    finished.exits(108).prints("").check(finished.stderr().starts_with(text), text);
+    let text = "error: the scenario has no code for the program `counter`\n\
+                hint: add setup.program(NAME, FUNCTION) for it\n";
+    finished.exits(102).prints("").check(finished.stderr() == text, text);
 }
 
 #[test]
