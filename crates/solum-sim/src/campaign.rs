@@ -145,11 +145,6 @@ impl Campaign {
         self
     }
 
-    /// How many runs there will be, as far as that is known before.
-    pub fn planned(&self) -> u64 {
-        self.runs
-    }
-
     /// Does it, and tells how it goes on: after each run, from several threads.
     ///
     /// # Errors

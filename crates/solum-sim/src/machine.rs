@@ -263,7 +263,7 @@ impl Sim {
             }
             Effect::Signal { unit, number } => self.end_unit(unit_at[unit], number),
             Effect::Changed { unit, phase, reason } => {
-                let text = format!("{}: {reason}", word(phase));
+                let text = format!("{phase}: {reason}");
                 self.kernel.record(&Record::Supervised(unit_at[unit] as u32, text.into()));
             }
             Effect::GaveUp { unit } => {
@@ -432,17 +432,5 @@ impl Sim {
     /// How many machines have no power.
     pub(crate) fn machines_down(&self) -> u32 {
         self.machines.borrow().iter().filter(|machine| !machine.is_on).count() as u32
-    }
-}
-
-fn word(phase: UnitPhase) -> &'static str {
-    match phase {
-        UnitPhase::Waiting => "waiting",
-        UnitPhase::Starting => "starting",
-        UnitPhase::Running => "running",
-        UnitPhase::Stopping => "stopping",
-        UnitPhase::Pausing => "pausing",
-        UnitPhase::Ended => "ended",
-        UnitPhase::Failed => "failed",
     }
 }

@@ -161,8 +161,8 @@ impl Searcher {
         None
     }
 
-    /// Learns from a run; whether something happened in it that did not happen in any before.
-    pub fn learn(&mut self, recipe: &Recipe, outcome: &Outcome) -> bool {
+    /// Learns from a run.
+    pub fn learn(&mut self, recipe: &Recipe, outcome: &Outcome) {
         let before = self.states.len();
         self.states.extend(&outcome.states);
         let is_new = self.states.len() > before;
@@ -170,7 +170,6 @@ impl Searcher {
             let took_ns = u64::try_from(outcome.took.as_nanos()).unwrap_or(u64::MAX);
             self.corpus.push((recipe.clone(), took_ns));
         }
-        is_new
     }
 
     /// How many different things happened.

@@ -114,7 +114,7 @@ impl Sim {
         let machines = Machine::all(&terms);
         let units = UnitState::all(&plan, &terms.machines);
         let links = Links::new(&kernel, &plan, &terms.machines);
-        let connections = Connections::new(&kernel, &plan);
+        let connections = Connections::new(&kernel, &plan, &terms.machines);
         let pictures = Pictures::new(&kernel, &plan);
         let misfortune = Misfortune::new(&terms);
         let network = Network::new(terms.machines.len(), terms.latency, &terms.envelope);

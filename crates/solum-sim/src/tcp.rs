@@ -11,7 +11,7 @@ use solum_spec::plan::Plan;
 use crate::event::Event;
 use crate::kernel::Kernel;
 use crate::network::{Path, Way};
-use crate::sim::{Cargo, Sim};
+use crate::sim::{Cargo, MachineNote, Sim};
 use crate::storage::PowerCut;
 use crate::task;
 
@@ -110,19 +110,13 @@ pub struct Connections {
 
 impl Connections {
     /// The listeners of a plan.
-    pub fn new(kernel: &Kernel, plan: &Plan) -> Self {
-        let mut machines: Vec<&str> = Vec::new();
-        for unit in &plan.units {
-            if !machines.contains(&unit.machine.as_str()) {
-                machines.push(&unit.machine);
-            }
-        }
+    pub fn new(kernel: &Kernel, plan: &Plan, machines: &[MachineNote]) -> Self {
         let listeners = plan
             .listeners
             .iter()
             .map(|listener| Listener {
                 name: listener.machine.clone(),
-                machine: machines.iter().position(|name| *name == listener.machine).unwrap_or(0),
+                machine: machines.iter().position(|machine| machine.name == listener.machine).unwrap_or(0),
                 number: listener.number,
                 unit: plan
                     .units

@@ -166,6 +166,27 @@ pub enum UnitPhase {
     Failed,
 }
 
+impl UnitPhase {
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Pausing => "pausing",
+            Self::Ended => "ended",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl std::fmt::Display for UnitPhase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
 impl Handover {
     /// The bytes for the memfd.
     pub fn to_bytes(&self) -> Vec<u8> {

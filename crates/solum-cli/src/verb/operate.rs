@@ -4,7 +4,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use serde::Serialize;
-use solum_spec::handover::UnitPhase;
 use solum_spec::keyboard::{KeyChange, typed};
 use solum_spec::operation::{Answer, LogLine, UnitReport, What};
 use solum_vm::system::ask;
@@ -38,26 +37,13 @@ pub fn ps(arguments: &Ps) -> Result<(), Failure> {
     ));
     for unit in &units {
         let pid = unit.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
-        let (phase, starts) = (phase(unit.phase), unit.starts);
+        let (phase, starts) = (unit.phase.word(), unit.starts);
         print_line(&format!(
             "{:names$}  {:programs$}  {phase:8}  {starts:>6}  {pid:>8}  {}",
             unit.unit, unit.program, unit.reason
         ));
     }
     Ok(())
-}
-
-/// The word for what a unit is doing.
-pub fn phase(phase: UnitPhase) -> &'static str {
-    match phase {
-        UnitPhase::Waiting => "waiting",
-        UnitPhase::Starting => "starting",
-        UnitPhase::Running => "running",
-        UnitPhase::Stopping => "stopping",
-        UnitPhase::Pausing => "pausing",
-        UnitPhase::Ended => "ended",
-        UnitPhase::Failed => "failed",
-    }
 }
 
 /// What `solum ps --json` prints of a unit.
@@ -77,7 +63,7 @@ impl<'a> From<&'a UnitReport> for Listed<'a> {
         Self {
             unit: &unit.unit,
             program: &unit.program,
-            state: phase(unit.phase),
+            state: unit.phase.word(),
             reason: &unit.reason,
             starts: unit.starts,
             pid: unit.pid,

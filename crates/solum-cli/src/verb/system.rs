@@ -258,7 +258,7 @@ impl Screen {
     pub fn notice(&self, notice: &Notice<'_>) {
         match notice {
             Notice::Changed(unit, phase, why) if self.verbose || is_worth_telling(*phase) => {
-                say(&format!("{} {}: {why}", self.names[*unit], super::operate::phase(*phase)));
+                say(&format!("{} {}: {why}", self.names[*unit], phase));
             }
             Notice::Changed(..) => {}
             Notice::Said(text) => say(text),
