@@ -112,6 +112,10 @@ pub struct Scenario {
 struct Wired {
     plan: Arc<Plan>,
     machines: Vec<MachineNote>,
+    /// Clients, and behind them those who come afterwards.
+    clients: Vec<String>,
+    /// The crates that programs are of.
+    crates: BTreeSet<&'static str>,
 }
 
 /// What came of a run.
@@ -200,23 +204,17 @@ impl Scenario {
     ///
     /// All that is wrong with the description, as a text.
     pub fn plan(&self) -> Result<Arc<Plan>, String> {
-        let mut setup = Setup::default();
-        (self.setup)(&mut setup);
-        self.wired(&setup.programs).map(|wired| wired.plan)
+        self.cast().map(|wired| wired.plan)
     }
 
     /// The crates that its programs are of.
     pub(crate) fn crates(&self) -> BTreeSet<&'static str> {
-        let mut setup = Setup::default();
-        (self.setup)(&mut setup);
-        setup.programs.iter().map(|program| program.krate).collect()
+        self.cast().map(|wired| wired.crates).unwrap_or_default()
     }
 
     /// The names of all clients, in the order in which they are added.
     pub(crate) fn client_names(&self) -> Vec<String> {
-        let mut setup = Setup::default();
-        (self.setup)(&mut setup);
-        setup.clients.into_iter().chain(setup.afterwards).map(|(name, _)| name).collect()
+        self.cast().map(|wired| wired.clients).unwrap_or_default()
     }
 
     /// How long events gather in a run until somebody runs, in nanoseconds.
@@ -226,12 +224,8 @@ impl Scenario {
 
     /// The names of the machines, in order.
     pub(crate) fn machines(&self) -> Vec<String> {
-        let mut setup = Setup::default();
-        (self.setup)(&mut setup);
-        let wired = self.wired(&setup.programs);
-        wired
-            .map(|wired| wired.machines.into_iter().map(|machine| machine.name).collect())
-            .unwrap_or_default()
+        let cast = self.cast();
+        cast.map(|wired| wired.machines.into_iter().map(|machine| machine.name).collect()).unwrap_or_default()
     }
 
     /// When faults stop, in nanoseconds.
@@ -239,8 +233,20 @@ impl Scenario {
         nanoseconds(self.until)
     }
 
-    fn wired(&self, programs: &[Program]) -> Result<Wired, String> {
-        self.wired.get_or_init(|| wire(&self.description, programs)).clone()
+    /// What is the same in every run, without making one.
+    fn cast(&self) -> Result<Wired, String> {
+        match self.wired.get() {
+            Some(wired) => wired.clone(),
+            None => {
+                let mut setup = Setup::default();
+                (self.setup)(&mut setup);
+                self.wired(&setup)
+            }
+        }
+    }
+
+    fn wired(&self, setup: &Setup) -> Result<Wired, String> {
+        self.wired.get_or_init(|| wire(&self.description, setup)).clone()
     }
 
     /// Runs it once, in a thread of its own: what is kept for each thread, as the seeds of hash maps are, is then the same for
@@ -261,11 +267,11 @@ impl Scenario {
     fn run_here(&self, recipe: &Recipe, keep_trace: bool) -> Outcome {
         let mut setup = Setup::default();
         (self.setup)(&mut setup);
-        let Setup { programs, clients, afterwards, checks } = setup;
-        let wired = match self.wired(&programs) {
+        let wired = match self.wired(&setup) {
             Ok(wired) => wired,
             Err(error) => return Outcome::failed(error),
         };
+        let Setup { programs, clients, afterwards, checks } = setup;
         // In the order of the plan, which names them by their places.
         let programs = wired
             .plan
@@ -399,7 +405,8 @@ fn with_code(draft: &Draft, programs: &[Program]) -> Result<(), String> {
     }
 }
 
-fn wire(description: &str, programs: &[Program]) -> Result<Wired, String> {
+fn wire(description: &str, setup: &Setup) -> Result<Wired, String> {
+    let programs = &setup.programs;
     let told = |all: Vec<solum_spec::system::Diagnostic>| {
         let colours = solum_spec::system::Colours::None;
         let texts: Vec<String> =
@@ -416,5 +423,7 @@ fn wire(description: &str, programs: &[Program]) -> Result<Wired, String> {
         .iter()
         .map(|machine| MachineNote { name: machine.name.clone(), give_up: machine.give_up })
         .collect();
-    Ok(Wired { plan: Arc::new(plan), machines })
+    let clients = setup.clients.iter().chain(&setup.afterwards).map(|(name, _)| name.clone()).collect();
+    let crates = programs.iter().map(|program| program.krate).collect();
+    Ok(Wired { plan: Arc::new(plan), machines, clients, crates })
 }
