@@ -318,7 +318,10 @@ impl Pid1 {
                     self.tell(&FromMachine::Warning(text));
                 }
                 // A role speaks for itself only.
-                FromMachine::Hello { .. } | FromMachine::Started | FromMachine::Ended(_) => {}
+                FromMachine::Hello { .. }
+                | FromMachine::Started
+                | FromMachine::Storage(_)
+                | FromMachine::Ended(_) => {}
             }
         }
     }

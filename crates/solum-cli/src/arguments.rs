@@ -8,9 +8,10 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use solum_image::Compression;
-use solum_spec::description::{Network, StaticNetwork, Wait};
+use solum_spec::description::{Network, StaticNetwork, Wait, WhenEnded};
 use solum_spec::keyboard::{self, KeyChange};
 use solum_spec::machine::DEFAULT_MEMORY;
+use solum_spec::storage::FileSystem;
 use solum_spec::{Bundle, ByteSize, Publish, Share};
 
 pub use sim::{Search, Seeds, Sim};
@@ -123,6 +124,13 @@ pub struct Inside {
     /// An NTP server, name or address; may be given several times
     #[arg(long = "time-server", value_name = "SERVER", help_heading = "Inside the machine")]
     pub time_servers: Vec<String>,
+    /// Mounts a file system: LABEL=…, UUID=…, PARTLABEL=…, PARTUUID=…, /dev/…, tmpfs or ramfs; options like ro, type=ext4,
+    /// grow, nofail, and the file system's own; may be given several times
+    #[arg(long = "mount", value_name = "SOURCE:/PATH[:OPTIONS]", help_heading = "Inside the machine")]
+    pub file_systems: Vec<FileSystem>,
+    /// What the machine does when the program ended by itself [default: poweroff]
+    #[arg(long, value_enum, value_name = "WHAT", help_heading = "Inside the machine")]
+    pub when_ended: Option<Afterwards>,
     /// The machine's name [default: the program's]
     #[arg(long, value_name = "NAME", help_heading = "Inside the machine")]
     pub name: Option<String>,
@@ -137,9 +145,38 @@ impl Inside {
         self.network.clone().unwrap_or_default()
     }
 
+    /// What follows the program's end.
+    pub fn when_ended(&self) -> WhenEnded {
+        self.when_ended.map_or_else(WhenEnded::default, Into::into)
+    }
+
     /// The grace that holds.
     pub fn grace_seconds(&self) -> u32 {
         self.grace.unwrap_or(10)
+    }
+}
+
+/// What a machine does when its program ended by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Afterwards {
+    /// It switches itself off.
+    Poweroff,
+    /// It starts anew.
+    Reboot,
+    /// It starts the program again.
+    Restart,
+    /// It stands still.
+    Halt,
+}
+
+impl From<Afterwards> for WhenEnded {
+    fn from(afterwards: Afterwards) -> Self {
+        match afterwards {
+            Afterwards::Poweroff => Self::PowerOff,
+            Afterwards::Reboot => Self::Reboot,
+            Afterwards::Restart => Self::Restart,
+            Afterwards::Halt => Self::Halt,
+        }
     }
 }
 

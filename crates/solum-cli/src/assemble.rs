@@ -93,8 +93,10 @@ pub fn describe(machine: &Machine, inside: &Inside, program: &str, modules: &[Mo
                 read_only: share.read_only,
             })
             .collect(),
+        file_systems: inside.file_systems.clone(),
         network: machine.network.clone(),
         time_servers: inside.time_servers.clone(),
+        when_ended: inside.when_ended(),
         unit: Unit {
             name: program.to_owned(),
             path: initramfs::program_path(program),
@@ -144,6 +146,8 @@ fn single_file(
         && machine.environment.is_empty()
         && machine.shares.is_empty()
         && machine.network == Network::default()
+        && inside.file_systems.is_empty()
+        && inside.when_ended.is_none()
         && inside.time_servers.is_empty();
     if !silent {
         bundled.push(Bundled {

@@ -140,8 +140,10 @@ mod tests {
             host_name: "m".into(),
             modules: vec![],
             shares: vec![],
+            file_systems: vec![],
             network: Network::None,
             time_servers: vec![],
+            when_ended: Default::default(),
             unit: Unit {
                 name: "p".into(),
                 path: program_path("p"),

@@ -25,7 +25,7 @@ pub fn disk_serial(place: usize) -> String {
 }
 
 /// Version of the messages; both sides come from the same release, so they must be equal.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;
 
 /// The largest payload of a frame, in bytes. Anything longer is a broken peer.
 pub const PAYLOAD_MAX: usize = 64 * 1024;
@@ -44,6 +44,8 @@ pub enum FromMachine {
     Network(NetworkReport),
     /// The clock was set.
     Clock(ClockReport),
+    /// A file system was mounted, or is left alone.
+    Storage(StorageReport),
     /// Something the user should know; the machine goes on.
     Warning(String),
     /// The program ended, and the machine powers off now.
@@ -177,6 +179,34 @@ pub struct NetworkReport {
     pub gateway: Option<IpAddr>,
     /// Time servers that the DHCP server offered (option 42).
     pub time_servers: Vec<IpAddr>,
+}
+
+/// A file system that the description names was mounted, or could not be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StorageReport {
+    /// It is there.
+    Mounted {
+        /// Where.
+        target: String,
+        /// The device that it is on, and its kind; for people.
+        what: String,
+    },
+    /// It is not there, and the machine goes on without it: it is not required.
+    Missing {
+        /// Where it would be.
+        target: String,
+        /// Why, as a sentence for people.
+        why: String,
+    },
+    /// It is not there, and the program is not started without it.
+    Failed {
+        /// Where it would be.
+        target: String,
+        /// Why, as a sentence for people.
+        why: String,
+    },
+    /// All of them have been seen to.
+    Complete,
 }
 
 /// The clock was set from a time server.

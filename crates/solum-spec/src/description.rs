@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::storage::FileSystem;
+
 /// Where the description lies in an image.
 pub const PATH: &str = "/etc/solum/description";
 
@@ -19,10 +21,14 @@ pub struct Description {
     pub modules: Vec<String>,
     /// Host directories to mount, in order.
     pub shares: Vec<Mount>,
+    /// File systems to mount, in order.
+    pub file_systems: Vec<FileSystem>,
     /// How the machine gets its addresses.
     pub network: Network,
     /// NTP servers (RFC 5905), names or addresses; those a DHCP server offers come first.
     pub time_servers: Vec<String>,
+    /// What follows when the program ended by itself.
+    pub when_ended: WhenEnded,
     /// The program and how it is run. Left aside if the image has a [`plan`](crate::plan) too.
     pub unit: Unit,
 }
@@ -143,6 +149,23 @@ pub enum GiveUp {
     RestartMachine,
 }
 
+/// What a machine does when its program ended by itself, well or badly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "system", derive(schemars::JsonSchema), schemars(inline))]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenEnded {
+    /// It switches itself off.
+    #[default]
+    #[serde(rename = "poweroff")]
+    PowerOff,
+    /// It starts anew, from its firmware on.
+    Reboot,
+    /// The program is started again, after a pause that grows while it keeps failing.
+    Restart,
+    /// It stands still, with everything written and unmounted, and its last words on the screen.
+    Halt,
+}
+
 impl Description {
     /// The bytes that go into the image.
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -184,6 +207,7 @@ mod tests {
             host_name: "hello".into(),
             modules: vec!["/lib/modules/virtio.ko".into()],
             shares: vec![Mount { tag: "share0".into(), target: "/data".into(), read_only: true }],
+            file_systems: vec!["LABEL=solum-data:/perm:grow".parse().unwrap()],
             network: Network::Static(StaticNetwork {
                 address: Ipv4Addr::new(10, 0, 0, 2),
                 prefix: 24,
@@ -191,6 +215,7 @@ mod tests {
                 dns: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
             }),
             time_servers: vec![],
+            when_ended: WhenEnded::Reboot,
             unit: Unit {
                 name: "hello".into(),
                 path: "/bin/hello".into(),

@@ -17,6 +17,7 @@ mod reason;
 mod share;
 pub mod simulation;
 mod size;
+pub mod storage;
 #[cfg(feature = "system")]
 pub mod system;
 

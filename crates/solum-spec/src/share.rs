@@ -106,7 +106,7 @@ fn top_directory(target: &str) -> &str {
     target.trim_start_matches('/').split('/').next().unwrap_or_default()
 }
 
-fn check_target(target: &str) -> Result<(), &'static str> {
+pub(crate) fn check_target(target: &str) -> Result<(), &'static str> {
     if target.split('/').any(|part| part == "..") {
         return Err("has `..` in the machine's path");
     }

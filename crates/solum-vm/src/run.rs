@@ -258,7 +258,10 @@ impl Session<'_> {
                 self.durations.ended.get_or_insert(now);
                 self.happened(Event::Ended(outcome));
             }
-            FromMachine::Network(_) | FromMachine::Clock(_) | FromMachine::Warning(_) => {}
+            FromMachine::Network(_)
+            | FromMachine::Clock(_)
+            | FromMachine::Storage(_)
+            | FromMachine::Warning(_) => {}
         }
     }
 

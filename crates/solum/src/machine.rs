@@ -27,7 +27,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 use solum_boot::{pid1, process, role};
-use solum_spec::description::{self, Description, Network, Unit};
+use solum_spec::description::{self, Description, Network, Unit, WhenEnded};
 
 /// Marks the executable as one that needs no init beside it; `solum run` and `solum take` look for this note.
 /// Layout: System V gABI, "Note Section". Owner and type: `solum_image::executable`.
@@ -133,8 +133,10 @@ impl Options {
             host_name: self.host_name,
             modules: Vec::new(),
             shares: Vec::new(),
+            file_systems: Vec::new(),
             network: if self.network { Network::Automatic } else { Network::None },
             time_servers: self.time_servers,
+            when_ended: WhenEnded::default(),
             unit: Unit {
                 name: "init".into(),
                 path: String::new(),

@@ -206,8 +206,10 @@ impl<'a> Builder<'a> {
             host_name: machine.host_name.clone(),
             modules: modules.iter().map(|module| initramfs::module_path(&module.name)).collect(),
             shares: Vec::new(),
+            file_systems: Vec::new(),
             network: if virtual_machine.network { Network::Automatic } else { Network::None },
             time_servers: self.arguments.inside.time_servers.clone(),
+            when_ended: self.arguments.inside.when_ended(),
             unit: no_unit(),
         };
         let assets = bundle::read_either(self.assets(machine))?;
