@@ -2,14 +2,16 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use solum_spec::control::{FromMachine, Outcome};
 use solum_spec::description::Network;
 use solum_spec::{Machine, Share};
 use solum_vm::accelerator::{self, Requested};
-use solum_vm::{Accelerator, Console, End, Limits, MachineType, Notice, Report, Streams, VmError, host};
+use solum_vm::{
+    Accelerator, Boot, Console, End, Limits, MachineType, Notice, Report, Streams, VmError, host,
+};
 
 use crate::arguments::{self, Around, MachineKind, Run};
 use crate::assemble;
@@ -20,14 +22,12 @@ use crate::program::Found;
 use crate::signals;
 use crate::terminal::{self, Spinner, say};
 
-/// A kernel and an initramfs, and the virtual machine that is to boot them.
+/// What is to be booted, and the virtual machine that is to do it.
 pub struct Launch<'a> {
     /// The machine's name.
     pub name: String,
-    /// The kernel file.
-    pub kernel: PathBuf,
-    /// The initramfs file.
-    pub initramfs: PathBuf,
+    /// What it boots.
+    pub boot: Boot,
     /// The kernel's configuration, where it is known.
     pub kernel_config: Option<String>,
     /// What the user wants of the virtual machine.
@@ -116,8 +116,7 @@ impl Launch<'_> {
         }
         let mut machine = devices(self.around, self.shares, self.network, self.kernel_config.as_deref());
         machine.name.clone_from(&self.name);
-        machine.kernel.clone_from(&self.kernel);
-        machine.initramfs.clone_from(&self.initramfs);
+        machine.boot.clone_from(&self.boot);
         machine.command_line.clone_from(&self.around.append);
         machine.publish.clone_from(&self.around.publish);
         machine.accelerator = choice.accelerator;

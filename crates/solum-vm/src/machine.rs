@@ -16,10 +16,8 @@ pub struct Machine {
     pub name: String,
     /// The emulator, as a path or as a name looked up in PATH.
     pub emulator: PathBuf,
-    /// The kernel: a bzImage, or an ELF `vmlinux` with a PVH entry.
-    pub kernel: PathBuf,
-    /// The initramfs: any archive the kernel unpacks.
-    pub initramfs: PathBuf,
+    /// What it boots.
+    pub boot: Boot,
     /// Words added to the kernel's command line, after those Solum writes, so they win.
     pub command_line: Vec<String>,
     /// Main memory.
@@ -50,6 +48,85 @@ pub struct Machine {
     pub console: Console,
     /// The kernel reports everything it does, not only what went wrong.
     pub verbose_kernel: bool,
+}
+
+/// What a machine boots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Boot {
+    /// A kernel that QEMU itself loads, with a command line of ours.
+    Kernel {
+        /// A bzImage, or an ELF `vmlinux` with a PVH entry.
+        kernel: PathBuf,
+        /// Any archive the kernel unpacks.
+        initramfs: PathBuf,
+    },
+    /// A medium that firmware finds, with all that is on it. The machine is a [`MachineType::Q35`].
+    Firmware(Firmware),
+}
+
+/// UEFI, and the medium that it boots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Firmware {
+    /// The firmware's code, which nobody writes to.
+    pub code: PathBuf,
+    /// The store of the firmware's variables, which it writes to.
+    pub variables: PathBuf,
+    /// What it boots.
+    pub medium: Medium,
+}
+
+/// A medium to boot from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Medium {
+    /// The file.
+    pub file: PathBuf,
+    /// The format of the file.
+    pub format: DiskFormat,
+    /// How the machine sees it.
+    pub bus: Bus,
+    /// What the machine writes is forgotten at its end.
+    pub snapshot: bool,
+}
+
+/// The format of a file that is a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskFormat {
+    /// The bytes of the disk.
+    Raw,
+    /// That of QEMU.
+    Qcow2,
+    /// That of VMware.
+    Vmdk,
+    /// That of Virtual PC, Hyper-V and Azure.
+    Vhd,
+}
+
+impl DiskFormat {
+    /// Its name in QEMU (qemu-block-drivers(7)).
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+            Self::Vmdk => "vmdk",
+            Self::Vhd => "vpc",
+        }
+    }
+}
+
+/// How a machine sees a medium.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bus {
+    /// As a virtio disk.
+    #[default]
+    Virtio,
+    /// As a CD in a drive at an AHCI controller.
+    Cd,
+    /// As a stick at USB.
+    Usb,
+    /// As a disk at an AHCI controller.
+    Sata,
+    /// As an NVMe disk.
+    Nvme,
 }
 
 /// A screen of a virtual machine.
@@ -94,7 +171,8 @@ impl MachineType {
             + machine.shares.len()
             + machine.disks.len()
             + seat;
-        let room = devices <= qemu::MICROVM_SLOTS.len();
+        let is_direct = matches!(machine.boot, Boot::Kernel { .. });
+        let room = is_direct && devices <= qemu::MICROVM_SLOTS.len();
         // Virtio over MMIO has queues of 1024 buffers where PCI has 128 (hw/virtio/virtio-mmio.c, `QUEUE_NUM_MAX`):
         // 4 MiB for each port of the console device.
         let spacious = machine.memory >= SPACIOUS;
@@ -123,8 +201,7 @@ impl Machine {
         Self {
             name: name.into(),
             emulator: DEFAULT_EMULATOR.into(),
-            kernel: kernel.into(),
-            initramfs: initramfs.into(),
+            boot: Boot::Kernel { kernel: kernel.into(), initramfs: initramfs.into() },
             command_line: Vec::new(),
             memory: DEFAULT_MEMORY,
             cpus: 1,

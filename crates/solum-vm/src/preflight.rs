@@ -9,7 +9,7 @@ use solum_spec::{ByteSize, Protocol, Publish};
 
 use crate::error::VmError;
 use crate::kernel_file;
-use crate::machine::{Machine, MachineType};
+use crate::machine::{Boot, Machine, MachineType};
 
 /// Looks at everything the machine takes from the host, and gives back the memory that should be enough for it.
 pub(crate) fn check(machine: &Machine) -> Result<ByteSize, VmError> {
@@ -21,12 +21,27 @@ pub(crate) fn check(machine: &Machine) -> Result<ByteSize, VmError> {
     Ok(memory)
 }
 
+/// Firmware alone takes this much before it can boot anything (OVMF ends in an assertion below 64 MiB).
+const FIRMWARE: ByteSize = ByteSize::mebibytes(96);
+
 fn check_memory(machine: &Machine) -> Result<ByteSize, VmError> {
-    let kernel = read_head(&machine.kernel).map_err(|error| VmError::File(machine.kernel.clone(), error))?;
-    let kernel =
-        kernel_file::footprint(&kernel).map_err(|what| VmError::NotAKernel(machine.kernel.clone(), what))?;
-    let initramfs = File::open(&machine.initramfs).and_then(|file| file.metadata());
-    let initramfs = initramfs.map_err(|error| VmError::File(machine.initramfs.clone(), error))?.len();
+    let (kernel, initramfs) = match &machine.boot {
+        Boot::Kernel { kernel, initramfs } => (kernel, initramfs),
+        Boot::Firmware(_) if machine.memory < FIRMWARE => {
+            let needed = FIRMWARE.as_mebibytes();
+            return Err(VmError::MemoryTooSmall { given: machine.memory, needed });
+        }
+        Boot::Firmware(firmware) => {
+            for file in [&firmware.code, &firmware.variables, &firmware.medium.file] {
+                File::open(file).map_err(|error| VmError::File(file.clone(), error))?;
+            }
+            return Ok(machine.memory);
+        }
+    };
+    let head = read_head(kernel).map_err(|error| VmError::File(kernel.clone(), error))?;
+    let kernel = kernel_file::footprint(&head).map_err(|what| VmError::NotAKernel(kernel.clone(), what))?;
+    let file = File::open(initramfs).and_then(|file| file.metadata());
+    let initramfs = file.map_err(|error| VmError::File(initramfs.clone(), error))?.len();
     let enough = enough_memory(kernel, initramfs, machine.machine_type);
     let given = machine.memory;
     if given.as_bytes() < kernel.saturating_add(initramfs).saturating_add(SMALLEST_SYSTEM) {

@@ -9,7 +9,7 @@ use solum_spec::control::{PORT_NAME, STREAM_PORTS, disk_serial};
 use crate::accelerator::Accelerator;
 use crate::error::VmError;
 use crate::kernel_line::{self, Control};
-use crate::machine::{Console, Machine, MachineType};
+use crate::machine::{Boot, Bus, Console, Firmware, Machine, MachineType, Medium};
 use crate::user_network::{NetworkError, UserNetwork};
 
 /// The slots for virtio devices that a microvm without ACPI has (hw/i386/microvm.c, `microvm_devices_init`), but for
@@ -57,13 +57,18 @@ pub fn command(machine: &Machine, channels: &Channels) -> Result<Vec<OsString>, 
         virtio_devices: 0,
     };
     command.computer(machine);
-    command.option("-kernel", &machine.kernel);
-    command.option("-initrd", &machine.initramfs);
-    let control = match channels {
-        Channels::ByHand => Control::Missing,
-        Channels::Sockets(_) => Control::Attached,
-    };
-    command.option("-append", kernel_line::compose(machine, control)?);
+    match &machine.boot {
+        Boot::Kernel { kernel, initramfs } => {
+            command.option("-kernel", kernel);
+            command.option("-initrd", initramfs);
+            let control = match channels {
+                Channels::ByHand => Control::Missing,
+                Channels::Sockets(_) => Control::Attached,
+            };
+            command.option("-append", kernel_line::compose(machine, control)?);
+        }
+        Boot::Firmware(firmware) => command.firmware(firmware),
+    }
     command.channels(machine.console, channels);
     command.virtio("rng", "");
     command.network(machine)?;
@@ -110,6 +115,7 @@ impl Command {
         self.option(
             "-machine",
             match self.bus {
+                MachineType::Q35 if has_sata(machine) => "q35,smm=off,vmport=off",
                 MachineType::Q35 => "q35,smm=off,sata=off,vmport=off",
                 MachineType::Microvm => "microvm,acpi=off,rtc=on,auto-kernel-cmdline=off",
             },
@@ -133,6 +139,33 @@ impl Command {
                 self.option("-display", display);
             }
             None => self.option("-display", "none"),
+        }
+    }
+
+    fn firmware(&mut self, firmware: &Firmware) {
+        for (file, read_only) in [(&firmware.code, "on"), (&firmware.variables, "off")] {
+            let mut drive = OsString::from(format!("if=pflash,format=raw,readonly={read_only},file="));
+            drive.push(escape_path(file.as_os_str()));
+            self.option("-drive", drive);
+        }
+        let Medium { file, format, bus, snapshot } = &firmware.medium;
+        let snapshot = if *snapshot { "on" } else { "off" };
+        let media = if *bus == Bus::Cd { "media=cdrom,readonly=on," } else { "" };
+        let mut drive = OsString::from(format!(
+            "if=none,id=medium,{media}format={},cache=writeback,discard=unmap,snapshot={snapshot},file=",
+            format.name()
+        ));
+        drive.push(escape_path(file.as_os_str()));
+        self.option("-drive", drive);
+        match bus {
+            Bus::Virtio => self.virtio("blk", ",drive=medium,bootindex=0"),
+            Bus::Cd => self.option("-device", "ide-cd,drive=medium,bootindex=0"),
+            Bus::Sata => self.option("-device", "ide-hd,drive=medium,bootindex=0"),
+            Bus::Nvme => self.option("-device", "nvme,drive=medium,serial=solum-medium,bootindex=0"),
+            Bus::Usb => {
+                self.option("-device", "qemu-xhci");
+                self.option("-device", "usb-storage,drive=medium,bootindex=0,removable=on");
+            }
         }
     }
 
@@ -246,6 +279,10 @@ impl Command {
             self.virtio("9p", format_args!(",fsdev={tag},mount_tag={tag}"));
         }
     }
+}
+
+fn has_sata(machine: &Machine) -> bool {
+    matches!(&machine.boot, Boot::Firmware(firmware) if matches!(firmware.medium.bus, Bus::Cd | Bus::Sata))
 }
 
 /// In QEMU's option lists a comma is written twice (qemu(1), `-drive file=`).

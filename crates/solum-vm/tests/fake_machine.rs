@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use solum_spec::control::{Decoder, FromMachine, Outcome, PROTOCOL, ToMachine, encode};
 use solum_vm::{
-    Accelerator, Console, End, Handle, Limits, Machine, Notice, Report, Streams, VmError, requests, run,
+    Accelerator, Boot, Console, End, Handle, Limits, Machine, Notice, Report, Streams, VmError, requests, run,
 };
 
 /// QEMU's arguments, as the stand-in gets them.
@@ -278,7 +278,14 @@ fn what_is_missing_is_found_before_the_start() {
     assert_eq!(text, "the emulator no-such-emulator is not installed");
     assert!(hint.contains("apt-get install qemu-system-x86"), "{hint}");
 
-    let (text, _) = message(&|machine| machine.initramfs = "/no/such/initramfs".into());
+    let (text, _) = message(&|machine| {
+        machine.boot = match &machine.boot {
+            Boot::Kernel { kernel, .. } => {
+                Boot::Kernel { kernel: kernel.clone(), initramfs: "/no/such/initramfs".into() }
+            }
+            other => panic!("{other:?}"),
+        }
+    });
     assert!(text.starts_with("/no/such/initramfs cannot be read: "), "{text}");
 
     let share = || ("share0".to_owned(), "/no/such/directory:/data".parse().unwrap());
@@ -296,7 +303,9 @@ fn what_is_missing_is_found_before_the_start() {
     assert!(hint.contains("--publish"), "{hint}");
 
     let empty = tempfile::NamedTempFile::new().unwrap();
-    let (text, hint) = message(&|machine| machine.kernel = empty.path().into());
+    let (text, hint) = message(&|machine| {
+        machine.boot = Boot::Kernel { kernel: empty.path().into(), initramfs: empty.path().into() };
+    });
     assert!(text.ends_with(" is an empty file, not a kernel"), "{text}");
     assert!(hint.contains("bzImage"), "{hint}");
 }

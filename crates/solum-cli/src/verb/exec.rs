@@ -2,6 +2,8 @@
 
 use solum_spec::description::Network;
 
+use solum_vm::Boot;
+
 use crate::arguments::Exec;
 use crate::failure::Failure;
 use crate::launch::{self, Launch};
@@ -10,8 +12,7 @@ use crate::launch::{self, Launch};
 pub fn exec(arguments: &Exec) -> Result<u8, Failure> {
     let launch = Launch {
         name: launch::file_stem(&arguments.initramfs),
-        kernel: arguments.kernel.clone(),
-        initramfs: arguments.initramfs.clone(),
+        boot: Boot::Kernel { kernel: arguments.kernel.clone(), initramfs: arguments.initramfs.clone() },
         kernel_config: None,
         around: &arguments.around,
         shares: &[],

@@ -5,6 +5,7 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 use solum_spec::Machine;
 use solum_spec::description::Wait;
+use solum_vm::Boot;
 
 use crate::arguments::{Place, Run, ScreenKind};
 use crate::assemble::{self, Inner};
@@ -83,8 +84,7 @@ fn in_vm(program: Found, machine: &Machine, arguments: &Run) -> Result<u8, Failu
     }
     let launch = Launch {
         name: machine.name.clone(),
-        kernel: kernel.image().to_owned(),
-        initramfs,
+        boot: Boot::Kernel { kernel: kernel.image().to_owned(), initramfs },
         kernel_config: kernel.config(),
         around: &arguments.around,
         shares: &arguments.shares,

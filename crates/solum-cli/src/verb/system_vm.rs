@@ -15,7 +15,7 @@ use solum_spec::{Bundle, Protocol, Publish};
 use solum_vm::accelerator;
 use solum_vm::system::vm::{self, Booted};
 use solum_vm::system::{Disks, HostPlace, Published};
-use solum_vm::{Console, Limits, MachineType};
+use solum_vm::{Boot, Console, Limits, MachineType};
 
 use super::system::{Screen, attended, published, refused, unprepared};
 use crate::arguments::{MachineKind, Run};
@@ -154,7 +154,8 @@ impl<'a> Builder<'a> {
         let limits =
             Limits { timeout, stop: Duration::from_millis(grace) + POWER_OFF, silence: Some(silence) };
         let image = self.image(machine, plan, &virtual_machine)?;
-        virtual_machine.initramfs = image.path();
+        virtual_machine.boot =
+            Boot::Kernel { kernel: self.kernel.image().to_owned(), initramfs: image.path() };
         Ok((Booted { name: machine.name.clone(), machine: virtual_machine, limits }, image))
     }
 
