@@ -3,10 +3,10 @@
 use std::env::VarError;
 
 use solum_image::compress::{self, Compression};
-use solum_image::cpio::ArchiveError;
-use solum_image::initramfs::{self, Bundled, Module};
+use solum_image::initramfs::{self, Bundled, BundledContent, Module};
 use solum_spec::description::{self, Description, Mount, Network, Unit};
 use solum_spec::machine::{DEFAULT_MEMORY, Draft, Machine, MachineError};
+use solum_spec::plan::Plan;
 
 use crate::arguments::Inside;
 use crate::bundle;
@@ -14,14 +14,23 @@ use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::program::Found;
 
-/// What makes up the inside of a machine, before it is bytes.
-pub struct Inner {
-    /// The program.
-    pub program: Found,
+/// What goes into the initramfs of a machine, whatever that is packed into.
+#[derive(Clone)]
+pub struct Contents {
+    /// What PID 1 is told. Its modules are those below.
+    pub description: Description,
+    /// What it runs, if the machine belongs to a system.
+    pub plan: Option<Plan>,
     /// PID 1, unless the program is that itself.
     pub init: Option<Vec<u8>>,
-    /// Modules of the kernel that will boot it.
+    /// Programs, with their paths in the machine.
+    pub programs: Vec<(String, Vec<u8>)>,
+    /// Modules of the kernel that will boot it, in the order of loading.
     pub modules: Vec<Module>,
+    /// Files beside these.
+    pub bundled: Vec<Bundled>,
+    /// A program that is its whole machine need not be told anything.
+    is_silent: bool,
 }
 
 /// Reads `NAME=VALUE`, or copies NAME from this process's environment.
@@ -78,11 +87,11 @@ pub fn share_tag(index: usize) -> String {
     format!("share{index}")
 }
 
-/// What PID 1 is told.
-pub fn describe(machine: &Machine, inside: &Inside, program: &str, modules: &[Module]) -> Description {
+/// What PID 1 of a machine of one program is told.
+fn describe(machine: &Machine, inside: &Inside, program: &str) -> Description {
     Description {
         host_name: machine.name.clone(),
-        modules: modules.iter().map(|module| initramfs::module_path(&module.name)).collect(),
+        modules: Vec::new(),
         shares: machine
             .shares
             .iter()
@@ -117,46 +126,68 @@ fn user_id() -> u32 {
     }
 }
 
-/// The bytes of the machine's initramfs.
-pub fn initramfs(machine: &Machine, inside: &Inside, inner: Inner) -> Result<Vec<u8>, Failure> {
-    let bundled = bundle::read(&inside.files, &inside.directories)?;
-    let described = describe(machine, inside, &inner.program.name, &inner.modules);
-    let built = match inner.init {
-        Some(init) => {
-            let program = (described.unit.path.clone(), inner.program.bytes);
-            initramfs::with_init(init, &described, None, vec![program], inner.modules, bundled)
-        }
-        None => single_file(machine, inside, &described, inner, bundled),
-    };
-    built.map_err(|error| Failure::new(ExitCode::UnusableInput, &error).hint(error.hint()))
-}
-
-/// The description stays out of a single-file machine that nothing needs to be said about.
-fn single_file(
-    machine: &Machine,
-    inside: &Inside,
-    described: &Description,
-    inner: Inner,
-    mut bundled: Vec<Bundled>,
-) -> Result<Vec<u8>, ArchiveError> {
-    let silent = inside.name.is_none()
-        && inside.grace.is_none()
-        && machine.wait.is_empty()
-        && machine.arguments.is_empty()
-        && machine.environment.is_empty()
-        && machine.shares.is_empty()
-        && machine.network == Network::default()
-        && inside.file_systems.is_empty()
-        && inside.when_ended.is_none()
-        && inside.time_servers.is_empty();
-    if !silent {
-        bundled.push(Bundled {
-            path: description::PATH.to_owned(),
-            permissions: 0o444,
-            content: initramfs::BundledContent::File(described.to_bytes()),
-        });
+impl Contents {
+    /// Those of a machine of one program, still without modules.
+    pub fn of_program(
+        machine: &Machine,
+        inside: &Inside,
+        program: Found,
+        init: Option<Vec<u8>>,
+    ) -> Result<Self, Failure> {
+        let bundled = bundle::read(&inside.files, &inside.directories)?;
+        let description = describe(machine, inside, &program.name);
+        let is_silent = inside.name.is_none()
+            && inside.grace.is_none()
+            && machine.wait.is_empty()
+            && machine.arguments.is_empty()
+            && machine.environment.is_empty()
+            && machine.shares.is_empty()
+            && machine.network == Network::default()
+            && inside.when_ended.is_none()
+            && inside.time_servers.is_empty();
+        let programs = vec![(description.unit.path.clone(), program.bytes)];
+        Ok(Self { description, plan: None, init, programs, modules: Vec::new(), bundled, is_silent })
     }
-    initramfs::single_file(inner.program.bytes, inner.modules, bundled)
+
+    /// Those of a machine of a system, still without modules.
+    pub fn of_machine(
+        description: Description,
+        plan: Plan,
+        init: Vec<u8>,
+        programs: Vec<(String, Vec<u8>)>,
+        bundled: Vec<Bundled>,
+    ) -> Self {
+        let (plan, init) = (Some(plan), Some(init));
+        Self { description, plan, init, programs, modules: Vec::new(), bundled, is_silent: false }
+    }
+
+    /// The bytes of the machine's initramfs, uncompressed.
+    pub fn archive(mut self) -> Result<Vec<u8>, Failure> {
+        let path = |module: &Module| initramfs::module_path(&module.name);
+        self.description.modules = self.modules.iter().map(path).collect();
+        let built = match self.init {
+            Some(init) => initramfs::with_init(
+                init,
+                &self.description,
+                self.plan.as_ref(),
+                self.programs,
+                self.modules,
+                self.bundled,
+            ),
+            None => {
+                if !self.is_silent || !self.description.file_systems.is_empty() {
+                    self.bundled.push(Bundled {
+                        path: description::PATH.to_owned(),
+                        permissions: 0o444,
+                        content: BundledContent::File(self.description.to_bytes()),
+                    });
+                }
+                let program = self.programs.into_iter().next().map(|(_, bytes)| bytes).unwrap_or_default();
+                initramfs::single_file(program, self.modules, self.bundled)
+            }
+        };
+        built.map_err(|error| Failure::new(ExitCode::UnusableInput, &error).hint(error.hint()))
+    }
 }
 
 /// Compresses an initramfs.

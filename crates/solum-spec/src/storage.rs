@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::share;
+use crate::{ByteSize, share};
 
 /// Where a machine keeps what outlives it.
 pub const PERMANENT: &str = "/perm";
@@ -109,6 +109,36 @@ impl Kind {
     /// Whether it forgets everything with the machine.
     pub const fn is_memory(self) -> bool {
         matches!(self, Self::Tmpfs | Self::Ramfs)
+    }
+}
+
+/// The file system of a data volume.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "system", derive(schemars::JsonSchema), schemars(inline))]
+#[serde(rename_all = "lowercase")]
+pub enum DataKind {
+    /// The fourth extended file system.
+    #[default]
+    Ext4,
+    /// Btrfs, for kernels that have it.
+    Btrfs,
+}
+
+impl DataKind {
+    /// As the kind of any file system.
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::Ext4 => Kind::Ext4,
+            Self::Btrfs => Kind::Btrfs,
+        }
+    }
+
+    /// The size of a volume if nobody asks for another: Btrfs refuses to be smaller than 109 MiB.
+    pub const fn default_size(self) -> ByteSize {
+        match self {
+            Self::Ext4 => ByteSize::mebibytes(64),
+            Self::Btrfs => ByteSize::mebibytes(128),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use solum_spec::description::Wait;
 use solum_vm::Boot;
 
 use crate::arguments::{Place, Run, ScreenKind};
-use crate::assemble::{self, Inner};
+use crate::assemble::{self, Contents};
 use crate::cache::Cache;
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, reason};
@@ -121,6 +121,7 @@ fn image(
         launch::devices(&arguments.around, &arguments.shares, &machine.network, kernel.config().as_deref());
     let modules = kernel.modules(&devices.kernel_modules())?;
     let init = if program.executable.is_machine { None } else { Some(init::find(cache)?) };
-    let archive = assemble::initramfs(machine, &arguments.inside, Inner { program, init, modules })?;
-    assemble::compress(archive, kernel.compression())
+    let mut contents = Contents::of_program(machine, &arguments.inside, program, init)?;
+    contents.modules = modules;
+    assemble::compress(contents.archive()?, kernel.compression())
 }

@@ -1,7 +1,7 @@
 //! `solum take`: the initramfs of a program's machine, as a file.
 
 use crate::arguments::Take;
-use crate::assemble::{self, Inner};
+use crate::assemble::{self, Contents};
 use crate::cache::Cache;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
@@ -29,7 +29,8 @@ pub fn take(arguments: &Take) -> Result<(), Failure> {
         None => Vec::new(),
     };
     let init = if program.executable.is_machine { None } else { Some(init::find(&cache)?) };
-    let archive = assemble::initramfs(&machine, &arguments.inside, Inner { program, init, modules })?;
-    let compressed = assemble::compress(archive, arguments.compress.into())?;
+    let mut contents = Contents::of_program(&machine, &arguments.inside, program, init)?;
+    contents.modules = modules;
+    let compressed = assemble::compress(contents.archive()?, arguments.compress.into())?;
     write_whole(&arguments.out_initramfs, &compressed)
 }

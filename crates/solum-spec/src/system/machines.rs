@@ -3,8 +3,9 @@
 use super::diagnostic::Diagnostic;
 use super::draft::{DraftUnit, Group, Reader, in_text_order};
 use super::raw::{self, Located, Named};
-use super::{Disk, Machine, Screen, duration, names, units};
+use super::{Data, Disk, Machine, Screen, duration, names, units};
 use crate::ByteSize;
+use crate::storage::FileSystem;
 
 const MEMORY: ByteSize = ByteSize::mebibytes(128);
 const BLOCK_BYTES: u32 = 512;
@@ -34,6 +35,10 @@ fn group(reader: &mut Reader<'_>, name: Located<String>, raw: raw::Machine) -> G
         disks: disks(reader, raw.disk),
         screens: screens(reader, raw.screen),
         keys: raw.keys.is_some_and(|keys| keys.value),
+        file_systems: file_systems(reader, raw.mount),
+        when_ended: raw.when_ended.map(|when| when.value).unwrap_or_default(),
+        iso_content: raw.iso.and_then(|iso| iso.content).map(|content| content.value),
+        data: data(reader, raw.data.unwrap_or_default()),
         units: Vec::new(),
     };
     let mut whole = Budget { machine: &machine, units: Vec::new() };
@@ -117,6 +122,41 @@ fn screens(reader: &mut Reader<'_>, screens: Named<Located<String>>) -> Vec<Scre
         Screen { name: name.value, width, height }
     };
     entries.into_iter().map(read).collect()
+}
+
+fn file_systems(reader: &mut Reader<'_>, mounts: Named<Located<String>>) -> Vec<FileSystem> {
+    let mut known: Vec<(FileSystem, std::ops::Range<usize>)> = Vec::new();
+    for (target, text) in in_text_order(mounts) {
+        let (source, options) = text.value.split_once(':').unwrap_or((&text.value, ""));
+        let read = FileSystem::new(source, &target.value).and_then(|read| read.with_options(options));
+        match read {
+            Ok(read) => {
+                if let Some((_, first)) = known.iter().find(|(other, _)| other.target == read.target) {
+                    reader.wrong(
+                        Diagnostic::new(target.span.clone(), format!("`{}` is mounted twice", read.target))
+                            .related(first.clone(), "here too")
+                            .hint("give one of them another path".to_owned()),
+                    );
+                }
+                known.push((read, target.span));
+            }
+            Err(error) => {
+                // The error is a sentence with its hint behind a semicolon.
+                let error = error.to_string();
+                let (what, hint) = error.split_once("; ").unwrap_or((&error, "write LABEL=…"));
+                let at =
+                    if what.starts_with(&format!("`{}`", target.value)) { target.span } else { text.span };
+                reader.wrong(Diagnostic::new(at, what).hint(hint.to_owned()));
+            }
+        }
+    }
+    known.into_iter().map(|(file_system, _)| file_system).collect()
+}
+
+fn data(reader: &mut Reader<'_>, raw: raw::Data) -> Data {
+    let kind = raw.file_system.map(|kind| kind.value).unwrap_or_default();
+    let size = raw.size.map(|size| reader.size("data.size", Some(&size), kind.default_size()));
+    Data { size, kind, content: raw.content.map(|content| content.value) }
 }
 
 /// What the units of a machine want of it, together.

@@ -36,8 +36,9 @@ pub use wire::Ports;
 use serde::Serialize;
 
 use crate::ByteSize;
-use crate::description::{GiveUp, Readiness, Restart, Wait};
+use crate::description::{GiveUp, Readiness, Restart, Wait, WhenEnded};
 use crate::ports::{Declaration, Direction, Interface};
+use crate::storage::{DataKind, FileSystem};
 
 /// The name of the file that describes a system.
 pub const FILE_NAME: &str = "solum.toml";
@@ -146,6 +147,14 @@ pub struct Machine {
     pub screens: Vec<Screen>,
     /// Whether it has a keyboard.
     pub keys: bool,
+    /// File systems that it mounts, in the order of the description.
+    pub file_systems: Vec<FileSystem>,
+    /// What it does when its units have ended by themselves.
+    pub when_ended: WhenEnded,
+    /// What an ISO of it holds beside the system: a directory, seen from the description's.
+    pub iso_content: Option<String>,
+    /// The data volume of a disk image of it.
+    pub data: Data,
     /// Its units, in the order of the description.
     pub units: Vec<Unit>,
 }
@@ -167,6 +176,17 @@ impl Machine {
             })
         })
     }
+}
+
+/// The data volume of a disk image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Data {
+    /// How large it is in the image.
+    pub size: Option<ByteSize>,
+    /// Its file system.
+    pub kind: DataKind,
+    /// The directory whose content it starts with, seen from the description's.
+    pub content: Option<String>,
 }
 
 /// A disk of a machine. Its size is a multiple of its block size, and not 0.

@@ -11,7 +11,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor, value};
 
-use crate::description::{GiveUp, Readiness, Restart, Wait};
+use crate::description::{GiveUp, Readiness, Restart, Wait, WhenEnded};
+use crate::storage::DataKind;
 
 use super::schema::{duration, machine_path, name, program, screen_size, simulation, size, target};
 
@@ -161,8 +162,40 @@ pub struct Machine {
     pub screen: Named<Located<String>>,
     /// Whether it has a keyboard.
     pub keys: Option<Located<bool>>,
+    /// File systems that it mounts: where, and what: LABEL=…, UUID=…, PARTLABEL=…, PARTUUID=…, /dev/…, tmpfs or ramfs; behind a
+    /// colon options like `ro`, `grow`, `nofail` and `type=ext4`.
+    #[schemars(schema_with = "machine_path")]
+    pub mount: Named<Located<String>>,
+    /// What it does when all of its units have ended by themselves. Without it: `poweroff`.
+    pub when_ended: Option<Located<WhenEnded>>,
+    /// What an ISO of it holds beside the system.
+    pub iso: Option<Iso>,
+    /// The data volume of a disk image of it.
+    pub data: Option<Data>,
     /// The units: programs, each occupying a processing unit.
     pub unit: Named<Unit>,
+}
+
+/// What an ISO holds beside the system.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Iso {
+    /// A directory, seen from here; the machine sees what is in it at /iso.
+    pub content: Option<Located<String>>,
+}
+
+/// The data volume of a disk image: what the machine keeps at /perm.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Data {
+    /// How large it is in the image; the first boot makes it as large as its disk permits. Without it: 64 MiB, and 128 MiB
+    /// for Btrfs.
+    #[schemars(schema_with = "size")]
+    pub size: Option<Located<String>>,
+    /// Its file system. Without it: `ext4`.
+    pub file_system: Option<Located<DataKind>>,
+    /// A directory, seen from here, whose content it starts with.
+    pub content: Option<Located<String>>,
 }
 
 /// Stands for `WIDTHxHEIGHT` in the schema.
