@@ -5,6 +5,7 @@
 
 mod arguments;
 mod assemble;
+mod built;
 mod bundle;
 mod cache;
 mod cargo;

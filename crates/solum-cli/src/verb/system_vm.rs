@@ -1,17 +1,11 @@
 //! `solum run --place vm` on the directory of a system: a virtual machine for each of its machines.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use solum_image::initramfs;
-use solum_link::stream::KeyPair;
-use solum_spec::description::{Description, Network, Unit, Wait};
-use solum_spec::network::{Keys, Secret};
 use solum_spec::plan::{self, Plan};
-use solum_spec::system::{Asset, Machine, System};
-use solum_spec::{Bundle, Protocol, Publish};
+use solum_spec::system::{Machine, System};
+use solum_spec::{Protocol, Publish};
 use solum_vm::accelerator;
 use solum_vm::system::vm::{self, Booted};
 use solum_vm::system::{Disks, HostPlace, Published};
@@ -19,6 +13,8 @@ use solum_vm::{Boot, Console, Limits, MachineType};
 
 use super::system::{Screen, attended, published, refused, unprepared};
 use crate::arguments::{MachineKind, Run};
+use crate::assemble;
+use crate::built::{self, Built, needs_network};
 use crate::cache::Cache;
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, reason};
@@ -28,7 +24,7 @@ use crate::running::Claim;
 use crate::system::Executables;
 use crate::terminal::say;
 use crate::typing::Typing;
-use crate::{assemble, bundle, init, launch};
+use crate::{init, launch};
 
 /// Beyond the units' own graces, for a machine to be off.
 const POWER_OFF: Duration = Duration::from_secs(60);
@@ -42,8 +38,7 @@ pub fn run(
     claim: &Claim,
 ) -> Result<u8, Failure> {
     let builder = Builder::new(directory, arguments, system, executables, claim)?;
-    let everything: Vec<&Machine> = system.machines.iter().collect();
-    let whole = system.plan(&everything, &builder.paths);
+    let whole = builder.built.whole_plan();
     let published = published(arguments, &whole)?;
     // They are locked until all machines are off.
     let disks = Disks::prepare(claim.state(), &whole).map_err(unprepared)?;
@@ -76,17 +71,11 @@ fn conclude(reports: vm::Reports) -> Result<u8, Failure> {
 }
 
 struct Builder<'a> {
-    directory: &'a Path,
+    built: Built<'a>,
     arguments: &'a Run,
-    system: &'a System,
-    executables: Executables,
-    paths: BTreeMap<String, String>,
     claim: &'a Claim,
     kernel: Chosen,
-    init: Vec<u8>,
     accelerator: solum_vm::Accelerator,
-    /// Of each machine, in the order of the description. They live as long as this run.
-    keys: Vec<Keys>,
 }
 
 impl<'a> Builder<'a> {
@@ -102,21 +91,15 @@ impl<'a> Builder<'a> {
             true => kernel_choice::choose_for_screens(&arguments.kernel, &cache)?,
             false => kernel_choice::choose(&arguments.kernel, &cache)?,
         };
-        let paths = system
-            .programs
-            .iter()
-            .map(|program| (program.name.clone(), initramfs::program_path(&program.name)))
-            .collect();
         let choice = accelerator::choose(launch::requested(&arguments.around), &accelerator::facts());
         if arguments.around.verbose {
             say(&format!("accelerator: {}", choice.reason));
             say(&format!("kernel: {} ({})", kernel.version(), kernel.image().display()));
         }
-        let init = init::find(&cache)?;
-        let accelerator = choice.accelerator;
-        let keys = system.machines.iter().map(|_| new_keys()).collect::<io::Result<_>>();
-        let keys = keys.map_err(|error| refused(&error))?;
-        Ok(Self { directory, arguments, system, executables, paths, claim, kernel, init, accelerator, keys })
+        // They live as long as this run.
+        let keys = built::new_keys(system)?;
+        let built = Built::new(directory, system, executables, init::find(&cache)?, keys);
+        Ok(Self { built, arguments, claim, kernel, accelerator: choice.accelerator })
     }
 
     /// A machine that can be booted, and its image, which has to live as long.
@@ -127,8 +110,7 @@ impl<'a> Builder<'a> {
         published: &[Published],
         disks: &Disks,
     ) -> Result<(Booted, Nameless), Failure> {
-        let mut plan = self.system.plan(&[machine], &self.paths);
-        plan.network = self.system.network(machine, &self.keys);
+        let plan = self.built.plan(machine);
         let config = self.kernel.config();
         let mut virtual_machine = solum_vm::Machine::new(machine.name.clone(), self.kernel.image(), "");
         virtual_machine.memory = machine.memory;
@@ -196,47 +178,13 @@ impl<'a> Builder<'a> {
         plan: Plan,
         virtual_machine: &solum_vm::Machine,
     ) -> Result<Nameless, Failure> {
-        let modules = self.kernel.modules(&virtual_machine.kernel_modules())?;
-        let used: BTreeSet<usize> = plan.units.iter().map(|unit| unit.program).collect();
-        let programs = used.into_iter().filter_map(|program| {
-            let program = plan.programs.get(program)?;
-            Some((program.path.clone(), self.executables.get(&program.name)?.bytes.clone()))
-        });
-        let programs = programs.collect();
-        let description = Description {
-            host_name: machine.host_name.clone(),
-            modules: modules.iter().map(|module| initramfs::module_path(&module.name)).collect(),
-            shares: Vec::new(),
-            file_systems: Vec::new(),
-            network: if virtual_machine.network { Network::Automatic } else { Network::None },
-            time_servers: self.arguments.inside.time_servers.clone(),
-            when_ended: self.arguments.inside.when_ended(),
-            unit: no_unit(),
-        };
-        let assets = bundle::read_either(self.assets(machine))?;
-        let archive =
-            initramfs::with_init(self.init.clone(), &description, Some(&plan), programs, modules, assets)
-                .map_err(|error| Failure::new(ExitCode::UnusableInput, &error).hint(error.hint()))?;
-        let image = assemble::compress(archive, self.kernel.compression())?;
+        let mut contents = self.built.contents(machine, plan, &self.arguments.inside.time_servers)?;
+        contents.modules = self.kernel.modules(&virtual_machine.kernel_modules())?;
+        let image = assemble::compress(contents.archive()?, self.kernel.compression())?;
         Nameless::new(&image).map_err(|error| {
             let why = format!("the image of {} cannot be kept: {}", machine.name, reason(&error));
             Failure::new(ExitCode::HostRefuses, why)
         })
-    }
-
-    /// What the machine's units find there. Two of them may want the same.
-    fn assets(&self, machine: &Machine) -> Vec<Bundle> {
-        let mut assets: Vec<&Asset> = Vec::new();
-        for asset in machine.units.iter().flat_map(|unit| &unit.assets) {
-            if !assets.contains(&asset) {
-                assets.push(asset);
-            }
-        }
-        let from = |asset: &Asset| Bundle {
-            source: self.directory.join(&asset.source),
-            target: asset.target.clone(),
-        };
-        assets.into_iter().map(from).collect()
     }
 
     /// Each port at which a unit listens gets one of the host.
@@ -256,32 +204,5 @@ impl<'a> Builder<'a> {
             }
         };
         plan.listeners.iter().map(own).collect()
-    }
-}
-
-fn new_keys() -> io::Result<Keys> {
-    let pair = KeyPair::generate()?;
-    Ok(Keys { secret: Secret(pair.secret.to_bytes()), public: pair.public.to_bytes() })
-}
-
-fn needs_network(plan: &Plan) -> bool {
-    let waits = plan
-        .units
-        .iter()
-        .any(|unit| unit.wait.iter().any(|wait| matches!(wait, Wait::Network | Wait::Clock)));
-    let is_plain = |unit: &plan::Unit| plan.programs.get(unit.program).is_some_and(|program| !program.ported);
-    waits || !plan.listeners.is_empty() || plan.units.iter().any(is_plain)
-}
-
-/// A machine of a system has a plan instead of a single unit.
-fn no_unit() -> Unit {
-    Unit {
-        name: String::new(),
-        path: String::new(),
-        arguments: Vec::new(),
-        environment: Vec::new(),
-        user_id: solum_spec::description::DEFAULT_USER_ID,
-        wait: Vec::new(),
-        grace_ms: 0,
     }
 }
