@@ -4,7 +4,8 @@ use std::path::Path;
 
 use solum_image::Compression;
 use solum_image::initramfs::Module;
-use solum_kernel::{Error, Host, Kernel, Presence, Selection, SourceRequest};
+use solum_kernel::parts::Parts;
+use solum_kernel::{Architecture, Error, Host, Kernel, Presence, Selection, SourceRequest};
 
 use crate::arguments::KernelChoice;
 use crate::cache::Cache;
@@ -72,18 +73,34 @@ pub fn resolve(selection: &Selection, request: &SourceRequest, cache: &Cache) ->
     if let Selection::Path(path) = selection {
         is_there(path)?;
     }
+    showing(|host, bars| selection.resolve(host, &solum_kernel::Cache::new(cache.root()), request, bars))
+}
+
+/// Finds parts of images, or fetches them, showing what goes on.
+#[expect(dead_code, reason = "the verbs that make images and run them are what this is for")]
+pub fn part<T>(
+    cache: &Cache,
+    architecture: Architecture,
+    find: impl FnOnce(Parts<'_>) -> Result<T, Error>,
+) -> Result<T, Failure> {
+    let cache = solum_kernel::Cache::new(cache.root());
+    showing(|host, progress| find(Parts { host, cache: &cache, architecture, progress }))
+}
+
+/// Does what takes long on this host: with bars, and so that a signal ends it.
+fn showing<T>(task: impl FnOnce(&Host, &Bars) -> Result<T, Error>) -> Result<T, Failure> {
     let bars = Bars::new();
     let host = Host::current();
     let interruptible = interruptible(host.interrupt.clone()).map_err(|error| {
         Failure::new(ExitCode::HostRefuses, format_args!("cannot listen to signals: {}", reason(&error)))
     })?;
-    let resolved = selection.resolve(&host, &solum_kernel::Cache::new(cache.root()), request, &bars);
+    let done = task(&host, &bars);
     drop((bars, interruptible));
     // The signal may have come too late to stop anything but what follows.
     if host.interrupt.is_raised() {
         return Err(failed(&Error::Interrupted));
     }
-    resolved.map_err(|error| failed(&error))
+    done.map_err(|error| failed(&error))
 }
 
 /// A word that is no provider is a path, and whoever mistyped either should hear of both.
@@ -106,7 +123,9 @@ pub fn failed(error: &Error) -> Failure {
     let code = match error {
         Error::Io { source, .. } if crate::failure::is_about_the_name(source) => ExitCode::UnusableInput,
         Error::Io { .. } | Error::NoSpace { .. } => ExitCode::HostRefuses,
-        Error::BuildToolsMissing { .. } | Error::ProgramMissing { .. } => ExitCode::ToolMissing,
+        Error::BuildToolsMissing { .. } | Error::ProgramMissing { .. } | Error::PartMissing { .. } => {
+            ExitCode::ToolMissing
+        }
         Error::Fragment { .. } | Error::EntryUnknown { .. } | Error::NotATree { .. } => {
             ExitCode::UnusableInput
         }

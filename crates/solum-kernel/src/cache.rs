@@ -97,7 +97,8 @@ impl Member {
         })
     }
 
-    fn check(&self, directory: &Path) -> Result<PathBuf, String> {
+    /// The file, if it is still the one that was published.
+    pub(crate) fn check(&self, directory: &Path) -> Result<PathBuf, String> {
         let file = directory.join(&self.path);
         let metadata = fs::metadata(&file).map_err(|error| format!("{}: {error}", self.path.display()))?;
         if metadata.len() != self.size {

@@ -98,6 +98,15 @@ pub enum Error {
     },
     /// The task was told to stop, by [`Interrupt::raise`](crate::Interrupt::raise).
     Interrupted,
+    /// A part of images is neither installed, nor could it be fetched.
+    PartMissing {
+        /// What it is: "EFI stub".
+        part: &'static str,
+        /// Why it could not be fetched, as a clause.
+        cause: String,
+        /// The Debian packages that have it.
+        packages: Vec<String>,
+    },
     /// The package manager knows no such package.
     PackageMissing {
         /// The names that would have done, as a pattern.
@@ -192,7 +201,7 @@ impl Error {
                  (--kernel FILE)"
                     .into()
             }
-            Self::BuildToolsMissing { packages, .. } => {
+            Self::BuildToolsMissing { packages, .. } | Self::PartMissing { packages, .. } => {
                 format!("on Debian: sudo apt-get install -y --no-install-recommends {}", packages.join(" "))
             }
             Self::NotATree { .. } => "name the directory into which a release of Linux was unpacked".into(),
@@ -254,6 +263,9 @@ impl fmt::Display for Error {
                 write!(out, "{} is not a tree of Linux sources: {reason}", path.display())
             }
             Self::Interrupted => write!(out, "getting a kernel was interrupted"),
+            Self::PartMissing { part, cause, .. } => {
+                write!(out, "the {part} is not installed, and {cause}")
+            }
             Self::PackageMissing { pattern } => write!(out, "the package manager knows no package {pattern}"),
             Self::Fragment { path, line, reason } => write!(out, "{}, line {line}: {reason}", path.display()),
             Self::NotHonoured { symbols } => {

@@ -23,6 +23,7 @@ mod job;
 mod kernel;
 mod lock;
 mod modules;
+pub mod parts;
 mod progress;
 mod selection;
 mod source;

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde::Serialize;
 use solum_image::Architecture;
+use solum_kernel::parts::{Availability, Parts};
 use solum_kernel::{BuildTool, Host, Kernel};
 use solum_spec::ByteSize;
 use solum_vm::accelerator::{self, KvmError, Requested};
@@ -46,7 +47,9 @@ pub fn doctor(arguments: &Doctor) -> Result<u8, Failure> {
     let findings = tools()
         .into_iter()
         .chain(build_tools(&Host::current()))
-        .chain([static_target(), accelerator(), kernels(&cache), host_kernel(), cache_size(&cache)])
+        .chain([static_target(), accelerator(), kernels(&cache), host_kernel()])
+        .chain(parts(&cache))
+        .chain([cache_size(&cache)])
         .collect::<Vec<_>>();
     if arguments.json {
         print_json(&findings);
@@ -205,10 +208,39 @@ fn host_kernel() -> Finding {
     }
 }
 
+/// What others make and images need: it is fetched when it is needed, so none of it must be there.
+fn parts(cache: &Cache) -> Vec<Finding> {
+    let (host, kernels) = (Host::current(), solum_kernel::Cache::new(cache.root()));
+    let architecture = solum_kernel::Architecture::of_host().unwrap_or(solum_kernel::Architecture::X86_64);
+    let parts = Parts { host: &host, cache: &kernels, architecture, progress: &solum_kernel::Silent };
+    let survey = match parts.survey() {
+        Ok(survey) => survey,
+        Err(error) => {
+            let (what, state) = ("image parts", State::Optional);
+            return vec![Finding { what, state, detail: error.to_string(), remedy: error.hint() }];
+        }
+    };
+    let finding = |part: Availability| match part.found {
+        Some(found) => {
+            let package = found.package.map(|package| format!(" ({} {})", package.name, package.version));
+            let detail = format!("{}{}", found.path.display(), package.unwrap_or_default());
+            Finding { what: part.name, state: State::Ok, detail, remedy: None }
+        }
+        None => Finding {
+            what: part.name,
+            state: State::Optional,
+            detail: format!("is not installed; only needed {}, and fetched then", part.purpose),
+            remedy: Some(format!("apt-get install --no-install-recommends {}", part.packages.join(" "))),
+        },
+    };
+    survey.into_iter().map(finding).collect()
+}
+
 fn cache_size(cache: &Cache) -> Finding {
     let size =
         |part: &str| ByteSize::bytes(solum_kernel::size_of_tree(&cache.root().join(part))).as_mebibytes();
-    let parts = ["kernels", "downloads", "images", "init"].map(|part| format!("{part} {} MiB", size(part)));
+    let parts =
+        ["kernels", "parts", "downloads", "images", "init"].map(|part| format!("{part} {} MiB", size(part)));
     Finding {
         what: "cache",
         state: State::Ok,
