@@ -12,6 +12,7 @@ const TRAILER: &str = "TRAILER!!!";
 const TYPE_DIRECTORY: u32 = 0o040_000;
 const TYPE_FILE: u32 = 0o100_000;
 const TYPE_SYMLINK: u32 = 0o120_000;
+const TYPE_MASK: u32 = 0o170_000;
 
 /// User and group of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -29,6 +30,25 @@ struct Entry {
     content: Vec<u8>,
     /// Made on the way to another entry, so a later explicit directory may replace it.
     implied: bool,
+}
+
+/// One thing in a tree.
+pub(crate) struct Node<'a> {
+    /// Without a slash at its beginning.
+    pub path: &'a str,
+    pub kind: NodeKind,
+    pub permissions: u32,
+    pub owner: Owner,
+    /// Of a symbolic link, its target.
+    pub content: &'a [u8],
+}
+
+/// What a thing in a tree is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NodeKind {
+    Directory,
+    File,
+    Symlink,
 }
 
 /// A directory tree that becomes an archive.
@@ -138,6 +158,26 @@ impl Archive {
                 Ok(())
             }
         }
+    }
+
+    /// Whether there is anything at this path but a directory that is only on the way.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        normalise(path).is_ok_and(|path| self.entries.get(&path).is_some_and(|entry| !entry.implied))
+    }
+
+    /// Everything in the tree, each directory before what is in it: for formats other than this one.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
+        self.entries.iter().map(|(path, entry)| Node {
+            path,
+            kind: match entry.mode & TYPE_MASK {
+                TYPE_DIRECTORY => NodeKind::Directory,
+                TYPE_SYMLINK => NodeKind::Symlink,
+                _ => NodeKind::File,
+            },
+            permissions: entry.mode & !TYPE_MASK,
+            owner: entry.owner,
+            content: &entry.content,
+        })
     }
 
     /// The archive's bytes.

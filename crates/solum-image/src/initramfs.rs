@@ -119,7 +119,11 @@ pub fn single_file(
     Ok(archive.to_bytes())
 }
 
-fn add_bundled(archive: &mut Archive, bundled: Vec<Bundled>, owner: Owner) -> Result<(), ArchiveError> {
+pub(crate) fn add_bundled(
+    archive: &mut Archive,
+    bundled: Vec<Bundled>,
+    owner: Owner,
+) -> Result<(), ArchiveError> {
     for Bundled { path, permissions, content } in bundled {
         match content {
             BundledContent::File(bytes) => archive.file(&path, permissions, owner, bytes)?,

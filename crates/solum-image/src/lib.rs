@@ -6,6 +6,7 @@ pub mod compress;
 pub mod cpio;
 pub mod executable;
 pub mod initramfs;
+pub mod oci;
 
 pub use compress::Compression;
 pub use executable::{Architecture, Executable, Refusal};

@@ -3,6 +3,7 @@
 //! This crate knows no file, no process and no clock. The host side turns arguments and `solum.toml` into these
 //! types, PID 1 reads them back; so both sides agree by construction.
 
+pub mod calendar;
 pub mod control;
 pub mod description;
 mod endpoint;

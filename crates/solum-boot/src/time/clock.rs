@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::ioctl::{Setter, opcode};
 
-use super::calendar::Calendar;
+use solum_spec::calendar::Calendar;
 
 /// The hardware's clock.
 const RTC: &str = "/dev/rtc0";

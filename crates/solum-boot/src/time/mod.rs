@@ -3,7 +3,6 @@
 //! [`run`] is the whole of the role `time`. Whom to ask and to believe is decided in `client`, without I/O; this module
 //! waits, sends and receives. It needs [`CAPABILITIES`] and what its arguments name, and nothing else.
 
-mod calendar;
 mod client;
 mod clock;
 mod exchange;
@@ -19,10 +18,10 @@ use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 use solum_spec::control::ClockReport;
 
-use calendar::Calendar;
 use client::{Client, Correction, EARLIEST_S, Effect, Event};
 use clock::{Clock, SystemClock};
 use exchange::Question;
+use solum_spec::calendar::Calendar;
 
 /// What [`run`] may do beyond an ordinary process (capabilities(7)): set clocks.
 pub const CAPABILITIES: CapabilitySet = CapabilitySet::SYS_TIME;

@@ -4,14 +4,18 @@ use std::fmt;
 
 /// A moment in UTC, by the Gregorian calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Calendar {
+pub struct Calendar {
+    /// Four digits.
     pub year: u16,
     /// From 1.
     pub month: u8,
     /// From 1.
     pub day: u8,
+    /// From 0.
     pub hour: u8,
+    /// From 0.
     pub minute: u8,
+    /// From 0.
     pub second: u8,
 }
 
