@@ -5,7 +5,10 @@
 pub mod compress;
 pub mod cpio;
 pub mod executable;
+pub mod gpt;
 pub mod initramfs;
+pub mod sparse;
 
 pub use compress::Compression;
 pub use executable::{Architecture, Executable, Refusal};
+pub use sparse::{ReadAt, Sparse, Unreadable, Window};
