@@ -312,7 +312,7 @@ fn header(disk_id: Guid, at: u64, other: u64, array_at: u64, array_crc: u32) -> 
 ///
 /// [`Unreadable`], with what is wrong with the first one.
 pub fn read(disk: &(impl ReadAt + ?Sized)) -> Result<Table, Unreadable> {
-    let last = (disk.len() / SECTOR).saturating_sub(1);
+    let last = (disk.length() / SECTOR).saturating_sub(1);
     match read_at(disk, 1) {
         Ok((disk_id, partitions)) => Ok(Table { disk_id, partitions, is_backup: false }),
         Err(first @ Unreadable::Malformed(_)) => match read_at(disk, last) {
@@ -389,7 +389,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back_from_either_table() {
         let (image, table) = small();
-        assert_eq!(image.len(), 6 << 20);
+        assert_eq!(image.length(), 6 << 20);
         assert_eq!(table.named("solum-data").unwrap().offset, 4 << 20);
         assert_eq!(read(&image).unwrap(), table);
         let mut bytes = image.to_vec();

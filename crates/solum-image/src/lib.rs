@@ -8,6 +8,7 @@ pub mod executable;
 pub mod gpt;
 pub mod initramfs;
 pub mod sparse;
+pub mod uki;
 
 pub use compress::Compression;
 pub use executable::{Architecture, Executable, Refusal};

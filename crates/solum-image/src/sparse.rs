@@ -8,7 +8,7 @@ use std::ops::Range;
 /// Something to be read at any place: an image in memory, a file, a part of either.
 pub trait ReadAt {
     /// Its length in bytes.
-    fn len(&self) -> u64;
+    fn length(&self) -> u64;
 
     /// Fills `buffer` with what lies at `offset`.
     ///
@@ -17,24 +17,19 @@ pub trait ReadAt {
     /// [`io::ErrorKind::UnexpectedEof`] where there is not so much; whatever the medium says.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
 
-    /// Whether there is nothing in it.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// The first stretch at or after `from` that may hold anything but zeros. Who copies an image need not read the rest.
     ///
     /// # Errors
     ///
     /// Whatever the medium says.
     fn next_data(&self, from: u64) -> io::Result<Option<Range<u64>>> {
-        Ok((from < self.len()).then(|| from..self.len()))
+        Ok((from < self.length()).then(|| from..self.length()))
     }
 }
 
 impl<R: ReadAt + ?Sized> ReadAt for &R {
-    fn len(&self) -> u64 {
-        (**self).len()
+    fn length(&self) -> u64 {
+        (**self).length()
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
@@ -47,8 +42,8 @@ impl<R: ReadAt + ?Sized> ReadAt for &R {
 }
 
 impl<R: ReadAt + ?Sized> ReadAt for Box<R> {
-    fn len(&self) -> u64 {
-        (**self).len()
+    fn length(&self) -> u64 {
+        (**self).length()
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
@@ -61,20 +56,20 @@ impl<R: ReadAt + ?Sized> ReadAt for Box<R> {
 }
 
 impl ReadAt for [u8] {
-    fn len(&self) -> u64 {
-        <[u8]>::len(self) as u64
+    fn length(&self) -> u64 {
+        self.len() as u64
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let range = span(ReadAt::len(self), offset, buffer.len() as u64)?;
+        let range = span(self.length(), offset, buffer.len() as u64)?;
         buffer.copy_from_slice(&self[range.start as usize..range.end as usize]);
         Ok(())
     }
 }
 
 impl ReadAt for Vec<u8> {
-    fn len(&self) -> u64 {
-        Vec::len(self) as u64
+    fn length(&self) -> u64 {
+        self.len() as u64
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
@@ -96,7 +91,7 @@ fn span(available: u64, offset: u64, length: u64) -> io::Result<Range<u64>> {
 ///
 /// As [`ReadAt::read_at`].
 pub fn read_vec(from: &(impl ReadAt + ?Sized), offset: u64, length: u64) -> io::Result<Vec<u8>> {
-    span(from.len(), offset, length)?;
+    span(from.length(), offset, length)?;
     let length = usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
     let mut bytes = vec![0; length];
     from.read_at(offset, &mut bytes)?;
@@ -118,13 +113,13 @@ impl<R: ReadAt> Window<R> {
     ///
     /// [`io::ErrorKind::UnexpectedEof`] where there is not so much.
     pub fn new(whole: R, offset: u64, length: u64) -> io::Result<Self> {
-        span(whole.len(), offset, length)?;
+        span(whole.length(), offset, length)?;
         Ok(Self { whole, offset, length })
     }
 }
 
 impl<R: ReadAt> ReadAt for Window<R> {
-    fn len(&self) -> u64 {
+    fn length(&self) -> u64 {
         self.length
     }
 
@@ -202,7 +197,7 @@ impl Sparse {
 }
 
 impl ReadAt for Sparse {
-    fn len(&self) -> u64 {
+    fn length(&self) -> u64 {
         self.length
     }
 
