@@ -5,6 +5,7 @@
 pub mod compress;
 pub mod cpio;
 pub mod executable;
+pub mod fat;
 pub mod gpt;
 pub mod initramfs;
 pub mod sparse;
