@@ -4,6 +4,7 @@
 
 pub mod compress;
 pub mod cpio;
+pub mod disk;
 pub mod executable;
 pub mod fat;
 pub mod gpt;
