@@ -4,9 +4,15 @@
 
 pub mod compress;
 pub mod cpio;
+pub mod disk;
 pub mod executable;
+pub mod fat;
+pub mod gpt;
 pub mod initramfs;
 pub mod oci;
+pub mod sparse;
+pub mod uki;
 
 pub use compress::Compression;
 pub use executable::{Architecture, Executable, Refusal};
+pub use sparse::{ReadAt, Sparse, Unreadable, Window};
