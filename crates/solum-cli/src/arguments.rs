@@ -1,5 +1,6 @@
 //! Every flag of every verb: its name, its help, how it is read. Completions and man pages come from here too.
 
+mod push;
 mod sim;
 
 use std::net::{IpAddr, SocketAddr};
@@ -14,6 +15,7 @@ use solum_spec::machine::DEFAULT_MEMORY;
 use solum_spec::storage::FileSystem;
 use solum_spec::{Bundle, ByteSize, Publish, Share};
 
+pub use push::Push;
 pub use sim::{Search, Seeds, Sim};
 
 /// Turns programs into whole machines: a Linux kernel, one small PID 1, and your code; nothing else.
@@ -50,6 +52,8 @@ pub enum Verb {
     /// Builds, lists, shows and removes kernels
     #[command(subcommand)]
     Kernel(Kernel),
+    /// Sends a container image to a registry
+    Push(Push),
     /// Lists the units of a running system
     Ps(Ps),
     /// Shows what the units of a running system print

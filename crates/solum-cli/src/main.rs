@@ -9,6 +9,7 @@ mod built;
 mod bundle;
 mod cache;
 mod cargo;
+mod certificates;
 mod exit_code;
 mod failure;
 mod init;
@@ -17,6 +18,7 @@ mod launch;
 mod lines;
 mod output;
 mod program;
+mod registry;
 mod running;
 mod signals;
 mod simulated;
@@ -52,6 +54,7 @@ fn perform(verb: Verb) -> Result<u8, Failure> {
         Verb::Check(arguments) => verb::check::check(&arguments),
         Verb::Graph(arguments) => verb::graph::graph(&arguments).map(|()| 0),
         Verb::Sim(arguments) => verb::sim::sim(&arguments),
+        Verb::Push(arguments) => verb::push::push(&arguments).map(|()| 0),
         Verb::Ps(arguments) => verb::operate::ps(&arguments).map(|()| 0),
         Verb::Logs(arguments) => verb::operate::logs(&arguments).map(|()| 0),
         Verb::Start(arguments) => verb::operate::order(&arguments, What::Start).map(|()| 0),

@@ -8,6 +8,7 @@ pub mod graph;
 pub mod kernel;
 pub mod man;
 pub mod operate;
+pub mod push;
 pub mod run;
 pub mod sim;
 mod sim_init;
