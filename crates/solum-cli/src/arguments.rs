@@ -1,5 +1,6 @@
 //! Every flag of every verb: its name, its help, how it is read. Completions and man pages come from here too.
 
+mod build;
 mod push;
 mod sim;
 
@@ -15,6 +16,7 @@ use solum_spec::machine::DEFAULT_MEMORY;
 use solum_spec::storage::FileSystem;
 use solum_spec::{Bundle, ByteSize, Publish, Share};
 
+pub use build::{Build, Exposed, Format};
 pub use push::Push;
 pub use sim::{Search, Seeds, Sim};
 
@@ -39,6 +41,8 @@ pub struct Arguments {
 pub enum Verb {
     /// Runs a program as the whole user space of a machine
     Run(Box<Run>),
+    /// Makes images that boot anywhere: of a program, or of each machine of a system
+    Build(Box<Build>),
     /// Writes the initramfs of a program's machine
     Take(Box<Take>),
     /// Boots a kernel with an initramfs
@@ -135,6 +139,15 @@ pub struct Inside {
     /// What the machine does when the program ended by itself [default: poweroff]
     #[arg(long, value_enum, value_name = "WHAT", help_heading = "Inside the machine")]
     pub when_ended: Option<Afterwards>,
+    /// Whether the certificates of authorities are in the image: auto puts them there if the program looks for them
+    #[arg(
+        long,
+        value_enum,
+        default_value = "auto",
+        value_name = "WHEN",
+        help_heading = "Inside the machine"
+    )]
+    pub ca_certificates: Certificates,
     /// The machine's name [default: the program's]
     #[arg(long, value_name = "NAME", help_heading = "Inside the machine")]
     pub name: Option<String>,
@@ -158,6 +171,17 @@ impl Inside {
     pub fn grace_seconds(&self) -> u32 {
         self.grace.unwrap_or(10)
     }
+}
+
+/// Whether the certificates of authorities are in an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Certificates {
+    /// If a program looks for them.
+    Auto,
+    /// In any case.
+    Always,
+    /// Not.
+    Never,
 }
 
 /// What a machine does when its program ended by itself.

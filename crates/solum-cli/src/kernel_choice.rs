@@ -15,7 +15,7 @@ use crate::signals::{self, interruptible};
 use crate::terminal::Bars;
 
 /// Modules for every device that Solum's machines can have, so that an initramfs written for later boots anywhere.
-const EVERY_MODULE: [&str; 11] = [
+pub const EVERY_MODULE: [&str; 11] = [
     "virtio_pci",
     "virtio_mmio",
     "virtio_console",
@@ -30,7 +30,7 @@ const EVERY_MODULE: [&str; 11] = [
 ];
 
 /// The kernel that was chosen.
-pub struct Chosen(Kernel);
+pub struct Chosen(pub(crate) Kernel);
 
 /// Finds the kernel, fetching or building it if it must be.
 pub fn choose(choice: &KernelChoice, cache: &Cache) -> Result<Chosen, Failure> {
@@ -77,7 +77,6 @@ pub fn resolve(selection: &Selection, request: &SourceRequest, cache: &Cache) ->
 }
 
 /// Finds parts of images, or fetches them, showing what goes on.
-#[expect(dead_code, reason = "the verbs that make images and run them are what this is for")]
 pub fn part<T>(
     cache: &Cache,
     architecture: Architecture,

@@ -1,5 +1,7 @@
 //! The verbs, one file each.
 
+pub mod build;
+mod build_check;
 pub mod check;
 pub mod completions;
 pub mod doctor;

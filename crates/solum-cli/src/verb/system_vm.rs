@@ -178,7 +178,7 @@ impl<'a> Builder<'a> {
         plan: Plan,
         virtual_machine: &solum_vm::Machine,
     ) -> Result<Nameless, Failure> {
-        let mut contents = self.built.contents(machine, plan, &self.arguments.inside.time_servers)?;
+        let mut contents = self.built.contents(machine, plan, &self.arguments.inside)?;
         contents.modules = self.kernel.modules(&virtual_machine.kernel_modules())?;
         let image = assemble::compress(contents.archive()?, self.kernel.compression())?;
         Nameless::new(&image).map_err(|error| {
