@@ -15,8 +15,9 @@ use solum_spec::keyboard::{self, KeyChange};
 use solum_spec::machine::DEFAULT_MEMORY;
 use solum_spec::storage::FileSystem;
 use solum_spec::{Bundle, ByteSize, Publish, Share};
+use solum_vm::Bus;
 
-pub use build::{Build, Exposed, Format};
+pub use build::{Build, Format};
 pub use push::Push;
 pub use sim::{Search, Seeds, Sim};
 
@@ -87,7 +88,7 @@ pub enum Verb {
 }
 
 /// Which program, and how Cargo builds it.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Program {
     /// A Cargo package directory, a static executable, or the directory of a system (with a solum.toml)
     pub program: PathBuf,
@@ -109,7 +110,7 @@ pub struct Program {
 }
 
 /// What is inside the machine beside the program.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Inside {
     /// Copies a file into the image
     #[arg(long = "file", value_name = "SRC:/PATH", help_heading = "Inside the machine")]
@@ -209,7 +210,7 @@ impl From<Afterwards> for WhenEnded {
 }
 
 /// The virtual machine around it.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Around {
     /// Memory of the machine, like 512M; a number without a unit is bytes [default: 128 MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Machine")]
@@ -256,7 +257,7 @@ impl Around {
 }
 
 /// Which kernel.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct KernelChoice {
     /// Where the kernel comes from: a provider (debian, debian-pc, source, host) or a kernel file
     /// [default: a built one if there is one, else debian; for screens debian-pc]
@@ -268,10 +269,20 @@ pub struct KernelChoice {
 }
 
 /// `solum run`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
+#[command(mut_arg("program", |program| program.required(false).default_value(".")))]
 pub struct Run {
     #[command(flatten)]
     pub program: Program,
+    /// Boots an image instead, in any format that `solum build` makes
+    #[arg(long, value_name = "FILE", conflicts_with = "program", help_heading = "Image")]
+    pub image: Option<PathBuf>,
+    /// How the machine sees the image [default: virtio]
+    #[arg(long, value_enum, value_name = "BUS", requires = "image", help_heading = "Image")]
+    pub attach: Option<Attach>,
+    /// What the machine writes to the image is forgotten at its end
+    #[arg(long, requires = "image", help_heading = "Image")]
+    pub snapshot: bool,
     /// Arguments of the program
     #[arg(last = true)]
     pub arguments: Vec<String>,
@@ -299,6 +310,33 @@ pub struct Run {
     pub kernel: KernelChoice,
     #[command(flatten)]
     pub inside: Inside,
+}
+
+/// How a machine sees the medium that it boots from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Attach {
+    /// As a disk of a virtual machine.
+    Virtio,
+    /// As a CD.
+    Cd,
+    /// As a USB stick.
+    Usb,
+    /// As a disk of a PC.
+    Sata,
+    /// As a fast disk of a PC.
+    Nvme,
+}
+
+impl From<Attach> for Bus {
+    fn from(attach: Attach) -> Self {
+        match attach {
+            Attach::Virtio => Self::Virtio,
+            Attach::Cd => Self::Cd,
+            Attach::Usb => Self::Usb,
+            Attach::Sata => Self::Sata,
+            Attach::Nvme => Self::Nvme,
+        }
+    }
 }
 
 /// A port of a unit, and where the host has it.

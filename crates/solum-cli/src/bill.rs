@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use solum_kernel::Found as Part;
+use solum_kernel::parts::Found as Part;
 use solum_spec::calendar::Calendar;
 
 use crate::cargo::Crate;
@@ -87,7 +87,7 @@ impl Bill {
         component.hashes = vec![sha256(&hex(&Sha256::digest(bytes)))];
         component.version = own.first().map(|own| own.version.clone());
         component.licenses = own.first().map(|own| licences(own)).unwrap_or_default();
-        component.components = others.into_iter().map(library).collect();
+        component.components = others.into_iter().map(|known| library(name, known)).collect();
         self.components.push(component);
     }
 
@@ -139,9 +139,10 @@ fn component(kind: &'static str, name: &str) -> Component {
     Component { kind, reference: format!("{kind}:{name}"), name: name.to_owned(), ..Component::default() }
 }
 
-fn library(known: &Crate) -> Component {
+/// The same crate may be in several programs, and a reference names one component.
+fn library(program: &str, known: &Crate) -> Component {
     Component {
-        reference: format!("library:{}@{}", known.name, known.version),
+        reference: format!("library:{program}/{}@{}", known.name, known.version),
         version: Some(known.version.clone()),
         licenses: licences(known),
         purl: known.is_from_registry.then(|| format!("pkg:cargo/{}@{}", known.name, known.version)),

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use solum_kernel::{Architecture, Error, Found};
+use solum_kernel::parts::{self, Found};
+use solum_kernel::{Architecture, Error};
 
 use crate::cache::Cache;
 use crate::failure::Failure;
@@ -49,7 +50,7 @@ impl<'a> Parts<'a> {
     }
 
     /// The firmware of virtual machines.
-    pub fn firmware(&self) -> Result<solum_kernel::Firmware, Failure> {
+    pub fn firmware(&self) -> Result<parts::Firmware, Failure> {
         kernel_choice::part(self.cache, self.architecture, |parts| parts.firmware())
     }
 
@@ -61,7 +62,7 @@ impl<'a> Parts<'a> {
     fn bytes(
         &self,
         name: &'static str,
-        find: impl FnOnce(solum_kernel::Parts<'_>) -> Result<Found, Error>,
+        find: impl FnOnce(parts::Parts<'_>) -> Result<Found, Error>,
     ) -> Result<Vec<u8>, Failure> {
         let known = self.used.borrow().get(name).cloned();
         let found = match known {

@@ -50,3 +50,12 @@ pub fn refuse_for_system(given: &[(&str, bool)]) -> Result<(), Failure> {
     };
     Err(Failure::new(ExitCode::UnusableInput, message).hint(hint.to_owned()))
 }
+
+/// Refuses what decides what is in an image, where the image is there already.
+pub fn refuse_for_image(given: &[(&str, bool)]) -> Result<(), Failure> {
+    let Some((what, _)) = given.iter().find(|(_, is_given)| *is_given) else { return Ok(()) };
+    let message =
+        format!("{what} cannot be given with --image: what is in an image was decided when it was made");
+    Err(Failure::new(ExitCode::UnusableInput, message)
+        .hint(format!("give {what} to `solum build`, or leave it out")))
+}

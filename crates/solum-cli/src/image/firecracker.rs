@@ -40,6 +40,17 @@ pub fn kernel_line(append: &[String]) -> String {
     [&[LINE.to_owned()], append].concat().join(" ")
 }
 
+/// The command line in the text of a configuration.
+pub fn line_of(configuration: &str) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_str(configuration).ok()?;
+    Some(value.get("boot-source")?.get("boot_args")?.as_str()?.to_owned())
+}
+
+/// Whether a word is about consoles and power as Firecracker has them.
+pub fn is_own(word: &str) -> bool {
+    ["console=ttyS0", "reboot=k", "panic=-1", "solum.end=reboot", "solum.control=none"].contains(&word)
+}
+
 /// The text of the configuration.
 pub fn configuration(memory: ByteSize, cpus: u16, append: &[String]) -> String {
     let configuration = Configuration {

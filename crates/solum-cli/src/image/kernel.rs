@@ -3,6 +3,7 @@
 use std::fs;
 
 use solum_image::initramfs::Module;
+use solum_kernel::Provider;
 use solum_spec::storage::Kind;
 
 use crate::exit_code::ExitCode;
@@ -18,6 +19,15 @@ impl Chosen {
     /// What tells it from every other kernel, in hexadecimal.
     pub fn hash(&self) -> &str {
         &self.0.hash
+    }
+
+    /// Where its package is from, for bills of materials (purl-spec).
+    pub fn package_url(&self) -> Option<String> {
+        let release = self.release();
+        match self.0.provider {
+            Provider::Debian => Some(format!("pkg:deb/debian/linux-image-{release}")),
+            _ => None,
+        }
     }
 
     /// The image that firmware and boot loaders load.

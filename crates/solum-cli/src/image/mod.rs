@@ -8,6 +8,7 @@ mod kernel;
 mod kernel_line;
 mod medium;
 mod product;
+mod recognise;
 
 use std::fs;
 use std::ops::Deref;
@@ -34,6 +35,7 @@ use crate::parts::Parts;
 pub use container::Container;
 pub use format::explain;
 pub use product::{Product, files};
+pub use recognise::{Kind as ImageKind, kernel_words, recognise};
 
 /// One machine, and everything that its images are made of.
 pub struct Material<'a> {

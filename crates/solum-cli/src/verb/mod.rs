@@ -12,6 +12,7 @@ pub mod man;
 pub mod operate;
 pub mod push;
 pub mod run;
+mod run_image;
 pub mod sim;
 mod sim_init;
 pub mod system;
