@@ -10,6 +10,12 @@ mod bundle;
 mod cache;
 mod cargo;
 mod certificates;
+#[cfg_attr(not(test), expect(dead_code, reason = "the verb that makes images is what this is for"))]
+mod content;
+#[cfg_attr(not(test), expect(dead_code, reason = "the verb that makes images is what this is for"))]
+mod data_volume;
+#[cfg_attr(not(test), expect(dead_code, reason = "the verb that makes images is what this is for"))]
+mod driven;
 mod exit_code;
 mod failure;
 mod init;
