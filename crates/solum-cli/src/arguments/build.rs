@@ -46,6 +46,9 @@ pub struct Build {
     /// Makes an ISO that PCs without UEFI boot too
     #[arg(long, help_heading = "Image")]
     pub bios: bool,
+    /// The size of the medium that an ISO has to fit on, like 700M
+    #[arg(long, value_name = "SIZE", help_heading = "Image")]
+    pub medium_size: Option<ByteSize>,
     /// How large a disk's data volume is in the image; the first boot makes it as large as the disk permits
     /// [default: 64 MiB; for btrfs 128 MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Image")]

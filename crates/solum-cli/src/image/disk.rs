@@ -12,7 +12,7 @@ use solum_spec::storage;
 
 use super::{ARCHITECTURE, Maker, data_file_system, mounting, mounts};
 use crate::arguments::Format;
-use crate::data_volume::{self, DataVolume};
+use crate::data_volume::DataVolume;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::sparse_file::{self, SparseFile};
@@ -70,17 +70,16 @@ fn raw(maker: &Maker<'_>, path: &Path) -> Result<(), Failure> {
         return Err(Failure::new(ExitCode::UnusableInput, "the disk has no place for data"));
     };
     let volume = path.with_extension("data");
-    data_volume::make(
-        &DataVolume {
-            size: place.size,
-            kind,
-            content: maker.data.content.as_deref(),
-            owner: maker.contents.description.unit.user_id,
-            seed: &seed,
-            epoch_s: maker.epoch_s,
-        },
-        &volume,
-    )?;
+    let owner = maker.contents.description.unit.user_id;
+    DataVolume {
+        kind,
+        size: place.size,
+        content: maker.data.content.as_deref(),
+        owner: (owner, owner),
+        id: Guid::derived(&seed, "data volume"),
+        epoch_s: maker.epoch_s,
+    }
+    .write(&volume)?;
     let written = || {
         let disk = File::create(path)?;
         disk.set_len(image.length())?;

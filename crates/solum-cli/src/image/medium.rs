@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use solum_image::disk;
+use solum_image::gpt::Guid;
+use solum_spec::ByteSize;
 use solum_spec::storage::{self, FileSystem, Kind, Source};
 
 use super::{ARCHITECTURE, Maker, mounting};
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
-use crate::iso::{self, Bios, Iso};
+use crate::iso::{Bios, Iso};
 
 /// A CD that boots by UEFI, from a stick too.
 pub fn iso(maker: &Maker<'_>, path: &Path) -> Result<(), Failure> {
@@ -30,28 +32,31 @@ pub fn iso(maker: &Maker<'_>, path: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::new(ExitCode::UnusableInput, error))?;
     let bios = match maker.bios {
         false => None,
-        true => {
-            let [loader, module, hybrid_sector] = maker.parts.bios_loader()?;
-            Some(Bios {
-                loader,
-                module,
-                hybrid_sector,
-                kernel: maker.kernel.packed()?,
-                initramfs: maker.initramfs(contents)?,
-                command_line: maker.kernel_line(),
-            })
-        }
+        true => Some((
+            maker.parts.bios_loader()?,
+            maker.kernel.packed()?,
+            maker.initramfs(contents)?,
+            maker.kernel_line(),
+        )),
     };
-    iso::make(
-        &Iso {
-            boot_partition: boot_partition.to_vec(),
-            content: maker.iso_content.as_deref(),
-            volume: &volume,
-            epoch_s: maker.epoch_s,
-            bios,
-        },
-        path,
-    )
+    let bios = bios.as_ref().map(|([loader, module, hybrid_sector], kernel, initramfs, line)| Bios {
+        loader,
+        module,
+        hybrid_sector,
+        kernel,
+        initramfs,
+        command_line: line,
+    });
+    Iso {
+        esp: &boot_partition.to_vec(),
+        content: maker.iso_content.as_deref(),
+        volume_id: &volume,
+        id: Guid::derived(&seed, "disk"),
+        epoch_s: maker.epoch_s,
+        bios,
+        medium: maker.medium.map(ByteSize::as_bytes),
+    }
+    .write(path)
 }
 
 /// The name by which the machine finds the very medium that it was booted from: capital letters, digits and underscores

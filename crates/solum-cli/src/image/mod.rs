@@ -55,6 +55,8 @@ pub struct Material<'a> {
     pub iso_content: Option<PathBuf>,
     /// Whether PCs without UEFI boot an ISO.
     pub bios: bool,
+    /// The size of the medium that an ISO is for, if it matters.
+    pub medium: Option<ByteSize>,
     /// The data volume of a disk.
     pub data: Data,
     /// The disks of a machine of a system, which are partitions.

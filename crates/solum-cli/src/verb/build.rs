@@ -192,6 +192,7 @@ impl<'a> Shop<'a> {
             epoch_s: self.epoch_s,
             iso_content: None,
             bios: self.arguments.bios,
+            medium: self.arguments.medium_size,
             data,
             disks: Vec::new(),
             memory: DEFAULT_MEMORY,
