@@ -16,6 +16,7 @@ mod failure;
 mod image;
 mod init;
 mod kernel_choice;
+mod kernel_modules;
 mod launch;
 mod lines;
 mod output;
