@@ -259,7 +259,7 @@ impl Around {
 /// Which kernel.
 #[derive(Clone, Debug, Args)]
 pub struct KernelChoice {
-    /// Where the kernel comes from: a provider (debian, debian-pc, source, host) or a kernel file
+    /// Where the kernel comes from: a provider (debian, debian-pc, source, source-pc, host) or a kernel file
     /// [default: a built one if there is one, else debian; for screens debian-pc]
     #[arg(long, value_name = "PROVIDER|PATH", help_heading = "Kernel")]
     pub kernel: Option<String>,
@@ -385,11 +385,32 @@ pub struct Take {
     /// drivers built in can boot the image
     #[arg(long, value_name = "PROVIDER|PATH", help_heading = "Kernel")]
     pub kernel: Option<String>,
+    #[command(flatten)]
+    pub modules: ModuleChoice,
     /// How the initramfs is compressed; `none` is for kernels without CONFIG_RD_ZSTD
     #[arg(long, value_enum, default_value = "zstd")]
     pub compress: Compress,
     #[command(flatten)]
     pub inside: Inside,
+}
+
+/// Which modules an image gets.
+#[derive(Debug, Args)]
+pub struct ModuleChoice {
+    /// What the modules are for: `vm`, `pc` (common computers), `this-host`, or a FILE with the lines of another
+    /// machine's /sys/devices/**/modalias [default: vm]
+    #[arg(long, value_name = "vm|pc|this-host|FILE", help_heading = "Kernel", conflicts_with = "modules")]
+    pub modules_for: Option<String>,
+    /// A module to load, with what it needs, instead of those of --modules-for; may be given several times
+    #[arg(long = "module", value_name = "NAME", help_heading = "Kernel")]
+    pub modules: Vec<String>,
+}
+
+impl ModuleChoice {
+    /// Whether anything was chosen.
+    pub fn is_given(&self) -> bool {
+        self.modules_for.is_some() || !self.modules.is_empty()
+    }
 }
 
 /// How an initramfs is compressed.
@@ -484,6 +505,8 @@ pub struct KernelBuild {
 pub enum KernelProfile {
     /// Virtual machines.
     Vm,
+    /// Computers and the virtual machines of clouds: drivers of common hardware, all built in.
+    Pc,
 }
 
 /// A system's description.

@@ -5,7 +5,9 @@ use std::path::Path;
 use solum_image::Compression;
 use solum_image::initramfs::Module;
 use solum_kernel::parts::Parts;
-use solum_kernel::{Architecture, Error, Host, Kernel, Presence, Selection, SourceRequest};
+use solum_kernel::{
+    Architecture, Error, Host, Kernel, ModuleTree, Presence, Profile, Selection, SourceRequest,
+};
 
 use crate::arguments::KernelChoice;
 use crate::cache::Cache;
@@ -39,7 +41,7 @@ pub fn choose(choice: &KernelChoice, cache: &Cache) -> Result<Chosen, Failure> {
         (None, Some(_)) => Selection::Source,
         (None, None) => Selection::Default,
     };
-    if choice.kernel_version.is_some() && selection != Selection::Source {
+    if choice.kernel_version.is_some() && !matches!(selection, Selection::Source | Selection::SourcePc) {
         return Err(Failure::new(
             ExitCode::UnusableInput,
             "--kernel-version chooses what is built from source, but another kernel was asked for",
@@ -56,11 +58,21 @@ pub fn choose_for_screens(choice: &KernelChoice, cache: &Cache) -> Result<Chosen
     if choice.kernel.is_some() || choice.kernel_version.is_some() {
         return choose(choice, cache);
     }
-    let built = Kernel::newest_built(&solum_kernel::Cache::new(cache.root()));
+    let built = Kernel::newest_built(&solum_kernel::Cache::new(cache.root()), Profile::Vm);
     match built.map_err(|error| failed(&error))?.map(Chosen) {
         Some(built) if built.missing_drivers(true, true).is_empty() => Ok(built),
         _ => resolve(&Selection::DebianPc, &SourceRequest::default(), cache).map(Chosen),
     }
+}
+
+/// As [`choose`], for images that start on computers. Where the choice is left open, it is a `pc` kernel if one was built here,
+/// else the distribution's for PCs, of which an image needs [`modules`](Chosen::modules_for), too.
+#[expect(dead_code, reason = "the verbs that make images are what this is for")]
+pub fn choose_for_computers(choice: &KernelChoice, cache: &Cache) -> Result<Chosen, Failure> {
+    if choice.kernel.is_some() || choice.kernel_version.is_some() {
+        return choose(choice, cache);
+    }
+    resolve(&Selection::DefaultPc, &SourceRequest::default(), cache).map(Chosen)
 }
 
 /// The kernel that a word of the command line stands for.
@@ -87,7 +99,7 @@ pub fn part<T>(
 }
 
 /// Does what takes long on this host: with bars, and so that a signal ends it.
-fn showing<T>(task: impl FnOnce(&Host, &Bars) -> Result<T, Error>) -> Result<T, Failure> {
+pub fn showing<T>(task: impl FnOnce(&Host, &Bars) -> Result<T, Error>) -> Result<T, Failure> {
     let bars = Bars::new();
     let host = Host::current();
     let interruptible = interruptible(host.interrupt.clone()).map_err(|error| {
@@ -135,6 +147,11 @@ pub fn failed(error: &Error) -> Failure {
 }
 
 impl Chosen {
+    /// Its modules, where it has any.
+    pub fn tree(&self) -> Option<&ModuleTree> {
+        self.0.modules.as_ref()
+    }
+
     /// The file to boot: uncompressed where there is one, because that is the faster way into the same kernel.
     pub fn image(&self) -> &Path {
         self.0.vmlinux.as_deref().unwrap_or(&self.0.image)

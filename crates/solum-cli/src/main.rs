@@ -20,6 +20,7 @@ mod image;
 mod init;
 mod iso;
 mod kernel_choice;
+mod kernel_modules;
 mod launch;
 mod lines;
 mod output;
