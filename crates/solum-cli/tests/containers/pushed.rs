@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::fake::{Fake, Reply};
+use crate::fake::{Asked, Fake, Reply};
 use crate::harness::{Finished, Scratch};
 use crate::made::{BILL, Made, make, probe};
 use crate::podman::Podman;
@@ -118,7 +118,7 @@ fn a_login_of_dockers_and_one_of_a_helper_are_used() {
 }
 
 /// A registry that wants a token for everything, and lists attachments by itself.
-fn with_tokens(port: u16, asked: &crate::fake::Asked) -> Reply {
+fn with_tokens(port: u16, asked: &Asked) -> Reply {
     let challenge = format!(
         "Bearer realm=\"http://127.0.0.1:{port}/token\",service=\"tests\",scope=\"repository:probe:pull,push\""
     );
@@ -157,6 +157,48 @@ fn a_token_is_fetched_where_the_registry_says() {
         !lines.iter().any(|line| line.contains("manifests/sha256-")),
         "it lists attachments itself: {lines:?}"
     );
+}
+
+/// A registry whose tokens are had for another token, as after `docker login` at some of them.
+fn with_tokens_for_tokens(port: u16, asked: &Asked) -> Reply {
+    let form = String::from_utf8_lossy(&asked.body);
+    match asked.line.as_str() {
+        "POST /token" if form.contains("grant_type=refresh_token") && form.contains("refresh_token=a-login") => {
+            (200, vec![], r#"{"access_token":"the-token"}"#.into())
+        }
+        "POST /token" => (400, vec![], String::new()),
+        _ => with_tokens(port, asked),
+    }
+}
+
+#[test]
+fn a_token_of_a_login_is_given_for_one_of_the_registry() {
+    let scratch = Scratch::new();
+    let fake = Fake::new(with_tokens_for_tokens);
+    let made = make(&scratch, probe());
+    let auths = format!(r#"{{"auths": {{"127.0.0.1:{}": {{"identitytoken": "a-login"}}}}}}"#, fake.port);
+    scratch.file(".docker/config.json", auths);
+    let reference = format!("127.0.0.1:{}/probe:v1", fake.port);
+    push(&scratch, made.layout, &reference, &[]).exits(0).prints(&whole_name(&made, &reference));
+}
+
+#[test]
+fn who_the_user_is_is_told_to_the_registry_alone() {
+    let scratch = Scratch::new();
+    let store = Fake::new(|_, _| (201, vec![], String::new()));
+    let elsewhere = format!("http://127.0.0.1:{}/store", store.port);
+    let fake = Fake::new(move |port, asked| match with_tokens(port, asked) {
+        (202, _, body) => (202, vec![("Location", elsewhere.clone())], body),
+        reply => reply,
+    });
+    let made = make(&scratch, probe());
+    let auths = format!(r#"{{"auths": {{"127.0.0.1:{}": {{"auth": "dXNlcjpwYXNzOndvcmQ="}}}}}}"#, fake.port);
+    scratch.file(".docker/config.json", auths);
+    push(&scratch, made.layout, &format!("127.0.0.1:{}/probe", fake.port), &[]).exits(0);
+    let stored = store.asked();
+    let line = format!("PUT /store?digest={}", made.image.config.digest);
+    assert!(stored.iter().any(|asked| asked.line == line && asked.body == made.image.config.bytes));
+    assert!(stored.iter().all(|asked| asked.authorization.is_none()), "{stored:?}");
 }
 
 #[test]
