@@ -2,6 +2,7 @@
 //!
 //! [`pid1::run`] is all of it, in the order of a machine's life. What it decides is in [`life`], without I/O.
 
+mod buttons;
 pub mod command_line;
 pub mod control_channel;
 #[cfg(feature = "system")]

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, WaitStatus};
 use rustix::rand::GetRandomFlags;
-use solum_spec::control::{self, Outcome, SIGKILL, SIGTERM, disk_serial};
+use solum_spec::control::{self, Ending, Outcome, SIGKILL, SIGTERM, disk_serial};
 use solum_spec::description::Wait;
 use solum_spec::keyboard::KeyChange;
 use solum_spec::network::{Relay, RelayedLink, SystemNetwork};
@@ -165,16 +165,16 @@ impl Units {
         descriptors
     }
 
-    /// Does what is due. The outcome of all, when no unit runs any more.
-    pub fn turn(&mut self) -> Option<Outcome> {
+    /// Does what is due. The outcome of all, when no unit runs any more, and what they want to become of the machine.
+    pub fn turn(&mut self) -> Option<(Outcome, Option<Ending>)> {
         let news = self.runner.turn();
         for trouble in self.desk.borrow_mut().screens.turn() {
             kernel_log::warning(&trouble);
         }
         self.operator.turn(&mut self.runner);
         let over = news.into_iter().find_map(|news| match news {
-            News::Over(outcome) => Some(outcome),
-            News::RestartMachine(why) => Some(Outcome::MachineFailed(why)),
+            News::Over(outcome) => Some((outcome, None)),
+            News::RestartMachine(why) => Some((Outcome::MachineFailed(why), Some(Ending::Reboot))),
             News::GaveUp(unit) => {
                 let name = self.runner.plan().units.get(unit).map(plan::Unit::full_name).unwrap_or_default();
                 kernel_log::warning(&format!("unit {name} failed too often and is given up"));

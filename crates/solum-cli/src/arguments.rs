@@ -208,6 +208,9 @@ pub struct Around {
     /// Ends the machine after this many seconds
     #[arg(long, value_name = "SECONDS", help_heading = "Machine")]
     pub timeout: Option<u32>,
+    /// Ends the run when the machine reboots, instead of booting it again
+    #[arg(long, help_heading = "Machine")]
+    pub no_reboot: bool,
     /// Prints the QEMU command instead of running it
     #[arg(long, help_heading = "Machine")]
     pub dry_run: bool,
