@@ -22,6 +22,7 @@ pub mod process;
 pub mod role;
 #[cfg(feature = "system")]
 pub mod screen;
+pub mod storage;
 pub mod time;
 #[cfg_attr(not(feature = "system"), path = "no_units.rs")]
 mod units;

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use solum_spec::control::{
-    ClockReport, Ending, FromMachine, NetworkReport, Outcome, SIGKILL, SIGTERM, Status,
+    ClockReport, Ending, FromMachine, NetworkReport, Outcome, SIGKILL, SIGTERM, Status, StorageReport,
 };
 use solum_spec::description::{Network, Wait, WhenEnded};
 use solum_spec::network::Inside;
@@ -21,6 +21,8 @@ pub enum Child {
     Time,
     /// The role that carries links to other machines.
     Link,
+    /// The role that mounts file systems.
+    Storage,
 }
 
 /// Something happened.
@@ -32,6 +34,8 @@ pub enum Event {
     Network(NetworkReport),
     /// The role `time` set the clock.
     Clock(ClockReport),
+    /// The role `storage` has seen to a file system, or to all.
+    Storage(StorageReport),
     /// A child ended.
     Ended(Child, Status),
     /// A child could not be started; the text says why.
@@ -57,6 +61,8 @@ pub enum Effect {
     StartNet,
     /// Start the role `link`.
     StartLink,
+    /// Start the role `storage`.
+    StartStorage,
     /// Start the role `time` with these servers.
     StartTime(Vec<String>),
     /// Send the program a signal.
@@ -99,6 +105,8 @@ pub struct Terms {
     pub links: bool,
     /// What follows when the program ends by itself.
     pub when_ended: WhenEnded,
+    /// There are file systems to mount.
+    pub storage: bool,
 }
 
 /// How long orphans may take to end after the program ended, in milliseconds.
@@ -158,6 +166,7 @@ pub struct Life {
     up: bool,
     network_ready: bool,
     clock_ready: bool,
+    storage_ready: bool,
     /// What DHCP servers offered, the newest first.
     offered_servers: Vec<String>,
     /// When to say what the program waits for.
@@ -193,12 +202,14 @@ impl Life {
     /// A machine that is just coming up.
     pub fn new(terms: Terms) -> Self {
         let network_ready = !terms.network;
+        let storage_ready = !terms.storage;
         Self {
             terms,
             phase: Phase::Waiting,
             up: false,
             network_ready,
             clock_ready: false,
+            storage_ready,
             offered_servers: Vec::new(),
             remind_at: None,
             time_is_replaced: false,
@@ -237,6 +248,9 @@ impl Life {
                 self.remind_at = Some(now + REMIND_AFTER_MS);
                 // The program first: what does not wait for the network shall not lose a moment to it.
                 self.start_program_if_ready(now, &mut effects);
+                if self.terms.storage {
+                    effects.push(Effect::StartStorage);
+                }
                 if self.terms.network {
                     self.net.start(now);
                     effects.push(Effect::StartNet);
@@ -247,9 +261,13 @@ impl Life {
                 self.clock_ready = true;
                 effects.push(Effect::Tell(FromMachine::Clock(report)));
             }
+            Event::Storage(report) => self.storage(now, report, &mut effects),
             Event::Ended(child, status) => self.ended(now, child, status, &mut effects),
             Event::NotStarted(Child::Program, why) => {
                 self.program_over(now, Outcome::NotStarted(why), &mut effects);
+            }
+            Event::NotStarted(Child::Storage, why) => {
+                self.without_storage(now, format!("could not be started: {why}"), &mut effects);
             }
             Event::NotStarted(role, why) => {
                 effects.push(Effect::Tell(FromMachine::Warning(format!(
@@ -280,13 +298,49 @@ impl Life {
     }
 
     fn start_program_if_ready(&mut self, now: u64, effects: &mut Vec<Effect>) {
-        let ready = self.terms.wait.iter().all(|wait| self.is_met(*wait));
+        let ready = self.storage_ready && self.terms.wait.iter().all(|wait| self.is_met(*wait));
         if self.phase == Phase::Waiting && self.up && ready {
             self.start_program(now, effects);
             if self.terms.links {
                 self.link.start(now);
                 effects.push(Effect::StartLink);
             }
+        }
+    }
+
+    fn storage(&mut self, now: u64, report: StorageReport, effects: &mut Vec<Effect>) {
+        match &report {
+            StorageReport::Complete => self.storage_ready = true,
+            StorageReport::Failed { why, .. } => self.give_up(now, why.clone(), effects),
+            StorageReport::Missing { why, .. } => {
+                effects.push(Effect::Tell(FromMachine::Warning(why.clone())));
+            }
+            StorageReport::Mounted { .. } => {}
+        }
+        effects.push(Effect::Tell(FromMachine::Storage(report)));
+    }
+
+    /// The role `storage` is no more. It is not started again: half of its work is done, and only it knows which half.
+    fn without_storage(&mut self, now: u64, what: String, effects: &mut Vec<Effect>) {
+        if !self.storage_ready {
+            let why = format!("the role storage, which mounts the file systems, {what}");
+            self.give_up(now, why, effects);
+        }
+    }
+
+    /// The program cannot be started in this life of the machine. In the next one, what it lacks may be there.
+    fn give_up(&mut self, now: u64, why: String, effects: &mut Vec<Effect>) {
+        let ending = self.described_ending().unwrap_or(Ending::Reboot);
+        self.sweep(now, Outcome::NotStarted(why), ending, effects);
+    }
+
+    /// What follows the program's own end; nothing if it is started again.
+    fn described_ending(&self) -> Option<Ending> {
+        match self.terms.when_ended {
+            WhenEnded::PowerOff => Some(Ending::PowerOff),
+            WhenEnded::Reboot => Some(Ending::Reboot),
+            WhenEnded::Halt => Some(Ending::Halt),
+            WhenEnded::Restart => None,
         }
     }
 
@@ -349,6 +403,8 @@ impl Life {
         } else if child == Child::Time && std::mem::take(&mut self.time_is_replaced) {
             self.time.started_at = None;
             self.start_time(now, effects);
+        } else if child == Child::Storage {
+            self.without_storage(now, status.to_string(), effects);
         } else if self.keeps_roles() {
             effects.push(Effect::Tell(FromMachine::Warning(format!(
                 "the role {} {status}; it is started again",
@@ -364,7 +420,7 @@ impl Life {
             Child::Net => self.net.schedule_restart(now),
             Child::Time => self.time.schedule_restart(now),
             Child::Link => self.link.schedule_restart(now),
-            Child::Program => {}
+            Child::Program | Child::Storage => {}
         }
     }
 
@@ -413,14 +469,10 @@ impl Life {
             return;
         }
         effects.push(Effect::Remember(outcome.clone()));
-        let ending = match (self.asked, self.terms.when_ended) {
-            (Some(asked), _) => asked,
-            (None, WhenEnded::Restart) => return self.rest(now, outcome, effects),
-            (None, WhenEnded::PowerOff) => Ending::PowerOff,
-            (None, WhenEnded::Reboot) => Ending::Reboot,
-            (None, WhenEnded::Halt) => Ending::Halt,
-        };
-        self.sweep(now, outcome, ending, effects);
+        match self.asked.or(self.described_ending()) {
+            Some(ending) => self.sweep(now, outcome, ending, effects),
+            None => self.rest(now, outcome, effects),
+        }
     }
 
     fn rest(&mut self, now: u64, outcome: Outcome, effects: &mut Vec<Effect>) {
@@ -492,6 +544,7 @@ impl Child {
             Self::Net => "net",
             Self::Time => "time",
             Self::Link => "link",
+            Self::Storage => "storage",
         }
     }
 }
@@ -513,6 +566,7 @@ mod tests {
             time_servers: vec![],
             links: false,
             when_ended: WhenEnded::PowerOff,
+            storage: false,
         }
     }
 

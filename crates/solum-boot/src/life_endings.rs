@@ -3,7 +3,15 @@
 use super::*;
 
 fn terms(when_ended: WhenEnded) -> Terms {
-    Terms { wait: vec![], grace_ms: 10_000, network: false, time_servers: vec![], links: false, when_ended }
+    Terms {
+        wait: vec![],
+        grace_ms: 10_000,
+        network: false,
+        time_servers: vec![],
+        links: false,
+        storage: false,
+        when_ended,
+    }
 }
 
 fn running(when_ended: WhenEnded) -> Life {
@@ -122,6 +130,21 @@ fn roles_are_kept_in_a_pause() {
     assert_eq!(life.step(2, Event::Ended(Child::Net, Status::Exited(1))).len(), 1);
     assert_eq!(life.step(1_001, Event::DeadlineReached), [Effect::StartProgram]);
     assert_eq!(life.step(1_002, Event::DeadlineReached), [Effect::StartNet]);
+}
+
+#[test]
+fn a_program_without_its_files_is_not_started_by_trying_again() {
+    for (when_ended, expected) in [
+        (WhenEnded::Restart, Ending::Reboot),
+        (WhenEnded::Reboot, Ending::Reboot),
+        (WhenEnded::Halt, Ending::Halt),
+    ] {
+        let mut life = Life::new(Terms { storage: true, ..terms(when_ended) });
+        life.step(0, Event::Up);
+        let (target, why) = ("/perm".to_owned(), "there is no such disk".to_owned());
+        life.step(1, Event::Storage(StorageReport::Failed { target, why }));
+        assert_eq!(ending(&mut life, 2), (expected, false));
+    }
 }
 
 #[test]

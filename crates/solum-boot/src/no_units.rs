@@ -12,6 +12,8 @@ use solum_spec::control::{Ending, Outcome};
 use solum_spec::description::Wait;
 use solum_spec::network::SystemNetwork;
 
+use crate::storage::Owners;
+
 /// There is none.
 pub enum Plan {}
 
@@ -30,6 +32,10 @@ pub fn network(plan: &Plan) -> Option<&SystemNetwork> {
 }
 
 pub fn grace_ms(plan: &Plan) -> u32 {
+    match *plan {}
+}
+
+pub fn owners(plan: &Plan) -> Owners {
     match *plan {}
 }
 

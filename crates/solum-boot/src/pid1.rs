@@ -24,6 +24,7 @@ use crate::devices::{self, Announcements};
 use crate::kernel_log;
 use crate::life::{self, Child, Effect, End, Event, Life, Terms};
 use crate::process::{self, Processes};
+use crate::storage::{Errand, Owners};
 use crate::units::{self, Plan, Units};
 use crate::{command_line, identity, modules, mounts, net, power};
 
@@ -141,6 +142,7 @@ impl Pid1 {
             time_servers: description.time_servers.clone(),
             links: plan.as_ref().is_some_and(Plan::reaches_out),
             when_ended: description.when_ended,
+            storage: !description.file_systems.is_empty(),
         });
         Self {
             description,
@@ -310,6 +312,7 @@ impl Pid1 {
                     self.condition(Wait::Clock);
                     self.happen(Event::Clock(report));
                 }
+                FromMachine::Storage(report) => self.happen(Event::Storage(report)),
                 FromMachine::Warning(text) => {
                     kernel_log::warning(&text);
                     self.tell(&FromMachine::Warning(text));
@@ -317,7 +320,6 @@ impl Pid1 {
                 // A role speaks for itself only.
                 FromMachine::Hello { .. }
                 | FromMachine::Started
-                | FromMachine::Storage(_)
                 | FromMachine::Ended(_)
                 | FromMachine::Ending(_) => {}
             }
@@ -351,6 +353,13 @@ impl Pid1 {
                 }
             }
             Effect::StartTime(servers) => self.start_role(Child::Time, &control::encode(&servers), &[]),
+            Effect::StartStorage => {
+                let owners =
+                    self.plan.as_ref().map_or(Owners::Program(self.description.unit.user_id), units::owners);
+                let file_systems = self.description.file_systems.clone();
+                let errand = control::encode(&Errand { file_systems, owners });
+                self.start_role(Child::Storage, &errand, &[]);
+            }
             Effect::StopTime => self.processes.signal(Child::Time, SIGTERM as u8),
             Effect::SignalProgram(signal) if self.units.is_some() => {
                 self.units.iter_mut().for_each(|units| units.signal(signal));

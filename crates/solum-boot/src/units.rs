@@ -25,6 +25,7 @@ use solum_unit::{Confinement, News, Operator, Place, Runner, status_of};
 
 use crate::desk::{self, Desk};
 use crate::devices::{self, Announcements};
+use crate::storage::Owners;
 use crate::{kernel_log, process};
 
 /// The first user of units; below are those of plain machines.
@@ -61,6 +62,18 @@ pub fn network(plan: &Plan) -> Option<&SystemNetwork> {
 /// How long all units together may take to stop: one after the other at worst.
 pub fn grace_ms(plan: &Plan) -> u32 {
     plan.units.iter().fold(GRACE_MARGIN_MS, |sum, unit| sum.saturating_add(unit.grace_ms))
+}
+
+/// Who writes to what outlives the machine: the units that see files at all.
+pub fn owners(plan: &Plan) -> Owners {
+    let is_plain = |unit: &plan::Unit| plan.programs.get(unit.program).is_some_and(|program| !program.ported);
+    let units = plan.units.iter().enumerate().filter(|(_, unit)| is_plain(unit));
+    Owners::Units(units.map(|(index, unit)| (unit.name.clone(), user_id(index, unit).unwrap_or(0))).collect())
+}
+
+/// The user that the unit at this place in the plan runs as; none for root.
+fn user_id(index: usize, unit: &plan::Unit) -> Option<u32> {
+    (!unit.root).then_some(FIRST_USER + index as u32)
 }
 
 /// Waits until the kernel has found what the plan names, once, before anything runs: a unit that misses a device later is
@@ -287,7 +300,7 @@ impl Place for OwnMachine {
 
     fn confinement(&self, index: usize, unit: &plan::Unit) -> Confinement {
         Confinement {
-            user_id: (!unit.root).then_some(FIRST_USER + index as u32),
+            user_id: user_id(index, unit),
             empty_root: CString::new(EMPTY_ROOT).ok(),
             ported: None,
             memory: unit.memory,

@@ -14,6 +14,7 @@ use solum_spec::keyboard::{self, KeyChange};
 use solum_spec::machine::DEFAULT_MEMORY;
 use solum_spec::storage::FileSystem;
 use solum_spec::{Bundle, ByteSize, Publish, Share};
+use solum_vm::DiskFile;
 
 pub use push::Push;
 pub use sim::{Search, Seeds, Sim};
@@ -196,6 +197,9 @@ pub struct Around {
     /// Makes a port of the machine reachable from the host
     #[arg(long, value_name = "[ADDRESS:]HOST:MACHINE[/udp]", help_heading = "Machine")]
     pub publish: Vec<Publish>,
+    /// Gives the machine a file as a disk, byte for byte; may be given several times
+    #[arg(long = "disk", value_name = "FILE[:ro]", help_heading = "Machine")]
+    pub disks: Vec<DiskFile>,
     /// How the machine's processor is made: by hardware (kvm) or by software (tcg)
     #[arg(long, value_enum, default_value = "auto", help_heading = "Machine")]
     pub accel: Accelerator,

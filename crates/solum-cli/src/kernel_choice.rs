@@ -6,6 +6,7 @@ use solum_image::Compression;
 use solum_image::initramfs::Module;
 use solum_kernel::parts::Parts;
 use solum_kernel::{Architecture, Error, Host, Kernel, Presence, Selection, SourceRequest};
+use solum_spec::storage::{FileSystem, Kind, Source};
 
 use crate::arguments::KernelChoice;
 use crate::cache::Cache;
@@ -15,7 +16,7 @@ use crate::signals::{self, interruptible};
 use crate::terminal::Bars;
 
 /// Modules for every device that Solum's machines can have, so that an initramfs written for later boots anywhere.
-const EVERY_MODULE: [&str; 11] = [
+const EVERY_MODULE: [&str; 18] = [
     "virtio_pci",
     "virtio_mmio",
     "virtio_console",
@@ -27,7 +28,34 @@ const EVERY_MODULE: [&str; 11] = [
     "button",
     "evdev",
     "i6300esb",
+    "ext4",
+    "btrfs",
+    "isofs",
+    "vfat",
+    "nls_cp437",
+    "nls_iso8859-1",
+    "nls_ascii",
 ];
+
+/// Modules for the file systems that a description names: any of them, where it leaves the kind open.
+pub fn file_system_modules(file_systems: &[FileSystem]) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for one in file_systems.iter().filter(|one| one.source != Source::Memory) {
+        let is_it = |kinds: &[Kind]| one.kind.is_none_or(|kind| kinds.contains(&kind));
+        for (kinds, modules) in [
+            (&[Kind::Ext2, Kind::Ext3, Kind::Ext4][..], &["ext4"][..]),
+            (&[Kind::Btrfs], &["btrfs"]),
+            (&[Kind::Iso9660], &["isofs"]),
+            // Its names are in the character sets that the kernel was configured with (CONFIG_FAT_DEFAULT_CODEPAGE).
+            (&[Kind::Vfat], &["vfat", "nls_cp437", "nls_iso8859-1", "nls_ascii"]),
+        ] {
+            if is_it(kinds) {
+                names.extend(modules);
+            }
+        }
+    }
+    names
+}
 
 /// The kernel that was chosen.
 pub struct Chosen(Kernel);

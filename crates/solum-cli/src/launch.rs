@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use solum_spec::control::{FromMachine, Outcome};
+use solum_spec::control::{FromMachine, Outcome, StorageReport};
 use solum_spec::description::Network;
 use solum_spec::{Machine, Share};
 use solum_vm::accelerator::{self, Requested};
@@ -59,6 +59,7 @@ pub fn devices(
     }
     machine.shares =
         shares.iter().enumerate().map(|(index, share)| (assemble::share_tag(index), share.clone())).collect();
+    machine.attached.clone_from(&around.disks);
     machine.machine_type = match around.machine {
         MachineKind::Auto => MachineType::fastest(kernel_config, &machine),
         MachineKind::Q35 => MachineType::Q35,
@@ -229,6 +230,9 @@ fn tell(notice: Notice<'_>, verbose: bool) {
         Notice::Message(FromMachine::Clock(report)) if verbose => {
             say(&format!("clock: set from {}, it was wrong by {} ms", report.server, report.offset_ms));
         }
+        Notice::Message(FromMachine::Storage(StorageReport::Mounted { target, what })) if verbose => {
+            say(&format!("storage: {target} is {what}"));
+        }
         Notice::KernelLine(line) if verbose => say(&format!("kernel: {line}")),
         _ => {}
     }
@@ -324,9 +328,11 @@ fn last_lines(mut log: Vec<String>, verbose: bool) -> Vec<String> {
 
 fn failed_to_run(error: VmError) -> Failure {
     let code = match &error {
-        VmError::Line(_) | VmError::Network(_) | VmError::Share(..) | VmError::File(..) => {
-            ExitCode::UnusableInput
-        }
+        VmError::Line(_)
+        | VmError::Network(_)
+        | VmError::Share(..)
+        | VmError::Disk(..)
+        | VmError::File(..) => ExitCode::UnusableInput,
         VmError::NotAKernel(..) => ExitCode::KernelUnavailable,
         VmError::NoEmulator(_) => ExitCode::ToolMissing,
         VmError::Refused(_) | VmError::MemoryTooSmall { .. } => ExitCode::MachineFailed,

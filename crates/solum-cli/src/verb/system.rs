@@ -125,6 +125,8 @@ fn refuse_unsuited(arguments: &Run) -> Result<(), Failure> {
         ("--name", inside.name.is_some()),
         ("--grace", inside.grace.is_some()),
         ("--share", !arguments.shares.is_empty()),
+        ("--disk", !around.disks.is_empty()),
+        ("--mount", !inside.file_systems.is_empty()),
         ("--publish", !around.publish.is_empty()),
         ("--memory", around.memory.is_some()),
         ("--cpus", around.cpus.is_some()),
@@ -137,6 +139,8 @@ fn refuse_unsuited(arguments: &Run) -> Result<(), Failure> {
             let message = format!("{what} cannot be given to a system: it is for a machine of one program");
             let hint = match *what {
                 "--publish" => "write --publish-unit MACHINE.UNIT.PORT=HOST",
+                "--disk" => "write `disk.NAME = \"64 MiB\"` below its [machine.NAME] in solum.toml",
+                "--mount" => "write `mount.\"/path\" = \"SOURCE\"` below its [machine.NAME] in solum.toml",
                 "--memory" => "write `memory = \"512 MiB\"` below its [machine.NAME] in solum.toml",
                 "--cpus" => "write `cores = 2` below its [machine.NAME] in solum.toml",
                 "--network" => {
