@@ -7,9 +7,19 @@ pub fn has(word: &str) -> bool {
     is_in(&fs::read_to_string("/proc/cmdline").unwrap_or_default(), word)
 }
 
+/// The number in the word that begins so, if there is one.
+pub fn value(prefix: &str) -> Option<u64> {
+    let line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    words(&line).find_map(|word| word.strip_prefix(prefix)?.parse().ok())
+}
+
+fn words(command_line: &str) -> impl Iterator<Item = &str> {
+    command_line.split_whitespace().take_while(|own| *own != "--")
+}
+
 /// Behind `--` stand the arguments of PID 1, which are the user's (Documentation/admin-guide/kernel-parameters.rst).
 fn is_in(command_line: &str, word: &str) -> bool {
-    command_line.split_whitespace().take_while(|own| *own != "--").any(|own| own == word)
+    words(command_line).any(|own| own == word)
 }
 
 #[cfg(test)]

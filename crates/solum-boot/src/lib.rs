@@ -2,6 +2,7 @@
 //!
 //! [`pid1::run`] is all of it, in the order of a machine's life. What it decides is in [`life`], without I/O.
 
+mod buttons;
 pub mod command_line;
 pub mod control_channel;
 #[cfg(feature = "system")]
@@ -21,6 +22,7 @@ pub mod process;
 pub mod role;
 #[cfg(feature = "system")]
 pub mod screen;
+pub mod storage;
 pub mod time;
 #[cfg_attr(not(feature = "system"), path = "no_units.rs")]
 mod units;

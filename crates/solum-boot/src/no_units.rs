@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use rustix::event::PollFd;
 use rustix::process::{Pid, WaitStatus};
-use solum_spec::control::Outcome;
+use solum_spec::control::{Ending, Outcome};
 use solum_spec::description::Wait;
 use solum_spec::network::SystemNetwork;
+
+use crate::storage::Owners;
 
 /// There is none.
 pub enum Plan {}
@@ -30,6 +32,10 @@ pub fn network(plan: &Plan) -> Option<&SystemNetwork> {
 }
 
 pub fn grace_ms(plan: &Plan) -> u32 {
+    match *plan {}
+}
+
+pub fn owners(plan: &Plan) -> Owners {
     match *plan {}
 }
 
@@ -53,7 +59,7 @@ impl Units {
         match self.0 {}
     }
 
-    pub fn turn(&mut self) -> Option<Outcome> {
+    pub fn turn(&mut self) -> Option<(Outcome, Option<Ending>)> {
         match self.0 {}
     }
 

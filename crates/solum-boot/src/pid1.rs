@@ -13,16 +13,18 @@ use rustix::process::{WaitOptions, wait};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
-use solum_spec::control::{self, Decoder, FromMachine, Outcome, Status, ToMachine};
+use solum_spec::control::{self, Decoder, Ending, FromMachine, Outcome, Status, ToMachine};
 use solum_spec::description::{Network, Wait};
 use solum_spec::network::{Inside, SystemNetwork};
 use solum_spec::{Description, reason};
 
+use crate::buttons::Buttons;
 use crate::control_channel::Channel;
 use crate::devices::{self, Announcements};
 use crate::kernel_log;
-use crate::life::{self, Child, Effect, Event, Life, Terms};
+use crate::life::{self, Child, Effect, End, Event, Life, Terms};
 use crate::process::{self, Processes};
+use crate::storage::{Errand, Owners};
 use crate::units::{self, Plan, Units};
 use crate::{command_line, identity, modules, mounts, net, power};
 
@@ -57,11 +59,10 @@ pub fn run(description: Result<Description, String>) -> ! {
 fn fail(channel: Option<&mut Channel>, why: String) -> ! {
     kernel_log::error(&why);
     power::secure_data();
-    if let Some(channel) = channel {
-        channel.tell(&FromMachine::Ended(Outcome::MachineFailed(why)));
-        channel.wait_for_hang_up(HANG_UP_PATIENCE);
-    }
-    power::end(power::off_by_command_line())
+    let outcome = Outcome::MachineFailed(why);
+    let heard = channel.is_some_and(|channel| say_goodbye(channel, &outcome, Ending::PowerOff));
+    last_words(&outcome, Ending::PowerOff, !heard);
+    power::end(Ending::PowerOff)
 }
 
 /// The control channel's port once it is open, for the panic hook.
@@ -126,7 +127,7 @@ struct Pid1 {
     start: Instant,
     processes: Processes,
     reports: Vec<Reports>,
-    buttons: Vec<File>,
+    buttons: Buttons,
     /// The units of a system, once they may run.
     units: Option<Units>,
 }
@@ -140,6 +141,8 @@ impl Pid1 {
             network: description.network != Network::None || inside.is_some(),
             time_servers: description.time_servers.clone(),
             links: plan.as_ref().is_some_and(Plan::reaches_out),
+            when_ended: description.when_ended,
+            storage: !description.file_systems.is_empty(),
         });
         Self {
             description,
@@ -150,7 +153,7 @@ impl Pid1 {
             start: Instant::now(),
             processes: Processes::default(),
             reports: Vec::new(),
-            buttons: devices::power_buttons(),
+            buttons: Buttons::find(),
             units: None,
         }
     }
@@ -192,6 +195,7 @@ impl Pid1 {
     /// Everything that makes the machine a place to live in, before its program starts.
     fn settle(&mut self) -> Vec<String> {
         identity::relax();
+        power::take_control();
         process::raise_limits();
         let network = self.plan.as_ref().and_then(units::network);
         let hosts = network.map(|network| network.hosts.clone()).unwrap_or_default();
@@ -226,7 +230,7 @@ impl Pid1 {
             .into_iter()
             .chain(control)
             .chain(self.reports.iter().map(|role| role.stream.as_fd()))
-            .chain(self.buttons.iter().map(AsFd::as_fd))
+            .chain(self.buttons.descriptors())
             .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN))
             .collect();
         descriptors.extend(self.units.iter().flat_map(Units::poll_descriptors));
@@ -237,7 +241,10 @@ impl Pid1 {
     fn signal(&mut self, signal: i32) {
         match signal {
             SIGCHLD => self.reap(),
-            SIGTERM | SIGINT | SIGPWR => self.happen(Event::StopRequested),
+            SIGTERM | SIGPWR => self.happen(Event::EndRequested(Ending::PowerOff)),
+            // Ctrl-Alt-Del too, by the kernel (reboot(2), `LINUX_REBOOT_CMD_CAD_OFF`).
+            SIGINT => self.happen(Event::EndRequested(Ending::Reboot)),
+            power::HALT_SIGNAL => self.happen(Event::EndRequested(Ending::Halt)),
             other => self.happen(Event::SignalRequested(other as u8)),
         }
     }
@@ -269,7 +276,7 @@ impl Pid1 {
     fn listen_to_host(&mut self) {
         while let Some(message) = self.channel.as_mut().and_then(Channel::receive) {
             match message {
-                ToMachine::Stop => self.happen(Event::StopRequested),
+                ToMachine::Stop => self.happen(Event::EndRequested(Ending::PowerOff)),
                 ToMachine::Signal(signal) => self.happen(Event::SignalRequested(signal)),
                 ToMachine::Resize { rows, columns } => self.processes.resize_terminal(rows, columns),
             }
@@ -278,22 +285,14 @@ impl Pid1 {
 
     fn listen_to_units(&mut self) {
         let over = self.units.as_mut().and_then(Units::turn);
-        if let Some(outcome) = over {
-            self.happen(Event::UnitsOver(outcome));
+        if let Some((outcome, ending)) = over {
+            self.happen(Event::UnitsOver(outcome, ending));
         }
     }
 
     fn listen_to_buttons(&mut self) {
-        let mut pressed = false;
-        self.buttons.retain(|button| match devices::power_pressed(button) {
-            Ok(now) => {
-                pressed |= now;
-                true
-            }
-            Err(_) => false,
-        });
-        if pressed {
-            self.happen(Event::StopRequested);
+        if let Some(ending) = self.buttons.pressed() {
+            self.happen(Event::EndRequested(ending));
         }
     }
 
@@ -313,6 +312,7 @@ impl Pid1 {
                     self.condition(Wait::Clock);
                     self.happen(Event::Clock(report));
                 }
+                FromMachine::Storage(report) => self.happen(Event::Storage(report)),
                 FromMachine::Warning(text) => {
                     kernel_log::warning(&text);
                     self.tell(&FromMachine::Warning(text));
@@ -320,8 +320,8 @@ impl Pid1 {
                 // A role speaks for itself only.
                 FromMachine::Hello { .. }
                 | FromMachine::Started
-                | FromMachine::Storage(_)
-                | FromMachine::Ended(_) => {}
+                | FromMachine::Ended(_)
+                | FromMachine::Ending(_) => {}
             }
         }
     }
@@ -353,6 +353,13 @@ impl Pid1 {
                 }
             }
             Effect::StartTime(servers) => self.start_role(Child::Time, &control::encode(&servers), &[]),
+            Effect::StartStorage => {
+                let owners =
+                    self.plan.as_ref().map_or(Owners::Program(self.description.unit.user_id), units::owners);
+                let file_systems = self.description.file_systems.clone();
+                let errand = control::encode(&Errand { file_systems, owners });
+                self.start_role(Child::Storage, &errand, &[]);
+            }
             Effect::StopTime => self.processes.signal(Child::Time, SIGTERM as u8),
             Effect::SignalProgram(signal) if self.units.is_some() => {
                 self.units.iter_mut().for_each(|units| units.signal(signal));
@@ -368,7 +375,8 @@ impl Pid1 {
                 }
                 self.tell(&message);
             }
-            Effect::End(outcome) => self.end(outcome),
+            Effect::Remember(_) => {}
+            Effect::End(end) => self.end(end),
         }
     }
 
@@ -421,15 +429,46 @@ impl Pid1 {
         }
     }
 
-    fn end(&mut self, outcome: Outcome) -> ! {
-        kernel_log::info(&format!("the machine ends: {outcome}"));
+    fn end(&mut self, End { outcome, ending, asked }: End) -> ! {
         self.processes.drain_terminal();
         power::secure_data();
-        if let Some(channel) = &mut self.channel {
-            channel.tell(&FromMachine::Ended(outcome));
-            channel.wait_for_hang_up(HANG_UP_PATIENCE);
+        let heard = match &mut self.channel {
+            Some(channel) => say_goodbye(channel, &outcome, ending),
+            None => false,
+        };
+        last_words(&outcome, ending, !asked && !heard);
+        power::end(ending)
+    }
+}
+
+/// Tells the host the end, and whether it took that.
+fn say_goodbye(channel: &mut Channel, outcome: &Outcome, ending: Ending) -> bool {
+    if ending != Ending::PowerOff {
+        channel.tell(&FromMachine::Ending(ending));
+    }
+    channel.tell(&FromMachine::Ended(outcome.clone()));
+    channel.wait_for_hang_up(HANG_UP_PATIENCE);
+    channel.has_host()
+}
+
+/// How long a screen shows why there is no machine before it goes dark, and how often a machine that cannot come up tries.
+const READING_TIME: Duration = Duration::from_secs(30);
+
+/// Says the end where a person may read it, and leaves time to do so if nobody else can say it later.
+fn last_words(outcome: &Outcome, ending: Ending, alone: bool) {
+    let text = format!("the machine ends: {outcome}");
+    let what = match ending {
+        Ending::PowerOff => "it switches itself off",
+        Ending::Reboot => "it starts anew",
+        Ending::Halt => {
+            return kernel_log::error(&format!("{text}; it stands still, and may be switched off"));
         }
-        power::end(power::off_by_command_line())
+    };
+    if alone && matches!(outcome, Outcome::NotStarted(_) | Outcome::MachineFailed(_)) {
+        kernel_log::error(&format!("{text}; {what} in {} s", READING_TIME.as_secs()));
+        std::thread::sleep(READING_TIME);
+    } else {
+        kernel_log::info(&text);
     }
 }
 
@@ -464,6 +503,6 @@ impl Reports {
 
 fn watch_signals() -> io::Result<SignalDelivery<UnixStream, SignalOnly>> {
     let (read, write) = UnixStream::pair()?;
-    let signals = [SIGCHLD, SIGTERM, SIGINT, SIGPWR, SIGHUP, SIGUSR1, SIGUSR2];
+    let signals = [SIGCHLD, SIGTERM, SIGINT, SIGPWR, SIGHUP, SIGUSR1, SIGUSR2, power::HALT_SIGNAL];
     SignalDelivery::with_pipe(read, write, SignalOnly, signals)
 }

@@ -12,7 +12,7 @@ use solum_spec::network::Inside;
 use solum_spec::reason;
 
 use crate::life::Child;
-use crate::{identity, kernel_log, link, net, time};
+use crate::{identity, kernel_log, link, net, power, storage, time};
 
 /// The `argv[0]` by which this executable knows that it is to play a role.
 pub const fn process_name(child: Child) -> &'static str {
@@ -21,15 +21,19 @@ pub const fn process_name(child: Child) -> &'static str {
         Child::Net => "solum:net",
         Child::Time => "solum:time",
         Child::Link => "solum:link",
+        Child::Storage => "solum:storage",
     }
 }
 
 /// Plays the role that the process was started for, and does not return; returns if it was started for none.
 pub fn play_if_asked() {
+    power::ask_if_command();
     let name = std::env::args_os().next().unwrap_or_default();
-    let role = [Child::Net, Child::Time, Child::Link].into_iter().find(|child| name == process_name(*child));
-    if let Some(child) = role {
-        let error = play(child).err().map_or_else(|| "it has nothing to do".to_owned(), |e| reason(&e));
+    let roles = [Child::Net, Child::Time, Child::Link, Child::Storage];
+    if let Some(child) = roles.into_iter().find(|child| name == process_name(*child)) {
+        // Only the role `storage` comes to an end of its work.
+        let Err(error) = play(child) else { std::process::exit(0) };
+        let error = reason(&error);
         kernel_log::warning(&format!("the role {} ended: {error}", child.name()));
         std::process::exit(1);
     }
@@ -61,6 +65,11 @@ fn play(child: Child) -> io::Result<()> {
             drop_privileges(identity::LINK_USER_ID, CapabilitySet::empty())?;
             link::run(&relay, &mut |text| tell(&channel, &FromMachine::Warning(text)))
                 .map(|never| match never {})
+        }
+        Child::Storage => {
+            let errand: storage::Errand = configuration(&mut channel)?;
+            keep_capabilities(storage::CAPABILITIES)?;
+            storage::run(&errand, &mut |message| tell(&channel, &message))
         }
         Child::Program => Ok(()),
     }
@@ -94,6 +103,13 @@ fn drop_privileges(user_id: u32, keep: CapabilitySet) -> io::Result<()> {
     thread::set_thread_groups(&[])?;
     thread::set_thread_res_gid(group, group, group)?;
     thread::set_thread_res_uid(user, user, user)?;
+    keep_capabilities(keep)
+}
+
+/// Keeps only these capabilities, for good: so do the programs that it starts, even as root (capabilities(7),
+/// "no_new_privs" in prctl(2)).
+fn keep_capabilities(keep: CapabilitySet) -> io::Result<()> {
+    use rustix::thread;
     let sets = CapabilitySets { effective: keep, permitted: keep, inheritable: CapabilitySet::empty() };
     thread::set_capabilities(None, sets)?;
     thread::set_no_new_privs(true)?;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, WaitStatus};
 use rustix::rand::GetRandomFlags;
-use solum_spec::control::{self, Outcome, SIGKILL, SIGTERM, disk_serial};
+use solum_spec::control::{self, Ending, Outcome, SIGKILL, SIGTERM, disk_serial};
 use solum_spec::description::Wait;
 use solum_spec::keyboard::KeyChange;
 use solum_spec::network::{Relay, RelayedLink, SystemNetwork};
@@ -25,6 +25,7 @@ use solum_unit::{Confinement, News, Operator, Place, Runner, status_of};
 
 use crate::desk::{self, Desk};
 use crate::devices::{self, Announcements};
+use crate::storage::Owners;
 use crate::{kernel_log, process};
 
 /// The first user of units; below are those of plain machines.
@@ -61,6 +62,18 @@ pub fn network(plan: &Plan) -> Option<&SystemNetwork> {
 /// How long all units together may take to stop: one after the other at worst.
 pub fn grace_ms(plan: &Plan) -> u32 {
     plan.units.iter().fold(GRACE_MARGIN_MS, |sum, unit| sum.saturating_add(unit.grace_ms))
+}
+
+/// Who writes to what outlives the machine: the units that see files at all.
+pub fn owners(plan: &Plan) -> Owners {
+    let is_plain = |unit: &plan::Unit| plan.programs.get(unit.program).is_some_and(|program| !program.ported);
+    let units = plan.units.iter().enumerate().filter(|(_, unit)| is_plain(unit));
+    Owners::Units(units.map(|(index, unit)| (unit.name.clone(), user_id(index, unit).unwrap_or(0))).collect())
+}
+
+/// The user that the unit at this place in the plan runs as; none for root.
+fn user_id(index: usize, unit: &plan::Unit) -> Option<u32> {
+    (!unit.root).then_some(FIRST_USER + index as u32)
 }
 
 /// Waits until the kernel has found what the plan names, once, before anything runs: a unit that misses a device later is
@@ -165,16 +178,16 @@ impl Units {
         descriptors
     }
 
-    /// Does what is due. The outcome of all, when no unit runs any more.
-    pub fn turn(&mut self) -> Option<Outcome> {
+    /// Does what is due. The outcome of all, when no unit runs any more, and what they want to become of the machine.
+    pub fn turn(&mut self) -> Option<(Outcome, Option<Ending>)> {
         let news = self.runner.turn();
         for trouble in self.desk.borrow_mut().screens.turn() {
             kernel_log::warning(&trouble);
         }
         self.operator.turn(&mut self.runner);
         let over = news.into_iter().find_map(|news| match news {
-            News::Over(outcome) => Some(outcome),
-            News::RestartMachine(why) => Some(Outcome::MachineFailed(why)),
+            News::Over(outcome) => Some((outcome, None)),
+            News::RestartMachine(why) => Some((Outcome::MachineFailed(why), Some(Ending::Reboot))),
             News::GaveUp(unit) => {
                 let name = self.runner.plan().units.get(unit).map(plan::Unit::full_name).unwrap_or_default();
                 kernel_log::warning(&format!("unit {name} failed too often and is given up"));
@@ -287,7 +300,7 @@ impl Place for OwnMachine {
 
     fn confinement(&self, index: usize, unit: &plan::Unit) -> Confinement {
         Confinement {
-            user_id: (!unit.root).then_some(FIRST_USER + index as u32),
+            user_id: user_id(index, unit),
             empty_root: CString::new(EMPTY_ROOT).ok(),
             ported: None,
             memory: unit.memory,

@@ -15,9 +15,9 @@ use solum_spec::keyboard::{self, KeyChange};
 use solum_spec::machine::DEFAULT_MEMORY;
 use solum_spec::storage::FileSystem;
 use solum_spec::{Bundle, ByteSize, Publish, Share};
-use solum_vm::Bus;
+use solum_vm::{Bus, DiskFile};
 
-pub use build::{Build, Format};
+pub use build::{Build, Computer, Format};
 pub use push::Push;
 pub use sim::{Search, Seeds, Sim};
 
@@ -221,6 +221,9 @@ pub struct Around {
     /// Makes a port of the machine reachable from the host
     #[arg(long, value_name = "[ADDRESS:]HOST:MACHINE[/udp]", help_heading = "Machine")]
     pub publish: Vec<Publish>,
+    /// Gives the machine a file as a disk, byte for byte; may be given several times
+    #[arg(long = "disk", value_name = "FILE[:ro]", help_heading = "Machine")]
+    pub disks: Vec<DiskFile>,
     /// How the machine's processor is made: by hardware (kvm) or by software (tcg)
     #[arg(long, value_enum, default_value = "auto", help_heading = "Machine")]
     pub accel: Accelerator,
@@ -233,6 +236,9 @@ pub struct Around {
     /// Ends the machine after this many seconds
     #[arg(long, value_name = "SECONDS", help_heading = "Machine")]
     pub timeout: Option<u32>,
+    /// Ends the run when the machine reboots, instead of booting it again
+    #[arg(long, help_heading = "Machine")]
+    pub no_reboot: bool,
     /// Prints the QEMU command instead of running it
     #[arg(long, help_heading = "Machine")]
     pub dry_run: bool,

@@ -8,6 +8,7 @@ use solum_kernel::parts::Parts;
 use solum_kernel::{
     Architecture, Error, Host, Kernel, ModuleTree, Presence, Profile, Selection, SourceRequest,
 };
+use solum_spec::storage::{FileSystem, Kind, Source};
 
 use crate::arguments::KernelChoice;
 use crate::cache::Cache;
@@ -16,8 +17,8 @@ use crate::failure::{Failure, reason};
 use crate::signals::{self, interruptible};
 use crate::terminal::Bars;
 
-/// Modules for every device that Solum's machines can have, so that an initramfs written for later boots anywhere.
-pub const EVERY_MODULE: [&str; 11] = [
+/// Modules for every device that Solum's virtual machines can have.
+pub const EVERY_DEVICE: [&str; 11] = [
     "virtio_pci",
     "virtio_mmio",
     "virtio_console",
@@ -30,6 +31,30 @@ pub const EVERY_MODULE: [&str; 11] = [
     "evdev",
     "i6300esb",
 ];
+
+/// Modules for every file system that a machine mounts.
+const EVERY_FILE_SYSTEM: [&str; 7] =
+    ["ext4", "btrfs", "isofs", "vfat", "nls_cp437", "nls_iso8859-1", "nls_ascii"];
+
+/// Modules for the file systems that a description names: any of them, where it leaves the kind open.
+pub fn file_system_modules(file_systems: &[FileSystem]) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for one in file_systems.iter().filter(|one| one.source != Source::Memory) {
+        let is_it = |kinds: &[Kind]| one.kind.is_none_or(|kind| kinds.contains(&kind));
+        for (kinds, modules) in [
+            (&[Kind::Ext2, Kind::Ext3, Kind::Ext4][..], &["ext4"][..]),
+            (&[Kind::Btrfs], &["btrfs"]),
+            (&[Kind::Iso9660], &["isofs"]),
+            // Its names are in the character sets that the kernel was configured with (CONFIG_FAT_DEFAULT_CODEPAGE).
+            (&[Kind::Vfat], &["vfat", "nls_cp437", "nls_iso8859-1", "nls_ascii"]),
+        ] {
+            if is_it(kinds) {
+                names.extend(modules);
+            }
+        }
+    }
+    names
+}
 
 /// The kernel that was chosen.
 pub struct Chosen(pub(crate) Kernel);
@@ -67,7 +92,6 @@ pub fn choose_for_screens(choice: &KernelChoice, cache: &Cache) -> Result<Chosen
 
 /// As [`choose`], for images that start on computers. Where the choice is left open, it is a `pc` kernel if one was built here,
 /// else the distribution's for PCs, of which an image needs [`modules`](Chosen::modules_for), too.
-#[expect(dead_code, reason = "the verbs that make images are what this is for")]
 pub fn choose_for_computers(choice: &KernelChoice, cache: &Cache) -> Result<Chosen, Failure> {
     if choice.kernel.is_some() || choice.kernel_version.is_some() {
         return choose(choice, cache);
@@ -195,9 +219,9 @@ impl Chosen {
             .collect()
     }
 
-    /// The modules of every device that Solum's machines can have.
+    /// The modules of everything that Solum's machines can have, so that an initramfs written for later boots anywhere.
     pub fn every_module(&self) -> Result<Vec<Module>, Failure> {
-        self.modules(&EVERY_MODULE)
+        self.modules(&[&EVERY_DEVICE[..], &EVERY_FILE_SYSTEM].concat())
     }
 
     /// How this kernel's initramfs is compressed: not at all where its configuration says that it cannot unpack.

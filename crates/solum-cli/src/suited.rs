@@ -38,6 +38,7 @@ pub fn refuse_for_system(given: &[(&str, bool)]) -> Result<(), Failure> {
         "--publish" => "write --publish-unit MACHINE.UNIT.PORT=HOST",
         "--memory" => "write `memory = \"512 MiB\"` below its [machine.NAME] in solum.toml",
         "--cpus" => "write `cores = 2` below its [machine.NAME] in solum.toml",
+        "--disk" => "write `disk.NAME = \"64 MiB\"` below its [machine.NAME] in solum.toml",
         "--mount" => "write `mount.\"/PATH\" = \"SOURCE\"` below its [machine.NAME] in solum.toml",
         "--when-ended" => "write `when-ended = \"reboot\"` below its [machine.NAME] in solum.toml",
         "--iso-content" => "write `iso.content = \"DIR\"` below its [machine.NAME] in solum.toml",

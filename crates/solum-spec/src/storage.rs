@@ -16,6 +16,13 @@ pub const DATA_LABEL: &str = "solum-data";
 /// Where a machine sees the medium that it was booted from, if that has content beside the system.
 pub const ISO: &str = "/iso";
 
+/// Where PID 1 keeps its own state below [`PERMANENT`]; nobody else reads it.
+pub const PRIVATE: &str = "/perm/.solum";
+
+/// The program of a machine that checks and repairs its ext2, ext3 and ext4 file systems, if the image has it: one static
+/// file.
+pub const E2FSCK: &str = "/sbin/e2fsck";
+
 /// The name of the partition that is this disk of a machine, where disks are partitions.
 pub fn disk_partition(disk: &str) -> String {
     format!("solum-disk-{disk}")

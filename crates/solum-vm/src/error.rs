@@ -30,6 +30,8 @@ pub enum VmError {
     PublishNeedsNetwork(Publish),
     /// A directory that should be shared cannot be, for this reason.
     Share(PathBuf, io::Error),
+    /// A file that should be a disk cannot be, for this reason.
+    Disk(PathBuf, io::Error),
     /// A kernel or initramfs cannot be read.
     File(PathBuf, io::Error),
     /// The kernel file is not one that QEMU can boot; the text says what it is.
@@ -66,6 +68,7 @@ impl fmt::Display for VmError {
                 write!(f, "{publish} cannot be published, because the machine has no network")
             }
             Self::Share(path, error) => write!(f, "{} cannot be shared: {}", path.display(), reason(error)),
+            Self::Disk(path, error) => write!(f, "{} cannot be a disk: {}", path.display(), reason(error)),
             Self::File(path, error) => write!(f, "{} cannot be read: {}", path.display(), reason(error)),
             Self::NotAKernel(path, what) => write!(f, "{} is {what}", path.display()),
             Self::MemoryTooSmall { given, needed } => {
@@ -89,6 +92,13 @@ impl VmError {
             Self::NoEmulator(_) => {
                 "install it: `apt-get install qemu-system-x86` (Debian, Ubuntu), `dnf install qemu-system-x86-core` \
                  (Fedora), `pacman -S qemu-base` (Arch)"
+            }
+            Self::Disk(..) => {
+                "a disk is an existing file that you may write, or FILE:ro; make one, for example with `mke2fs -t ext4 FILE 64M`"
+            }
+            // qemu(1) on images, "file locking".
+            Self::Refused(text) if text.contains(" lock") => {
+                "another machine uses that file as its disk: end it first, or give this one a copy"
             }
             Self::Refused(_) => "--dry-run prints the command, to be tried by hand",
             Self::Port(publish, error) => return port_hint(publish, error),

@@ -9,6 +9,7 @@
 
 pub mod accelerator;
 mod child;
+mod disk_file;
 mod drain;
 mod emulator;
 mod error;
@@ -32,6 +33,7 @@ mod user_network;
 
 pub use accelerator::Accelerator;
 pub use child::die_with_us;
+pub use disk_file::DiskFile;
 pub use error::VmError;
 pub use kernel_line::LineError;
 pub use machine::{Boot, Bus, Console, DiskFormat, Firmware, Machine, MachineType, Medium, Screen};

@@ -7,6 +7,7 @@ use solum_spec::machine::DEFAULT_MEMORY;
 use solum_spec::{ByteSize, Publish, Share};
 
 use crate::accelerator::Accelerator;
+use crate::disk_file::DiskFile;
 use crate::qemu;
 
 /// A virtual machine, described completely; nothing else influences its command line.
@@ -36,6 +37,8 @@ pub struct Machine {
     pub shares: Vec<(String, Share)>,
     /// Files that the machine has as disks, in order; the one at place N has the serial number of [`disk_serial`](solum_spec::control::disk_serial).
     pub disks: Vec<PathBuf>,
+    /// Further files that it has as disks, which the user named.
+    pub attached: Vec<DiskFile>,
     /// The machine has a screen of this many pixels.
     pub screen: Option<Screen>,
     /// The machine has a keyboard.
@@ -170,6 +173,7 @@ impl MachineType {
             + usize::from(machine.system_mac.is_some())
             + machine.shares.len()
             + machine.disks.len()
+            + machine.attached.len()
             + seat;
         let is_direct = matches!(machine.boot, Boot::Kernel { .. });
         let room = is_direct && devices <= qemu::MICROVM_SLOTS.len();
@@ -211,6 +215,7 @@ impl Machine {
             system_mac: None,
             shares: Vec::new(),
             disks: Vec::new(),
+            attached: Vec::new(),
             screen: None,
             keys: false,
             accelerator: Accelerator::Tcg,
@@ -231,7 +236,7 @@ impl Machine {
         if self.network || self.system_mac.is_some() {
             names.push("virtio_net");
         }
-        if !self.disks.is_empty() {
+        if !self.disks.is_empty() || !self.attached.is_empty() {
             names.push("virtio_blk");
         }
         if !self.shares.is_empty() {

@@ -1,12 +1,14 @@
 //! What can be found wrong with a machine before it is started.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::net::{TcpListener, UdpSocket};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use solum_spec::{ByteSize, Protocol, Publish};
 
+use crate::disk_file::DiskFile;
 use crate::error::VmError;
 use crate::kernel_file;
 use crate::machine::{Boot, Machine, MachineType};
@@ -17,8 +19,20 @@ pub(crate) fn check(machine: &Machine) -> Result<ByteSize, VmError> {
     for (_, share) in &machine.shares {
         std::fs::read_dir(&share.source).map_err(|error| VmError::Share(share.source.clone(), error))?;
     }
+    machine.attached.iter().try_for_each(check_disk)?;
     machine.publish.iter().try_for_each(|publish| check_port(machine, publish))?;
     Ok(memory)
+}
+
+/// QEMU would say the same in words of its own, after the machine was begun.
+fn check_disk(disk: &DiskFile) -> Result<(), VmError> {
+    let opened = OpenOptions::new().read(true).write(!disk.read_only).open(&disk.file);
+    let kind = opened.and_then(|file| file.metadata()).map(|metadata| metadata.file_type());
+    match kind {
+        Ok(kind) if kind.is_file() || kind.is_block_device() => Ok(()),
+        Ok(_) => Err(VmError::Disk(disk.file.clone(), io::ErrorKind::IsADirectory.into())),
+        Err(error) => Err(VmError::Disk(disk.file.clone(), error)),
+    }
 }
 
 /// Firmware alone takes this much before it can boot anything (OVMF ends in an assertion below 64 MiB).

@@ -265,6 +265,16 @@ impl Command {
             self.option("-drive", backend);
             self.virtio("blk", format_args!(",drive=disk{index},serial={}", disk_serial(index)));
         }
+        for (index, disk) in machine.attached.iter().enumerate() {
+            let read_only = if disk.read_only { "on" } else { "off" };
+            let mut backend = OsString::from(format!(
+                "if=none,id=attached{index},format=raw,cache=writeback,discard=unmap,readonly={read_only},file="
+            ));
+            backend.push(escape_path(disk.file.as_os_str()));
+            self.option("-drive", backend);
+            let serial = disk.serial().map(|serial| format!(",serial={serial}")).unwrap_or_default();
+            self.virtio("blk", format_args!(",drive=attached{index}{serial}"));
+        }
     }
 
     fn shares(&mut self, machine: &Machine) {
@@ -396,6 +406,21 @@ qemu-system-x86_64
             "button",
             "evdev"
         ]));
+    }
+
+    #[test]
+    fn attached_disks_follow_those_of_a_system() {
+        let mut machine = machine();
+        machine.disks.push("own".into());
+        machine.attached = vec!["my,data.img".parse().unwrap(), "photos:ro".parse().unwrap()];
+        let expected = "\
+-drive if=none,id=attached0,format=raw,cache=writeback,discard=unmap,readonly=off,file=my,,data.img
+-device virtio-blk-pci,drive=attached0,serial=mydata
+-drive if=none,id=attached1,format=raw,cache=writeback,discard=unmap,readonly=on,file=photos
+-device virtio-blk-pci,drive=attached1,serial=photos";
+        let shown = shown(&machine, &Channels::ByHand);
+        assert!(shown.ends_with(expected), "{shown}");
+        assert!(machine.kernel_modules().contains(&"virtio_blk"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use solum_image::oci::Reference;
 use solum_spec::storage::DataKind;
 use solum_spec::{ByteSize, Protocol};
 
-use super::{Inside, KernelChoice, Program};
+use super::{Inside, KernelChoice, ModuleChoice, Program};
 
 /// `solum build`
 #[derive(Debug, Args)]
@@ -37,6 +37,9 @@ pub struct Build {
     /// Makes everything twice, the programs too, and compares; nothing is written
     #[arg(long, conflicts_with = "output")]
     pub check: bool,
+    /// What it boots on: virtual machines, or PCs as well, which takes a kernel with many drivers
+    #[arg(long = "for", value_enum, default_value = "vm", value_name = "WHAT", help_heading = "Image")]
+    pub computer: Computer,
     /// Adds words to the kernel's command line
     #[arg(long, value_name = "WORDS", allow_hyphen_values = true, help_heading = "Image")]
     pub append: Vec<String>,
@@ -80,6 +83,8 @@ pub struct Build {
     #[command(flatten)]
     pub kernel: KernelChoice,
     #[command(flatten)]
+    pub modules: ModuleChoice,
+    #[command(flatten)]
     pub inside: Inside,
     /// Says what Solum decides
     #[arg(long, short)]
@@ -107,6 +112,15 @@ pub enum Format {
     Oci,
     /// A machine for Firecracker.
     Firecracker,
+}
+
+/// What an image boots on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Computer {
+    /// Virtual machines with virtio devices.
+    Vm,
+    /// PCs, and virtual machines that are like them.
+    Pc,
 }
 
 /// The file system of a data volume.

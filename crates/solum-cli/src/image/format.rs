@@ -20,11 +20,6 @@ impl Format {
         }
     }
 
-    /// Whether it is a disk, with a volume for data.
-    pub const fn is_disk(self) -> bool {
-        matches!(self, Self::Disk | Self::Qcow2 | Self::Vmdk | Self::Vhd)
-    }
-
     /// Whether it is a directory.
     pub const fn is_directory(self) -> bool {
         matches!(self, Self::Initramfs | Self::Oci | Self::Firecracker)

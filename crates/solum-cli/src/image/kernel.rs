@@ -4,11 +4,12 @@ use std::fs;
 
 use solum_image::initramfs::Module;
 use solum_kernel::Provider;
-use solum_spec::storage::Kind;
+use solum_spec::storage::FileSystem;
 
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
-use crate::kernel_choice::{Chosen, EVERY_MODULE};
+use crate::kernel_choice::{Chosen, EVERY_DEVICE, file_system_modules};
+use crate::kernel_modules::Modules;
 
 impl Chosen {
     /// Its release, as `uname -r` prints it.
@@ -57,19 +58,22 @@ impl Chosen {
         matches!(self.0.has(symbol), Ok(Some(false)))
     }
 
-    /// The modules of a machine whose devices nobody knows yet, and of the file systems that it mounts; `None` is one of any kind.
-    pub fn modules_of_images(&self, kinds: &[Option<Kind>]) -> Result<Vec<Module>, Failure> {
-        let mut names = EVERY_MODULE.to_vec();
-        for kind in kinds {
-            names.extend(match kind {
-                None => &["ext4", "vfat", "nls_cp437", "nls_ascii", "isofs", "btrfs"][..],
-                Some(Kind::Ext2 | Kind::Ext3 | Kind::Ext4) => &["ext4"],
-                Some(Kind::Btrfs) => &["btrfs"],
-                Some(Kind::Iso9660) => &["isofs"],
-                Some(Kind::Vfat) => &["vfat", "nls_cp437", "nls_ascii"],
-                Some(Kind::Tmpfs | Kind::Ramfs) => &[],
-            });
+    /// The modules for what an image boots on, and for the file systems that its machine mounts.
+    pub fn modules_of_image(
+        &self,
+        wanted: &Modules,
+        file_systems: &[FileSystem],
+    ) -> Result<Vec<Module>, Failure> {
+        let mut modules = match wanted {
+            Modules::VirtualMachines => self.modules(&EVERY_DEVICE)?,
+            other => self.modules_for(other)?,
+        };
+        // What they need may be there already, and comes before them in either list.
+        for module in self.modules(&file_system_modules(file_systems))? {
+            if modules.iter().all(|known| known.name != module.name) {
+                modules.push(module);
+            }
         }
-        self.modules(&names)
+        Ok(modules)
     }
 }

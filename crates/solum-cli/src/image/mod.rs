@@ -30,6 +30,7 @@ use crate::cache::Cache;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::kernel_choice::Chosen;
+use crate::kernel_modules::Modules;
 use crate::parts::Parts;
 
 pub use container::Container;
@@ -45,6 +46,8 @@ pub struct Material<'a> {
     pub contents: Contents,
     /// The kernel.
     pub kernel: &'a Chosen,
+    /// What it boots on.
+    pub modules: Modules,
     /// Where what others make is kept.
     pub cache: &'a Cache,
     /// Words of the user's for the kernel's command line.
@@ -128,17 +131,13 @@ impl Maker<'_> {
 
     /// The compressed initramfs of these contents.
     fn initramfs(&self, mut contents: Contents) -> Result<Vec<u8>, Failure> {
-        let kinds: Vec<Option<Kind>> = contents
-            .description
-            .file_systems
-            .iter()
-            .filter(|file_system| file_system.source != Source::Memory)
-            .map(|file_system| file_system.kind)
-            .collect();
-        contents.modules = self.kernel.modules_of_images(&kinds)?;
-        let may_be_ext =
-            |kind: &Option<Kind>| matches!(kind, None | Some(Kind::Ext2 | Kind::Ext3 | Kind::Ext4));
-        if kinds.iter().any(may_be_ext) {
+        let file_systems = &contents.description.file_systems;
+        contents.modules = self.kernel.modules_of_image(&self.modules, file_systems)?;
+        let may_be_ext = |one: &FileSystem| {
+            one.source != Source::Memory
+                && matches!(one.kind, None | Some(Kind::Ext2 | Kind::Ext3 | Kind::Ext4))
+        };
+        if file_systems.iter().any(may_be_ext) {
             contents.provided.push(Bundled {
                 path: CHECKER.to_owned(),
                 permissions: 0o755,

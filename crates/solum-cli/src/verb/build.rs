@@ -11,7 +11,7 @@ use solum_spec::storage::DataKind;
 use solum_spec::system::Machine;
 
 use super::build_check;
-use crate::arguments::{Build, Format};
+use crate::arguments::{Build, Computer, Format};
 use crate::assemble::{self, Contents};
 use crate::bill::Bill;
 use crate::built::{self, Built};
@@ -20,6 +20,7 @@ use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::image::{self, Container, Data, Material, Product};
 use crate::kernel_choice::{self, Chosen};
+use crate::kernel_modules::Modules;
 use crate::output::{print, print_line};
 use crate::program::{self, Purpose};
 use crate::suited::{flags_of_a_program, refuse_for_system};
@@ -59,6 +60,7 @@ fn show(product: &Product) {
 struct Shop<'a> {
     arguments: &'a Build,
     kernel: Chosen,
+    modules: Modules,
     cache: Cache,
     epoch_s: u64,
 }
@@ -66,11 +68,17 @@ struct Shop<'a> {
 impl<'a> Shop<'a> {
     fn open(arguments: &'a Build) -> Result<Self, Failure> {
         let cache = Cache::of_user()?;
-        let kernel = kernel_choice::choose(&arguments.kernel, &cache)?;
+        let (kernel, otherwise) = match arguments.computer {
+            Computer::Vm => (kernel_choice::choose(&arguments.kernel, &cache)?, Modules::VirtualMachines),
+            Computer::Pc => {
+                (kernel_choice::choose_for_computers(&arguments.kernel, &cache)?, Modules::Computers)
+            }
+        };
+        let modules = Modules::of(&arguments.modules, otherwise)?;
         if arguments.verbose {
             say(&format!("kernel: {} ({})", kernel.version(), kernel.image().display()));
         }
-        Ok(Self { arguments, kernel, cache, epoch_s: epoch()? })
+        Ok(Self { arguments, kernel, modules, cache, epoch_s: epoch()? })
     }
 
     /// Builds what was given, and makes every image of it.
@@ -187,6 +195,7 @@ impl<'a> Shop<'a> {
             name: name.to_owned(),
             contents,
             kernel: &self.kernel,
+            modules: self.modules.clone(),
             cache: &self.cache,
             append: self.arguments.append.clone(),
             epoch_s: self.epoch_s,

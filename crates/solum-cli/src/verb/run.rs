@@ -122,7 +122,9 @@ fn image(
     }
     let devices =
         launch::devices(&arguments.around, &arguments.shares, &machine.network, kernel.config().as_deref());
-    let modules = kernel.modules(&devices.kernel_modules())?;
+    let mut modules = devices.kernel_modules();
+    modules.extend(kernel_choice::file_system_modules(&arguments.inside.file_systems));
+    let modules = kernel.modules(&modules)?;
     let init = if program.executable.is_machine { None } else { Some(init::find(cache)?) };
     let mut contents = Contents::of_program(machine, &arguments.inside, program, init)?;
     contents.modules = modules;

@@ -6,6 +6,7 @@ use std::process::{Command, ExitStatus};
 
 use solum_image::Architecture;
 use solum_image::disk::{self, Identity};
+use solum_spec::ByteSize;
 use solum_spec::description::Network;
 use solum_vm::{Boot, Bus, DiskFormat, Firmware, Medium};
 
@@ -84,8 +85,14 @@ fn from_medium(
         variables: variables.path(),
         medium: Medium { file: file.to_owned(), format, bus, snapshot: arguments.snapshot },
     });
-    launch(image, boot, arguments)
+    let mut around = arguments.around.clone();
+    around.memory.get_or_insert(MEMORY);
+    launch(image, boot, &Run { around, ..arguments.clone() })
 }
+
+/// Firmware keeps itself and the whole image in memory until the kernel has unpacked both: with 128 MiB it is too small for a
+/// kernel of the distribution's.
+const MEMORY: ByteSize = ByteSize::mebibytes(256);
 
 fn launch(image: &Path, boot: Boot, arguments: &Run) -> Result<u8, Failure> {
     let launch = Launch {

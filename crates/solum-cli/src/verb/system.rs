@@ -114,6 +114,7 @@ fn refuse_unsuited(arguments: &Run) -> Result<(), Failure> {
     let mut given = flags_of_a_program(program, inside, &arguments.arguments);
     given.extend([
         ("--share", !arguments.shares.is_empty()),
+        ("--disk", !around.disks.is_empty()),
         ("--publish", !around.publish.is_empty()),
         ("--memory", around.memory.is_some()),
         ("--cpus", around.cpus.is_some()),

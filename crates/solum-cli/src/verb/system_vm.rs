@@ -179,7 +179,9 @@ impl<'a> Builder<'a> {
         virtual_machine: &solum_vm::Machine,
     ) -> Result<Nameless, Failure> {
         let mut contents = self.built.contents(machine, plan, &self.arguments.inside)?;
-        contents.modules = self.kernel.modules(&virtual_machine.kernel_modules())?;
+        let mut modules = virtual_machine.kernel_modules();
+        modules.extend(kernel_choice::file_system_modules(&contents.description.file_systems));
+        contents.modules = self.kernel.modules(&modules)?;
         let image = assemble::compress(contents.archive()?, self.kernel.compression())?;
         Nameless::new(&image).map_err(|error| {
             let why = format!("the image of {} cannot be kept: {}", machine.name, reason(&error));

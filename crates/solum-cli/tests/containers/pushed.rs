@@ -163,7 +163,9 @@ fn a_token_is_fetched_where_the_registry_says() {
 fn with_tokens_for_tokens(port: u16, asked: &Asked) -> Reply {
     let form = String::from_utf8_lossy(&asked.body);
     match asked.line.as_str() {
-        "POST /token" if form.contains("grant_type=refresh_token") && form.contains("refresh_token=a-login") => {
+        "POST /token"
+            if form.contains("grant_type=refresh_token") && form.contains("refresh_token=a-login") =>
+        {
             (200, vec![], r#"{"access_token":"the-token"}"#.into())
         }
         "POST /token" => (400, vec![], String::new()),

@@ -1,0 +1,195 @@
+//! Mounting one file system, after it was looked at.
+
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::Command;
+
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, mount as mount_kernel};
+use solum_spec::reason;
+use solum_spec::storage::{E2FSCK, FileSystem, Kind};
+
+use super::Owners;
+use super::check::{self, Verdict};
+use super::find::Device;
+use super::options;
+use super::volume::State;
+
+/// With less than this many bytes free somebody should know: programs are about to fail.
+const NEARLY_FULL: u64 = 1 << 20;
+
+/// A file system that is there.
+pub struct Mounted {
+    /// What it is, for people.
+    pub what: String,
+    /// What somebody should know.
+    pub warnings: Vec<String>,
+}
+
+/// Mounts one.
+///
+/// # Errors
+///
+/// Why not, as a sentence for people. Nothing was written to it then, but by e2fsck(8).
+pub fn mount(wanted: &FileSystem, device: Option<&Device>, owners: &Owners) -> Result<Mounted, String> {
+    let target = &wanted.target;
+    let failed = |why: String| format!("{target} cannot be mounted: {why}");
+    let mut warnings = Vec::new();
+    let kind = kind(wanted, device).map_err(failed)?;
+    let (mut flags, mut own) = options::split(&wanted.options);
+    let mut read_only = wanted.read_only;
+    if let Some(device) = device {
+        if device.read_only && !read_only && kind != Kind::Iso9660 {
+            warnings.push(format!("{} cannot be written, so this is read-only", device.name));
+        }
+        read_only |= device.read_only || kind == Kind::Iso9660;
+    }
+    if read_only {
+        flags |= MountFlags::RDONLY;
+    }
+    own = with_defaults(kind, own, owners);
+    if let Some(device) = device {
+        warnings.extend(examine(device, kind, read_only).map_err(failed)?);
+    }
+    let source = device.map_or_else(|| kind.name().to_owned(), |device| format!("/dev/{}", device.name));
+    fs::create_dir_all(target).map_err(|error| failed(reason(&error)))?;
+    let data = CString::new(own.as_str()).unwrap_or_default();
+    mount_kernel(source.as_str(), target.as_str(), driver(kind), flags, data.as_c_str())
+        .map_err(|error| failed(explain(error, kind, &own, device)))?;
+    warnings.extend(fullness(target, read_only || kind.is_memory()));
+    let how = if read_only { ", read-only" } else { "" };
+    let what = match device {
+        Some(device) => format!("{} ({kind}{how})", device.name),
+        None => kind.to_string(),
+    };
+    Ok(Mounted { what, warnings })
+}
+
+/// The kind that is mounted: what is there, which has to be what is wanted.
+fn kind(wanted: &FileSystem, device: Option<&Device>) -> Result<Kind, String> {
+    let found = device.and_then(|device| device.volume.as_ref()).map(|volume| volume.kind);
+    let name = device.map_or("", |device| &device.name);
+    let is_extended = |kind: Kind| driver(kind) == driver(Kind::Ext4);
+    match (wanted.kind, found) {
+        (Some(wanted), Some(found)) if wanted != found && !(is_extended(wanted) && is_extended(found)) => {
+            Err(format!("{name} is {found}, and it is described as {wanted}"))
+        }
+        (_, Some(found)) => Ok(found),
+        (Some(wanted), None) if wanted.is_memory() || device.is_some() => Ok(wanted),
+        _ => Err(format!(
+            "there is no file system of a known kind on {name}; it is left as it is. If there should be one, it is damaged; \
+             if not, make one, for example with `mkfs.ext4 -L LABEL`"
+        )),
+    }
+}
+
+/// One driver reads all three, and kernels need not have the others (fs/ext4/super.c, `ext4_fs_type`).
+fn driver(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Ext2 | Kind::Ext3 | Kind::Ext4 => "ext4",
+        other => other.name(),
+    }
+}
+
+/// What holds unless the options say otherwise.
+fn with_defaults(kind: Kind, given: String, owners: &Owners) -> String {
+    let mut options = String::new();
+    let is_given = |name: &str| given.split(',').any(|option| option.split('=').next() == Some(name));
+    match (kind, owners) {
+        // After the first error that the kernel finds nothing is written any more (ext4(5), `errors`).
+        (Kind::Ext2 | Kind::Ext3 | Kind::Ext4, _) if !is_given("errors") => {
+            options::add(&mut options, "errors=remount-ro");
+        }
+        // It knows no owners, so that everything belongs to whom it is for.
+        (Kind::Vfat, Owners::Program(user)) if !is_given("uid") && !is_given("gid") => {
+            options::add(&mut options, &format!("uid={user},gid={user}"));
+        }
+        (Kind::Tmpfs, Owners::Program(user)) if !is_given("uid") && !is_given("mode") => {
+            options::add(&mut options, &format!("uid={user},gid={user},mode=0755"));
+        }
+        _ => {}
+    }
+    if !given.is_empty() {
+        options::add(&mut options, &given);
+    }
+    options
+}
+
+/// Looks at a file system before it is mounted; what somebody should know of it.
+fn examine(device: &Device, kind: Kind, read_only: bool) -> Result<Vec<String>, String> {
+    let state = device.volume.as_ref().map_or(State::Clean, |volume| volume.state);
+    if read_only {
+        return Ok(Vec::new());
+    }
+    if driver(kind) == driver(Kind::Ext4) && Path::new(E2FSCK).exists() {
+        return check_extended(device);
+    }
+    match state {
+        State::Clean => Ok(Vec::new()),
+        State::Errors => {
+            Err(set_aside(device, "the kernel has found errors in it, and there is no e2fsck to repair it"))
+        }
+        State::Unclean => {
+            Ok(vec![format!("{} was not unmounted when it was used last, and was not checked", device.name)])
+        }
+    }
+}
+
+fn check_extended(device: &Device) -> Result<Vec<String>, String> {
+    let path = format!("/dev/{}", device.name);
+    let checked = Command::new(E2FSCK).args(["-p", &path]).env_clear().output();
+    let output =
+        checked.map_err(|error| set_aside(device, &format!("{E2FSCK} cannot be run: {}", reason(&error))))?;
+    let printed = [output.stdout, output.stderr].concat();
+    match check::judge(output.status.code(), &String::from_utf8_lossy(&printed)) {
+        Verdict::Sound(None) => Ok(Vec::new()),
+        Verdict::Sound(Some(said)) => Ok(vec![format!("the file system was repaired; e2fsck said: {said}")]),
+        Verdict::Damaged(why) => Err(set_aside(device, &why)),
+    }
+}
+
+/// What becomes of what cannot be used: nothing.
+fn set_aside(device: &Device, why: &str) -> String {
+    let repair = match device.volume.as_ref().map(|volume| volume.kind) {
+        Some(Kind::Btrfs) => "btrfs check",
+        Some(Kind::Vfat) => "fsck.vfat",
+        _ => "e2fsck -f",
+    };
+    let name = &device.name;
+    format!(
+        "{} is damaged ({why}). It is left as it is; repair it on another computer with `{repair} /dev/{name}`, under the \
+         name that it has there",
+        device.shown()
+    )
+}
+
+fn explain(error: Errno, kind: Kind, options: &str, device: Option<&Device>) -> String {
+    /// The kernel's name for a structure of a file system that cannot be (EFSCORRUPTED, fs/ext4/ext4.h).
+    const CORRUPTED: Errno = Errno::UCLEAN;
+    let Some(device) = device else { return format!("{} ({options})", reason(&io::Error::from(error))) };
+    match error {
+        Errno::NODEV => format!("the kernel cannot read {kind}, which is what {} is", device.name),
+        Errno::BUSY => format!("{} is in use already, itself or another part of its disk", device.name),
+        CORRUPTED | Errno::IO | Errno::BADMSG => set_aside(device, &reason(&io::Error::from(error))),
+        Errno::INVAL => format!(
+            "the kernel refuses {}: either it does not know one of the options `{options}`, or the file system is damaged; it \
+             is left as it is, and the kernel's log says more",
+            device.shown()
+        ),
+        _ => format!("{}: {}", device.shown(), reason(&io::Error::from(error))),
+    }
+}
+
+/// A file system on which nothing can be written any more is mounted all the same: somebody has to make space.
+fn fullness(target: &str, can_be_full: bool) -> Option<String> {
+    if can_be_full {
+        return None;
+    }
+    let space = rustix::fs::statvfs(target).ok()?;
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    // A file system that counts nothing (9p without a word about it) is not full.
+    (space.f_blocks > 0 && free < NEARLY_FULL)
+        .then(|| format!("it is full: only {} KiB are free", free / 1024))
+}
