@@ -10,8 +10,8 @@ const ENTRIES_AT: u64 = 2;
 const HEADER_BYTES: usize = 92;
 /// More than any table has: 1024 entries of 128 bytes.
 const ENTRIES_MAX: u64 = 128 * 1024;
-/// Less is not worth the touching of a table.
-const WORTH_BYTES: u64 = 1 << 20;
+/// Partitions begin at multiples of this, so that they suit every disk.
+const ALIGNED_BYTES: u64 = 1 << 20;
 
 /// The primary table of a disk, which was found valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,15 +74,18 @@ impl Table {
         // The backup is behind everything: its entries, then its header.
         let backup_at = sectors.checked_sub(1)?;
         let backup_entries_at = backup_at.checked_sub(entry_sectors)?;
-        let end = backup_entries_at.checked_sub(1)?;
-        let gained = end.checked_sub(last)?.checked_mul(self.sector)?;
-        if !is_last || gained < WORTH_BYTES || first > last {
+        // Ends are where partitions begin, so that another one could follow.
+        let unit = (ALIGNED_BYTES / self.sector).max(1);
+        let end = (backup_entries_at / unit * unit).checked_sub(1)?;
+        let usable = backup_entries_at.checked_sub(1)?;
+        let gained = end.checked_sub(last)?;
+        if !is_last || gained == 0 || first > last {
             return None;
         }
         let mut larger = self.clone();
         let place = (number as usize - 1) * self.entry_bytes + 40;
         larger.entries.get_mut(place..place + 8)?.copy_from_slice(&end.to_le_bytes());
-        put(&mut larger.header, 48, end);
+        put(&mut larger.header, 48, usable);
         let mut writes = Vec::new();
         let mut write = |place: u64, bytes: Vec<u8>| writes.push((place * self.sector, bytes));
         write(backup_entries_at, larger.entries.clone());
@@ -179,6 +182,8 @@ mod tests {
     use proptest::prelude::*;
 
     const SECTORS: u64 = 8192;
+    /// The last whole mebibyte in front of the backup ends here.
+    const GROWN: u64 = 6143;
 
     /// A disk whose table was made for half of it, with an ESP and a data partition behind.
     fn disk(first_data: u64) -> Vec<u8> {
@@ -227,12 +232,12 @@ mod tests {
         assert_eq!(growth(&mut disk, 1), None, "another one is behind it");
         assert_eq!(growth(&mut disk, 3), None, "there is none");
         let growth = growth(&mut disk, 2).unwrap();
-        assert_eq!((growth.start, growth.length), (2048 * 512, (SECTORS - 34 - 2048 + 1) * 512));
+        assert_eq!((growth.start, growth.length), (2048 * 512, (GROWN - 2048 + 1) * 512));
         for (place, bytes) in &growth.writes {
             apply(&mut disk, *place, bytes);
         }
         let table = Table::read(&mut disk, 512).unwrap();
-        assert_eq!(table.spans().collect::<Vec<_>>(), [(100, 2047), (2048, SECTORS - 34)]);
+        assert_eq!(table.spans().collect::<Vec<_>>(), [(100, 2047), (2048, GROWN)]);
         assert_eq!(table.identifier(2).unwrap(), "03020100-0504-0706-0809-0a0b0c0d0e0f");
         assert_eq!([u64_at(&table.header, 32), u64_at(&table.header, 72)], [SECTORS - 1, 2]);
         let backup = &disk[(SECTORS as usize - 1) * 512..];
@@ -260,10 +265,7 @@ mod tests {
                     apply(&mut torn, *place, &bytes[..sectors * 512]);
                     let ends: Vec<u64> =
                         Table::read(&mut torn, 512).unwrap().spans().map(|(_, last)| last).collect();
-                    assert!(
-                        [SECTORS / 2 - 34, SECTORS - 34].contains(&ends[1]),
-                        "write {done}, sector {sectors}"
-                    );
+                    assert!([SECTORS / 2 - 34, GROWN].contains(&ends[1]), "write {done}, sector {sectors}");
                     // What was begun is ended at the next start.
                     for (place, bytes) in growth(&mut torn, 2).map(|growth| growth.writes).unwrap_or_default()
                     {
@@ -271,7 +273,7 @@ mod tests {
                     }
                     let ends: Vec<u64> =
                         Table::read(&mut torn, 512).unwrap().spans().map(|(_, last)| last).collect();
-                    assert_eq!(ends, [2047, SECTORS - 34]);
+                    assert_eq!(ends, [2047, GROWN]);
                 }
             }
         }
