@@ -38,12 +38,13 @@ const EVERY_FILE_SYSTEM: [&str; 7] =
 
 /// Modules for the file systems that a description names: any of them, where it leaves the kind open.
 pub fn file_system_modules(file_systems: &[FileSystem]) -> Vec<&'static str> {
+    // ext4 and libcrc32c ask for a checksum by what it is called, and no modprobe is in the machine to find who makes it.
     let mut names = Vec::new();
     for one in file_systems.iter().filter(|one| one.source != Source::Memory) {
         let is_it = |kinds: &[Kind]| one.kind.is_none_or(|kind| kinds.contains(&kind));
         for (kinds, modules) in [
-            (&[Kind::Ext2, Kind::Ext3, Kind::Ext4][..], &["ext4"][..]),
-            (&[Kind::Btrfs], &["btrfs"]),
+            (&[Kind::Ext2, Kind::Ext3, Kind::Ext4][..], &["crc32c_generic", "ext4"][..]),
+            (&[Kind::Btrfs], &["crc32c_generic", "btrfs"]),
             (&[Kind::Iso9660], &["isofs"]),
             // Its names are in the character sets that the kernel was configured with (CONFIG_FAT_DEFAULT_CODEPAGE).
             (&[Kind::Vfat], &["vfat", "nls_cp437", "nls_iso8859-1", "nls_ascii"]),
