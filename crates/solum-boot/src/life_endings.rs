@@ -39,17 +39,40 @@ fn what_follows_the_programs_own_end_is_described() {
         (WhenEnded::Halt, Ending::Halt),
     ] {
         for event in [
-            ended(0),
             ended(3),
             Event::Ended(Child::Program, Status::Signaled(6)),
             Event::NotStarted(Child::Program, "no".into()),
-            Event::UnitsOver(Outcome::Exited(0), None),
+            Event::UnitsOver(Outcome::Exited(1), None),
         ] {
             let mut life = running(when_ended);
             let effects = life.step(1, event);
             assert!(matches!(effects[..], [Effect::Remember(_), Effect::SignalAll(SIGTERM)]), "{effects:?}");
             assert_eq!(ending(&mut life, 2), (expected, false));
         }
+        for event in [ended(0), Event::UnitsOver(Outcome::Exited(0), None)] {
+            let mut life = running(when_ended);
+            assert_eq!(life.step(1, event), [Effect::SignalAll(SIGTERM)], "there is nothing to remember");
+            assert_eq!(ending(&mut life, 2), (expected, false));
+        }
+    }
+}
+
+#[test]
+fn what_is_remembered_is_a_failure() {
+    for (status, asked, is_failure) in [
+        (Status::Exited(0), false, false),
+        (Status::Exited(3), false, true),
+        (Status::Exited(3), true, true),
+        (Status::Signaled(SIGTERM), false, true),
+        (Status::Signaled(SIGTERM), true, false),
+        (Status::Signaled(6), true, true),
+    ] {
+        let mut life = running(WhenEnded::PowerOff);
+        if asked {
+            life.step(1, Event::EndRequested(Ending::PowerOff));
+        }
+        let effects = life.step(2, Event::Ended(Child::Program, status));
+        assert_eq!(effects.len() == 2, is_failure, "{status:?} {asked} {effects:?}");
     }
 }
 
@@ -90,8 +113,8 @@ fn a_program_is_started_again_with_growing_pauses() {
             "the program ended with status {status}; restart {restart} follows in {} s",
             (due - now) / 1000
         );
-        let outcome = Outcome::Exited(status);
-        assert_eq!(effects, [Effect::Remember(outcome), Effect::Tell(FromMachine::Warning(text))]);
+        let told = Effect::Tell(FromMachine::Warning(text));
+        assert_eq!(effects[usize::from(status != 0)..], [Effect::EndLeftOvers, told]);
         assert_eq!(life.step(due - 1, Event::DeadlineReached), []);
         pauses.push(due - now);
         now = due;
@@ -107,7 +130,7 @@ fn a_program_that_cannot_be_started_is_tried_again_too() {
     let mut life = running(WhenEnded::Restart);
     let effects = life.step(1, Event::NotStarted(Child::Program, "no memory".into()));
     let text = "no memory; restart 1 follows in 1 s";
-    assert_eq!(effects[1..], [Effect::Tell(FromMachine::Warning(text.into()))]);
+    assert_eq!(effects[2..], [Effect::Tell(FromMachine::Warning(text.into()))]);
     assert_eq!(life.step(1_001, Event::DeadlineReached), [Effect::StartProgram]);
 }
 
@@ -153,4 +176,36 @@ fn units_may_want_the_machine_to_start_anew() {
     let over = Event::UnitsOver(Outcome::MachineFailed("a unit was given up".into()), Some(Ending::Reboot));
     assert_eq!(life.step(1, over), [Effect::SignalAll(SIGTERM)]);
     assert_eq!(ending(&mut life, 2), (Ending::Reboot, false));
+}
+
+#[test]
+fn a_program_that_ignores_the_request_is_killed_after_its_grace() {
+    let mut life = running(WhenEnded::PowerOff);
+    assert_eq!(life.step(100, Event::EndRequested(Ending::PowerOff)), [Effect::SignalProgram(SIGTERM)]);
+    assert_eq!(
+        life.step(200, Event::EndRequested(Ending::PowerOff)),
+        [],
+        "asking twice does not shorten the grace"
+    );
+    assert_eq!(life.deadline(), Some(10_100));
+    assert_eq!(life.step(10_099, Event::DeadlineReached), []);
+    assert_eq!(life.step(10_100, Event::DeadlineReached), [Effect::SignalProgram(SIGKILL)]);
+    life.step(10_101, Event::Ended(Child::Program, Status::Signaled(SIGKILL)));
+    let outcome = Outcome::Signaled { signal: SIGKILL, after_grace: true };
+    assert_eq!(
+        life.step(10_102, Event::AllGone),
+        [Effect::End(End { outcome, ending: Ending::PowerOff, asked: true })]
+    );
+}
+
+#[test]
+fn orphans_are_ended_and_then_killed_and_then_left_behind() {
+    let mut life = running(WhenEnded::PowerOff);
+    life.step(0, Event::Ended(Child::Program, Status::Exited(0)));
+    assert_eq!(life.deadline(), Some(1_000));
+    assert_eq!(life.step(1_000, Event::DeadlineReached), [Effect::SignalAll(SIGKILL)]);
+    assert_eq!(
+        life.step(2_000, Event::DeadlineReached),
+        [Effect::End(End { outcome: Outcome::Exited(0), ending: Ending::PowerOff, asked: false })]
+    );
 }

@@ -63,6 +63,10 @@ impl Units {
         match self.0 {}
     }
 
+    pub fn failed(&mut self) -> Option<(String, Vec<u8>)> {
+        match self.0 {}
+    }
+
     pub fn ended(&mut self, _: Pid, _: WaitStatus) -> bool {
         match self.0 {}
     }

@@ -14,7 +14,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 use solum_spec::control::{self, Decoder, Ending, FromMachine, Outcome, Status, ToMachine};
-use solum_spec::description::{Network, Wait};
+use solum_spec::description::{Network, Wait, WhenEnded};
 use solum_spec::network::{Inside, SystemNetwork};
 use solum_spec::{Description, reason};
 
@@ -23,10 +23,11 @@ use crate::control_channel::Channel;
 use crate::devices::{self, Announcements};
 use crate::kernel_log;
 use crate::life::{self, Child, Effect, End, Event, Life, Terms};
+use crate::permanent::Permanent;
 use crate::process::{self, Processes};
 use crate::storage::{Errand, Owners};
 use crate::units::{self, Plan, Units};
-use crate::{command_line, identity, modules, mounts, net, power};
+use crate::{command_line, identity, modules, mounts, net, power, time};
 
 /// Power failure or power button, by a daemon or the hypervisor (signal(7)).
 const SIGPWR: i32 = 30;
@@ -43,6 +44,8 @@ pub fn run(description: Result<Description, String>) -> ! {
     install_panic_hook();
     match description.and_then(|description| Ok((description, units::plan()?))) {
         Ok((description, plan)) => {
+            // It is read once.
+            let _ = WHEN_ENDED.set(description.when_ended);
             warnings.extend(load_modules(&description));
             let channel = open_channel(announcements.ok().as_ref());
             Pid1::new(description, plan, channel).live(warnings)
@@ -58,12 +61,24 @@ pub fn run(description: Result<Description, String>) -> ! {
 /// Tells host and kernel log why there is no machine, and switches it off.
 fn fail(channel: Option<&mut Channel>, why: String) -> ! {
     kernel_log::error(&why);
+    if let Some(permanent) = Permanent::find() {
+        permanent.last_panic(&why, &[]);
+    }
     power::secure_data();
     let outcome = Outcome::MachineFailed(why);
-    let heard = channel.is_some_and(|channel| say_goodbye(channel, &outcome, Ending::PowerOff));
-    last_words(&outcome, Ending::PowerOff, !heard);
-    power::end(Ending::PowerOff)
+    let ending = match WHEN_ENDED.get() {
+        // The program is not started again by a PID 1 that failed, but by the next one.
+        Some(WhenEnded::Reboot | WhenEnded::Restart) => Ending::Reboot,
+        Some(WhenEnded::Halt) => Ending::Halt,
+        Some(WhenEnded::PowerOff) | None => Ending::PowerOff,
+    };
+    let heard = channel.is_some_and(|channel| say_goodbye(channel, &outcome, ending));
+    last_words(&outcome, ending, !heard);
+    power::end(ending)
 }
+
+/// What the description says follows the end, once it was read.
+static WHEN_ENDED: OnceLock<WhenEnded> = OnceLock::new();
 
 /// The control channel's port once it is open, for the panic hook.
 static CONTROL: OnceLock<File> = OnceLock::new();
@@ -130,6 +145,9 @@ struct Pid1 {
     buttons: Buttons,
     /// The units of a system, once they may run.
     units: Option<Units>,
+    /// What outlives the machine, from the program's first start on.
+    permanent: Option<Permanent>,
+    recalled: bool,
 }
 
 impl Pid1 {
@@ -141,7 +159,11 @@ impl Pid1 {
             network: description.network != Network::None || inside.is_some(),
             time_servers: description.time_servers.clone(),
             links: plan.as_ref().is_some_and(Plan::reaches_out),
-            when_ended: description.when_ended,
+            when_ended: match description.when_ended {
+                // Units that are all over leave nothing behind to start them with, and their supervisor has restarted them.
+                WhenEnded::Restart if plan.is_some() => WhenEnded::Reboot,
+                when_ended => when_ended,
+            },
             storage: !description.file_systems.is_empty(),
         });
         Self {
@@ -155,6 +177,8 @@ impl Pid1 {
             reports: Vec::new(),
             buttons: Buttons::find(),
             units: None,
+            permanent: None,
+            recalled: false,
         }
     }
 
@@ -167,10 +191,7 @@ impl Pid1 {
             }
         };
         warnings.extend(self.settle());
-        for warning in warnings {
-            kernel_log::warning(&warning);
-            self.tell(&FromMachine::Warning(warning));
-        }
+        warnings.into_iter().for_each(|warning| self.warn(warning));
         if let Err(why) = self.mount_shares() {
             fail(self.channel.as_mut(), why);
         }
@@ -186,6 +207,8 @@ impl Pid1 {
             self.listen_to_roles();
             self.listen_to_buttons();
             self.listen_to_units();
+            self.processes.turn();
+            self.permanent.iter_mut().for_each(Permanent::turn);
             if self.life.deadline().is_some_and(|at| at <= self.now()) {
                 self.happen(Event::DeadlineReached);
             }
@@ -194,6 +217,7 @@ impl Pid1 {
 
     /// Everything that makes the machine a place to live in, before its program starts.
     fn settle(&mut self) -> Vec<String> {
+        time::catch_up(None);
         identity::relax();
         power::take_control();
         process::raise_limits();
@@ -223,7 +247,8 @@ impl Pid1 {
     /// Sleeps until there is something to do.
     fn wait(&self, signals: BorrowedFd<'_>) {
         let own = self.life.deadline().map(|at| Duration::from_millis(at.saturating_sub(self.now())));
-        let timeout = own.into_iter().chain(self.units.as_ref().and_then(Units::patience)).min();
+        let kept = self.permanent.as_ref().map(Permanent::patience);
+        let timeout = own.into_iter().chain(kept).chain(self.units.as_ref().and_then(Units::patience)).min();
         let timeout = timeout.and_then(|left| Timespec::try_from(left).ok());
         let control = self.channel.as_ref().and_then(Channel::readable);
         let mut descriptors: Vec<PollFd<'_>> = [signals]
@@ -234,6 +259,7 @@ impl Pid1 {
             .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN))
             .collect();
         descriptors.extend(self.units.iter().flat_map(Units::poll_descriptors));
+        descriptors.extend(self.processes.poll_descriptor());
         // Only EINTR and ENOMEM are possible. Either way the loop looks at everything and comes back.
         let _ = poll(&mut descriptors, timeout.as_ref());
     }
@@ -285,6 +311,10 @@ impl Pid1 {
 
     fn listen_to_units(&mut self) {
         let over = self.units.as_mut().and_then(Units::turn);
+        let failed = self.units.as_mut().and_then(Units::failed);
+        if let (Some(permanent), Some((what, words))) = (&self.permanent, failed) {
+            permanent.last_panic(&what, &words);
+        }
         if let Some((outcome, ending)) = over {
             self.happen(Event::UnitsOver(outcome, ending));
         }
@@ -310,13 +340,11 @@ impl Pid1 {
                 FromMachine::Network(report) => self.tell(&FromMachine::Network(report)),
                 FromMachine::Clock(report) => {
                     self.condition(Wait::Clock);
+                    self.permanent.iter_mut().for_each(Permanent::save_clock);
                     self.happen(Event::Clock(report));
                 }
                 FromMachine::Storage(report) => self.happen(Event::Storage(report)),
-                FromMachine::Warning(text) => {
-                    kernel_log::warning(&text);
-                    self.tell(&FromMachine::Warning(text));
-                }
+                FromMachine::Warning(text) => self.warn(text),
                 // A role speaks for itself only.
                 FromMachine::Hello { .. }
                 | FromMachine::Started
@@ -334,15 +362,7 @@ impl Pid1 {
 
     fn apply(&mut self, effect: Effect) {
         match effect {
-            Effect::StartProgram if self.plan.is_some() => self.start_units(),
-            Effect::StartProgram => match self.processes.start_program(&self.description) {
-                Ok(()) => self.tell(&FromMachine::Started),
-                Err(error) => {
-                    let why =
-                        format!("{} could not be started: {}", self.description.unit.path, reason(&error));
-                    self.happen(Event::NotStarted(Child::Program, why));
-                }
-            },
+            Effect::StartProgram => self.start_program(),
             Effect::StartNet => {
                 let configuration = control::encode(&(&self.description.network, self.inside));
                 self.start_role(Child::Net, &configuration, &[]);
@@ -369,15 +389,64 @@ impl Pid1 {
                 process::signal_all(signal);
                 self.reap();
             }
-            Effect::Tell(message) => {
-                if let FromMachine::Warning(text) = &message {
-                    kernel_log::warning(text);
-                }
-                self.tell(&message);
-            }
-            Effect::Remember(_) => {}
+            Effect::Tell(message) => match message {
+                FromMachine::Warning(text) => self.warn(text),
+                message => self.tell(&message),
+            },
+            Effect::Remember(outcome) => self.remember(&outcome),
+            Effect::EndLeftOvers => self.processes.end_left_overs(),
             Effect::End(end) => self.end(end),
         }
+    }
+
+    fn start_program(&mut self) {
+        if !std::mem::replace(&mut self.recalled, true) {
+            self.recall();
+        }
+        if self.plan.is_some() {
+            return self.start_units();
+        }
+        match self.processes.start_program(&self.description, self.permanent.is_some()) {
+            Ok(()) => self.tell(&FromMachine::Started),
+            Err(error) => {
+                let why = format!("{} could not be started: {}", self.description.unit.path, reason(&error));
+                self.happen(Event::NotStarted(Child::Program, why));
+            }
+        }
+    }
+
+    /// Everything is mounted: takes up what the machine's earlier lives left.
+    fn recall(&mut self) {
+        self.permanent = Permanent::find();
+        if let Some(permanent) = &mut self.permanent {
+            permanent.load_seed();
+            permanent.save_seed();
+            time::catch_up(permanent.clock());
+            permanent.save_clock();
+            if permanent.fetch_kernel_panic() {
+                self.warn(
+                    "the kernel panicked in the machine's last life; /perm/last-panic says more".into(),
+                );
+            }
+        }
+        if let Err(error) = identity::write_machine_id(self.permanent.as_ref()) {
+            self.warn(format!("/etc/machine-id: {}", reason(&error)));
+        }
+    }
+
+    /// Keeps the program's last words. Those of units are kept when they fail.
+    fn remember(&mut self, outcome: &Outcome) {
+        if let (Some(permanent), None) = (&self.permanent, &self.units) {
+            let path = &self.description.unit.path;
+            let up_s = self.start.elapsed().as_secs();
+            let what = format!("{outcome}, {up_s} s after the machine's start ({path})");
+            permanent.last_panic(&what, self.processes.last_words());
+        }
+    }
+
+    fn warn(&mut self, text: String) {
+        kernel_log::warning(&text);
+        self.tell(&FromMachine::Warning(text));
     }
 
     fn start_units(&mut self) {
@@ -430,7 +499,11 @@ impl Pid1 {
     }
 
     fn end(&mut self, End { outcome, ending, asked }: End) -> ! {
-        self.processes.drain_terminal();
+        self.processes.drain(HANG_UP_PATIENCE);
+        if let Some(permanent) = &mut self.permanent {
+            permanent.save_clock();
+            permanent.save_seed();
+        }
         power::secure_data();
         let heard = match &mut self.channel {
             Some(channel) => say_goodbye(channel, &outcome, ending),
