@@ -9,6 +9,7 @@ use solum_image::oci::{self, Reference};
 use solum_spec::Protocol;
 
 use super::{ARCHITECTURE, Maker, Product, create, write};
+use crate::bill::Bill;
 use crate::certificates;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
@@ -24,6 +25,10 @@ pub struct Container {
     pub labels: BTreeMap<String, String>,
     /// The time zone data, if it was asked for.
     pub time_zones: Vec<Bundled>,
+    /// Who runs the program: nobody's machine is brought up there, so it need not be root.
+    pub user_id: u32,
+    /// What it is made of: neither a kernel nor an init.
+    pub bill_of_materials: Bill,
 }
 
 /// The layout as a directory, and one archive of it.
@@ -36,19 +41,22 @@ pub fn make(maker: &Maker<'_>, path: &Path) -> Result<Vec<Product>, Failure> {
     let Some((program_path, program)) = maker.contents.programs.first() else {
         return Err(Failure::new(ExitCode::UnusableInput, "a container needs a program"));
     };
+    let certificates = certificates::of(&maker.contents.provided);
+    let mut bill = container.bill_of_materials.clone();
+    certificates.iter().for_each(|bytes| bill.add_data("ca-certificates", bytes));
     let contents = oci::Contents {
         name: program_path.rsplit('/').next().unwrap_or(program_path).to_owned(),
         program: program.clone(),
         architecture: ARCHITECTURE,
         arguments: unit.arguments.clone(),
         environment: unit.environment.iter().filter(|(name, _)| name != "TERM").cloned().collect(),
-        user_id: unit.user_id,
+        user_id: container.user_id,
         ports: container.ports.clone(),
         labels: container.labels.clone(),
-        certificates: certificates::of(&maker.contents.provided),
+        certificates,
         time_zones: container.time_zones.clone(),
         bundled: maker.contents.bundled.clone(),
-        bill_of_materials: Some(maker.bill_of_materials()),
+        bill_of_materials: Some(bill.to_json(&BTreeMap::new())),
         created_s: maker.epoch_s,
         reference: container.reference.clone(),
     };

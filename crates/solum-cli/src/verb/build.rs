@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use indicatif::HumanBytes;
 use solum_image::oci::Reference;
+use solum_spec::description::DEFAULT_USER_ID;
 use solum_spec::machine::DEFAULT_MEMORY;
 use solum_spec::storage::DataKind;
 use solum_spec::system::Machine;
@@ -139,7 +140,11 @@ impl<'a> Shop<'a> {
         bill.add_kernel(&self.kernel);
         init.iter().for_each(|init| bill.add_program("solum-init", init, &init::crates()));
         bill.add_program(&program.name, &program.bytes, &program.crates());
+        let mut of_container = Bill::new(&machine.name, self.epoch_s);
+        of_container.add_program(&program.name, &program.bytes, &program.crates());
         let container = Container {
+            user_id: if inside.root { 0 } else { DEFAULT_USER_ID },
+            bill_of_materials: of_container,
             reference: arguments.tag.clone().unwrap_or_else(|| Reference::local(&machine.name)),
             ports: arguments.exposed.iter().map(|exposed| (exposed.port, exposed.protocol)).collect(),
             labels: arguments.labels.iter().cloned().collect(),

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::fake::{Asked, Fake, Reply};
 use crate::harness::{Finished, Scratch};
-use crate::made::{BILL, Made, make, probe};
+use crate::made::{Made, probe};
 use crate::podman::Podman;
 use crate::server::{OTHER_ADDRESS, PASSWORD, Server, USER};
 
@@ -25,7 +25,7 @@ fn whole_name(made: &Made, reference: &str) -> String {
 fn a_layout_and_an_archive_are_pushed_and_the_bill_of_materials_is_found_there() {
     let scratch = Scratch::new();
     let Some(server) = Server::open(&scratch) else { return };
-    let made = make(&scratch, probe());
+    let made = probe(&scratch, &[]);
     for (source, name) in [(made.layout, "team/layout"), (made.archive, "team/archive")] {
         let reference = format!("{}/{name}:v1", server.name());
         push(&scratch, source, &reference, &[]).exits(0).prints(&whole_name(&made, &reference));
@@ -41,7 +41,10 @@ fn a_layout_and_an_archive_are_pushed_and_the_bill_of_materials_is_found_there()
         let attached: Value = serde_json::from_slice(&server.get(&path).body).unwrap();
         assert_eq!(attached["subject"]["digest"], made.image.manifest.digest.as_str());
         let bill = attached["layers"][0]["digest"].as_str().unwrap();
-        assert_eq!(server.get(&format!("/v2/{name}/blobs/{bill}")).body, BILL);
+        let bill = server.get(&format!("/v2/{name}/blobs/{bill}")).body;
+        assert_eq!(bill, made.image.bill_of_materials().unwrap().bytes);
+        let bill: Value = serde_json::from_slice(&bill).unwrap();
+        assert_eq!(bill["bomFormat"], "CycloneDX", "{bill}");
     }
 }
 
@@ -49,7 +52,7 @@ fn a_layout_and_an_archive_are_pushed_and_the_bill_of_materials_is_found_there()
 fn what_the_registry_has_is_not_sent_again() {
     let scratch = Scratch::new();
     let Some(server) = Server::open(&scratch) else { return };
-    let made = make(&scratch, probe());
+    let made = probe(&scratch, &[]);
     let reference = format!("{}/again", server.name());
     let first = push(&scratch, made.layout, &reference, &[]);
     first
@@ -67,7 +70,7 @@ fn podman_pulls_what_was_pushed_and_runs_it() {
     let scratch = Scratch::new();
     let Some(podman) = Podman::new(&scratch) else { return };
     let Some(server) = Server::open(&scratch) else { return };
-    let made = make(&scratch, probe());
+    let made = probe(&scratch, &[]);
     let reference = format!("{}/team/probe:v1", server.name());
     push(&scratch, made.archive, &reference, &[]).exits(0);
     podman.done(&["pull", "--tls-verify=false", &reference]);
@@ -81,7 +84,7 @@ fn a_login_of_podmans_is_used() {
     let scratch = Scratch::new();
     let Some(podman) = Podman::new(&scratch) else { return };
     let Some(server) = Server::with_passwords(&scratch) else { return };
-    let made = make(&scratch, probe());
+    let made = probe(&scratch, &[]);
     podman.log_in(&server.name(), USER, PASSWORD);
     let reference = format!("{}/team/probe:v1", server.name());
     let words = ["push", made.layout, &reference];
@@ -93,7 +96,7 @@ fn a_login_of_podmans_is_used() {
 fn a_login_of_dockers_and_one_of_a_helper_are_used() {
     let scratch = Scratch::new();
     let Some(server) = Server::with_passwords(&scratch) else { return };
-    let made = make(&scratch, probe());
+    let made = probe(&scratch, &[]);
     // `printf user:pass:word | base64`
     let auths = format!(r#"{{"auths": {{"{}": {{"auth": "dXNlcjpwYXNzOndvcmQ="}}}}}}"#, server.name());
     scratch.file(".docker/config.json", auths);
@@ -141,7 +144,7 @@ fn with_tokens(port: u16, asked: &Asked) -> Reply {
 fn a_token_is_fetched_where_the_registry_says() {
     let scratch = Scratch::new();
     let fake = Fake::new(with_tokens);
-    let made = make(&scratch, probe());
+    let made = probe(&scratch, &[]);
     let auths = format!(r#"{{"auths": {{"127.0.0.1:{}": {{"auth": "dXNlcjpwYXNzOndvcmQ="}}}}}}"#, fake.port);
     scratch.file(".docker/config.json", auths);
     let reference = format!("127.0.0.1:{}/probe:v1", fake.port);
@@ -177,7 +180,7 @@ fn with_tokens_for_tokens(port: u16, asked: &Asked) -> Reply {
 fn a_token_of_a_login_is_given_for_one_of_the_registry() {
     let scratch = Scratch::new();
     let fake = Fake::new(with_tokens_for_tokens);
-    let made = make(&scratch, probe());
+    let made = probe(&scratch, &[]);
     let auths = format!(r#"{{"auths": {{"127.0.0.1:{}": {{"identitytoken": "a-login"}}}}}}"#, fake.port);
     scratch.file(".docker/config.json", auths);
     let reference = format!("127.0.0.1:{}/probe:v1", fake.port);
@@ -193,7 +196,7 @@ fn who_the_user_is_is_told_to_the_registry_alone() {
         (202, _, body) => (202, vec![("Location", elsewhere.clone())], body),
         reply => reply,
     });
-    let made = make(&scratch, probe());
+    let made = probe(&scratch, &[]);
     let auths = format!(r#"{{"auths": {{"127.0.0.1:{}": {{"auth": "dXNlcjpwYXNzOndvcmQ="}}}}}}"#, fake.port);
     scratch.file(".docker/config.json", auths);
     push(&scratch, made.layout, &format!("127.0.0.1:{}/probe", fake.port), &[]).exits(0);
@@ -206,7 +209,7 @@ fn who_the_user_is_is_told_to_the_registry_alone() {
 #[test]
 fn a_certificate_that_the_host_trusts_is_trusted() {
     let scratch = Scratch::new();
-    let made = make(&scratch, probe());
+    let made = probe(&scratch, &[]);
     let mut command = Command::new("openssl");
     command.args([
         "req",
@@ -240,7 +243,7 @@ fn a_certificate_that_the_host_trusts_is_trusted() {
 #[test]
 fn a_dry_run_reaches_for_nothing() {
     let scratch = Scratch::new();
-    let made = make(&scratch, probe());
+    let made = probe(&scratch, &[]);
     let reference = "nowhere.invalid/probe:v1";
     let said = push(&scratch, made.archive, reference, &["--dry-run"]);
     said.exits(0).prints(&whole_name(&made, reference)).mentions("application/vnd.cyclonedx+json)\n");

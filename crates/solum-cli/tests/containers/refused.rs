@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use crate::fake::Fake;
 use crate::harness::{Finished, Scratch};
-use crate::made::{make, probe};
+use crate::made::probe;
 use crate::server::Server;
 
 #[track_caller]
@@ -25,7 +25,7 @@ fn what_is_no_image() {
     let hint = "hint: make one with `solum build --format oci`\n";
     scratch.directory("empty");
     scratch.file("text", "no image");
-    let made = make(&scratch, probe());
+    let made = probe(&scratch, &[]);
     let layer = made.image.layers[0].digest.replace("sha256:", "blobs/sha256/");
     scratch.file(&format!("image/{layer}"), "damaged");
     for (path, why) in [
@@ -60,7 +60,7 @@ fn names_that_are_none() {
 #[test]
 fn a_registry_that_is_not_there() {
     let scratch = Scratch::new();
-    let made = make(&scratch, probe());
+    let made = probe(&scratch, &[]);
     // A port that was free a moment ago, and that nobody is given until this socket is gone.
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = socket.local_addr().unwrap().port();
@@ -78,7 +78,7 @@ fn a_registry_that_is_not_there() {
 fn a_registry_that_does_not_know_the_user() {
     let scratch = Scratch::new();
     let Some(server) = Server::with_passwords(&scratch) else { return };
-    let made = make(&scratch, probe());
+    let made = probe(&scratch, &[]);
     let name = server.name();
     let reference = format!("{name}/team/probe");
     let text = format!(
@@ -100,7 +100,7 @@ fn a_registry_that_does_not_know_the_user() {
 #[test]
 fn logins_that_cannot_be_read() {
     let scratch = Scratch::new();
-    let made = make(&scratch, probe());
+    let made = probe(&scratch, &[]);
     scratch.file(".docker/config.json", "{");
     let finished = push(&scratch, made.layout, "localhost:1/x");
     finished.exits(102).prints("").mentions("error: the logins in ").mentions("hint: write them anew with");
@@ -117,7 +117,7 @@ fn logins_that_cannot_be_read() {
 #[test]
 fn what_a_registry_says_is_passed_on_with_a_hint() {
     let scratch = Scratch::new();
-    let made = make(&scratch, probe());
+    let made = probe(&scratch, &[]);
     let cases = [
         (400, "NAME_INVALID", "invalid repository name", "give another name than x, or make it there first"),
         (403, "DENIED", "requested access is denied", "ask for the right to write to x"),

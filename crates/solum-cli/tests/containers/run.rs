@@ -5,14 +5,15 @@ use std::io::{BufRead, BufReader};
 use solum_image::oci::CERTIFICATES_PATH;
 
 use crate::harness::Scratch;
-use crate::made::{contents, example, make, probe};
+use crate::made::{self, make};
 use crate::podman::Podman;
+use crate::probe;
 
 #[test]
 fn podman_loads_the_archive_under_its_name_and_digest() {
     let scratch = Scratch::new();
     let Some(podman) = Podman::new(&scratch) else { return };
-    let made = make(&scratch, probe());
+    let made = made::probe(&scratch, &[]);
     let said = podman.done(&["load", "--input", made.archive]);
     assert!(said.contains("localhost/probe:latest"), "{said}");
     // Podman names the list of image and attachments, too, and both are right.
@@ -24,7 +25,7 @@ fn podman_loads_the_archive_under_its_name_and_digest() {
 fn podman_takes_the_layout_and_the_archive_as_what_they_are() {
     let scratch = Scratch::new();
     let Some(podman) = Podman::new(&scratch) else { return };
-    let made = make(&scratch, probe());
+    let made = made::probe(&scratch, &[]);
     // It makes the path a name, and a name has no capital letters as the scratch directory's may have.
     for source in ["oci:image", "oci-archive:[SCRATCH]/image.tar", "docker-archive:[SCRATCH]/image.tar"] {
         let id = podman.done(&["pull", "--quiet", source]);
@@ -37,10 +38,7 @@ fn podman_takes_the_layout_and_the_archive_as_what_they_are() {
 fn a_program_finds_what_it_was_promised() {
     let scratch = Scratch::new();
     let Some(podman) = Podman::new(&scratch) else { return };
-    let mut contents = probe();
-    contents.arguments = vec!["given".into(), "two words".into()];
-    contents.environment = vec![("GREETING".into(), "good day".into())];
-    make(&scratch, contents);
+    make(&scratch, probe::path(), &["--env", "GREETING=good day"], &["given", "two words"]);
     podman.done(&["load", "--input", "[SCRATCH]/image.tar"]);
     let given = podman.done(&["run", "--rm", "probe"]);
     let has = |line: &str| assert!(given.lines().any(|known| known == line), "{line}:\n{given}");
@@ -60,7 +58,7 @@ fn a_program_finds_what_it_was_promised() {
 fn a_program_is_an_ordinary_user_with_a_home_and_certificates() {
     let scratch = Scratch::new();
     let Some(podman) = Podman::new(&scratch) else { return };
-    make(&scratch, probe());
+    made::probe(&scratch, &[]);
     podman.done(&["load", "--input", "[SCRATCH]/image.tar"]);
     let words = "run --rm probe look /home/app then look /tmp then write /home/app/x y then look /home/app/x then write /x y \
                  then read";
@@ -80,7 +78,7 @@ fn a_program_is_an_ordinary_user_with_a_home_and_certificates() {
 fn the_status_is_the_programs_own() {
     let scratch = Scratch::new();
     let Some(podman) = Podman::new(&scratch) else { return };
-    make(&scratch, probe());
+    made::probe(&scratch, &[]);
     podman.done(&["load", "--input", "[SCRATCH]/image.tar"]);
     for status in [0, 7, 255] {
         let ended = podman.run(&["run", "--rm", "probe", "status", &status.to_string()]);
@@ -92,9 +90,8 @@ fn the_status_is_the_programs_own() {
 fn stopping_the_container_reaches_a_single_file_program_as_its_shutdown() {
     let scratch = Scratch::new();
     let Some(podman) = Podman::new(&scratch) else { return };
-    let mut contents = contents(&example("alone"));
-    contents.arguments = vec!["--stay".into()];
-    make(&scratch, contents);
+    let made = make(&scratch, "examples/alone", &[], &["--stay"]);
+    assert_eq!(made.image.configuration.execution.user, "1000:1000", "there is no machine to bring up");
     podman.done(&["load", "--input", "[SCRATCH]/image.tar"]);
     let mut running = podman.start(&["run", "--name", "stopped", "alone"]);
     let mut lines = BufReader::new(running.stdout.take().unwrap()).lines().map(Result::unwrap);
@@ -111,9 +108,7 @@ fn stopping_the_container_reaches_a_single_file_program_as_its_shutdown() {
 fn a_plain_program_is_asked_by_its_signal() {
     let scratch = Scratch::new();
     let Some(podman) = Podman::new(&scratch) else { return };
-    let mut contents = probe();
-    contents.arguments = vec!["polite".into()];
-    make(&scratch, contents);
+    made::probe(&scratch, &["polite"]);
     podman.done(&["load", "--input", "[SCRATCH]/image.tar"]);
     let mut running = podman.start(&["run", "--name", "stopped", "probe"]);
     let mut lines = BufReader::new(running.stdout.take().unwrap()).lines().map(Result::unwrap);
