@@ -265,7 +265,8 @@ impl Around {
 /// Which kernel.
 #[derive(Clone, Debug, Args)]
 pub struct KernelChoice {
-    /// Where the kernel comes from: a provider (debian, debian-pc, source, source-pc, host) or a kernel file
+    /// Where the kernel comes from: a provider (debian, debian-pc, source, source-pc, host), pc for
+    /// source-pc if that was built and else debian-pc, or a kernel file
     /// [default: a built one if there is one, else debian; for screens debian-pc]
     #[arg(long, value_name = "PROVIDER|PATH", help_heading = "Kernel")]
     pub kernel: Option<String>,

@@ -39,6 +39,7 @@ pub use files::size_of_tree;
 pub use job::Interrupt;
 pub use kernel::{Kernel, Provider};
 pub use modules::{Module, ModuleTree, Presence};
+pub use parts::{Availability, BiosLoader, Firmware, Found, PackageVersion, Parts};
 pub use progress::{Progress, Silent, Unit};
 pub use selection::{Selection, default_kernel, kernel_for_pcs};
 pub use source::{BuildTool, PINNED_RELEASE, Profile, SourceRequest};

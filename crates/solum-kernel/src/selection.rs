@@ -27,7 +27,7 @@ pub enum Selection {
     Source,
     /// Built here, for computers.
     SourcePc,
-    /// For computers, the choice left open: one built here if the cache has one, else the distribution's.
+    /// For computers, the choice between the two left open: one built here if the cache has one, else the distribution's.
     DefaultPc,
     /// A file.
     Path(PathBuf),
@@ -42,6 +42,7 @@ impl Selection {
             "debian-pc" => Self::DebianPc,
             "source" => Self::Source,
             "source-pc" => Self::SourcePc,
+            "pc" => Self::DefaultPc,
             path => Self::Path(PathBuf::from(path)),
         }
     }
@@ -121,6 +122,7 @@ mod tests {
             ("debian-pc", Selection::DebianPc),
             ("source", Selection::Source),
             ("source-pc", Selection::SourcePc),
+            ("pc", Selection::DefaultPc),
             ("./debian", Selection::Path("./debian".into())),
             ("/boot/vmlinuz", Selection::Path("/boot/vmlinuz".into())),
         ];
