@@ -45,6 +45,11 @@ impl Channel {
         (self.met && !self.deaf).then(|| self.port.as_fd())
     }
 
+    /// Whether a host was there and took everything.
+    pub fn has_host(&self) -> bool {
+        self.met && !self.mute
+    }
+
     /// Sends a message. A host that does not read loses it and all that follow; the machine does not stop for that.
     pub fn tell(&mut self, message: &FromMachine) {
         if self.mute {

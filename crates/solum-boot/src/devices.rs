@@ -1,8 +1,8 @@
-//! Finding the devices a machine's life hangs on: console, control channel, power button.
+//! Finding the devices a machine's life hangs on: console, control channel.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,6 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv,
 use rustix::termios::{LocalModes, OptionalActions, OutputModes, tcgetattr, tcsetattr};
 use solum_spec::control::STREAM_PORTS;
 
-/// Kernel's key code of a power button (include/uapi/linux/input-event-codes.h).
-const KEY_POWER: usize = 116;
 /// Virtio device number of a console device (Virtio 1.2, section 5.3).
 const VIRTIO_CONSOLE: &str = "0x0003";
 
@@ -42,16 +40,29 @@ impl Announcements {
             let timeout = Timespec::try_from(left).ok()?;
             match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&timeout)) {
                 Ok(0) => return find(),
-                Ok(_) => self.drain(),
+                Ok(_) => {
+                    self.drain();
+                }
                 Err(rustix::io::Errno::INTR) => {}
                 Err(_) => return find(),
             }
         }
     }
 
-    fn drain(&self) {
+    /// Forgets what was announced; whether that was anything.
+    pub fn drain(&self) -> bool {
         let mut message = [0; 4096];
-        while recv(&self.0, &mut message[..], RecvFlags::DONTWAIT).is_ok() {}
+        let mut any = false;
+        while recv(&self.0, &mut message[..], RecvFlags::DONTWAIT).is_ok() {
+            any = true;
+        }
+        any
+    }
+}
+
+impl AsFd for Announcements {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 
@@ -123,25 +134,6 @@ fn open_terminal(path: &str) -> io::Result<File> {
     Ok(terminal)
 }
 
-/// Opens every input device with a power key.
-pub fn power_buttons() -> Vec<File> {
-    entries("/sys/class/input")
-        .filter(|entry| entry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"event")))
-        .filter(|entry| {
-            read_trimmed(entry.join("device/capabilities/key"))
-                .is_some_and(|bitmap| has_bit(&bitmap, KEY_POWER))
-        })
-        .filter_map(|entry| {
-            use std::os::unix::fs::OpenOptionsExt;
-            OpenOptions::new()
-                .read(true)
-                .custom_flags(OFlags::NONBLOCK.bits() as i32)
-                .open(Path::new("/dev/input").join(entry.file_name()?))
-                .ok()
-        })
-        .collect()
-}
-
 /// The first input device that has all these keys (Documentation/input/event-codes.rst).
 pub fn keyboard(keys: &[u16]) -> Option<PathBuf> {
     let has_keys = |entry: &PathBuf| {
@@ -157,45 +149,18 @@ pub fn keyboard(keys: &[u16]) -> Option<PathBuf> {
     found.into_iter().next()
 }
 
-/// Whether a pressed power key is among what the device reports (Documentation/input/event-codes.rst).
-///
-/// # Errors
-///
-/// The device is gone, and would be readable for ever: do not wait on it any more.
-pub fn power_pressed(mut button: &File) -> io::Result<bool> {
-    use std::io::Read;
-    // struct input_event: two words of time, then type: u16, code: u16, value: i32.
-    const TIME: usize = 2 * size_of::<usize>();
-    const EVENT: usize = TIME + 8;
-    let mut pressed = false;
-    let mut buffer = [0; 16 * EVENT];
-    loop {
-        let length = match button.read(&mut buffer) {
-            Ok(0) => return Ok(pressed),
-            Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(pressed),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        pressed |= buffer[..length].chunks_exact(EVENT).any(|event| {
-            let half = |at: usize| u16::from_ne_bytes([event[TIME + at], event[TIME + at + 1]]);
-            (half(0), usize::from(half(2)), half(4) | half(6)) == (1, KEY_POWER, 1)
-        });
-    }
-}
-
 /// Reads one bit of a bitmap as sysfs prints it: machine words in hexadecimal, the highest first.
-fn has_bit(bitmap: &str, bit: usize) -> bool {
+pub(crate) fn has_bit(bitmap: &str, bit: usize) -> bool {
     let word = bitmap.split(' ').rev().nth(bit / usize::BITS as usize);
     word.and_then(|word| usize::from_str_radix(word, 16).ok())
         .is_some_and(|word| word >> (bit % usize::BITS as usize) & 1 == 1)
 }
 
-fn entries(directory: &str) -> impl Iterator<Item = PathBuf> {
+pub(crate) fn entries(directory: &str) -> impl Iterator<Item = PathBuf> {
     fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
-fn read_trimmed(path: PathBuf) -> Option<String> {
+pub(crate) fn read_trimmed(path: PathBuf) -> Option<String> {
     fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
 }
 
@@ -215,39 +180,6 @@ mod tests {
         assert!(has_bit("10000000000000", 52));
         assert!(!has_bit("0", 116));
         assert!(!has_bit("not hex", 1));
-    }
-
-    #[test]
-    fn only_a_pressed_power_key_counts() {
-        use std::io::{Seek, Write};
-        let event = |kind: u16, code: u16, value: i32| {
-            let mut bytes = vec![0; 2 * size_of::<usize>()];
-            bytes.extend(kind.to_ne_bytes());
-            bytes.extend(code.to_ne_bytes());
-            bytes.extend(value.to_ne_bytes());
-            bytes
-        };
-        let cases = [
-            (vec![event(1, 116, 1), event(0, 0, 0)], true),
-            (vec![event(1, 116, 0)], false),
-            (vec![event(1, 30, 1)], false),
-            (vec![], false),
-        ];
-        for (events, pressed) in cases {
-            let mut file = tempfile::tempfile().unwrap();
-            file.write_all(&events.concat()).unwrap();
-            file.rewind().unwrap();
-            assert_eq!(power_pressed(&file).unwrap(), pressed);
-        }
-    }
-
-    #[test]
-    fn a_button_that_is_gone_is_told_from_one_that_rests() {
-        let (resting, _other_end) = std::os::unix::net::UnixStream::pair().unwrap();
-        resting.set_nonblocking(true).unwrap();
-        assert!(!power_pressed(&File::from(OwnedFd::from(resting))).unwrap());
-        // A directory cannot be read, as little as a device that was unplugged.
-        assert!(power_pressed(&File::open("/").unwrap()).is_err());
     }
 
     #[test]

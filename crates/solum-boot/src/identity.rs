@@ -6,8 +6,16 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
 
+use rustix::rand::{GetRandomFlags, getrandom};
 use rustix::system::sethostname;
 use solum_spec::reason;
+
+use crate::kernel_log;
+use crate::permanent::Permanent;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// What the machine is by its maker's name, if it says so.
+pub const MODEL: &str = "/run/model";
 
 /// Name of the user that programs run as.
 pub const USER: &str = "app";
@@ -43,19 +51,30 @@ pub fn establish(host_name: &str, user_id: u32, hosts: &[(String, Ipv4Addr)]) ->
     note("/etc/resolv.conf", link_if_absent("/etc/resolv.conf", "/run/net/resolv.conf"));
     note(NET_DIRECTORY, directory_of(NET_DIRECTORY, 0o755, NET_USER_ID));
     note(TIME_DIRECTORY, directory_of(TIME_DIRECTORY, 0o755, TIME_USER_ID));
+    if let Some(model) = model() {
+        kernel_log::info(&format!("this machine is a {model}"));
+        note(MODEL, fs::write(MODEL, model + "\n"));
+    }
     if user_id != 0 {
         note(HOME, directory_of(HOME, 0o700, user_id));
     }
     failures
 }
 
-fn files(host_name: &str, user_id: u32, hosts: &[(String, Ipv4Addr)]) -> [(&'static str, String); 3] {
+fn files(host_name: &str, user_id: u32, hosts: &[(String, Ipv4Addr)]) -> [(&'static str, String); 4] {
     let others: String = hosts.iter().map(|(name, address)| format!("{address} {name}\n")).collect();
     let user = if user_id == 0 { String::new() } else { format!("{USER}:x:{user_id}:{user_id}::{HOME}:\n") };
     let group = if user_id == 0 { String::new() } else { format!("{USER}:x:{user_id}:\n") };
     [
         // RFC 6761, section 6.3: localhost is answered without asking a DNS server. The C libraries would ask.
         ("/etc/hosts", format!("127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {host_name}\n{others}")),
+        // os-release(5).
+        (
+            "/etc/os-release",
+            format!(
+                "NAME=Solum\nID=solum\nVERSION_ID={VERSION}\nPRETTY_NAME=\"{host_name} (Solum {VERSION})\"\n"
+            ),
+        ),
         (
             "/etc/passwd",
             format!(
@@ -69,6 +88,65 @@ fn files(host_name: &str, user_id: u32, hosts: &[(String, Ipv4Addr)]) -> [(&'sta
             ),
         ),
     ]
+}
+
+/// What the machine is called by its maker: the device tree's word, else the firmware's (SMBIOS, type 1).
+fn model() -> Option<String> {
+    let dmi = |name: &str| text(&format!("/sys/class/dmi/id/{name}"));
+    text("/proc/device-tree/model").or_else(|| {
+        let product = dmi("product_name")?;
+        Some(dmi("sys_vendor").map_or_else(|| product.clone(), |vendor| format!("{vendor} {product}")))
+    })
+}
+
+/// A line that firmware wrote; those of a device tree end with a zero byte.
+fn text(path: &str) -> Option<String> {
+    let bytes = fs::read(path).ok()?;
+    let line = String::from_utf8_lossy(&bytes);
+    let line = line.trim_matches(|character: char| character == '\0' || character.is_whitespace());
+    (!line.is_empty()).then(|| line.to_owned())
+}
+
+/// Writes /etc/machine-id (machine-id(5)), unless the image brings one: what was kept from the first start, else what follows
+/// from the hardware, else a new one.
+pub fn write_machine_id(permanent: Option<&Permanent>) -> io::Result<()> {
+    let new = || hex(from_hardware().unwrap_or_else(random));
+    let id = permanent.map_or_else(new, |permanent| permanent.machine_id(new));
+    write_if_absent("/etc/machine-id", &format!("{id}\n"))
+}
+
+/// Marks the bits as those of a random UUID (RFC 9562, section 5.4), which machine-id(5) asks for.
+fn hex(mut id: [u8; 16]) -> String {
+    id[6] = id[6] & 0x0f | 0x40;
+    id[8] = id[8] & 0x3f | 0x80;
+    format!("{:032x}", u128::from_be_bytes(id))
+}
+
+fn random() -> [u8; 16] {
+    let mut id = [0; 16];
+    // It need not be secret, only not another machine's.
+    let _ = getrandom(&mut id, GetRandomFlags::INSECURE);
+    id
+}
+
+/// The same on each start of the same hardware, without giving its serial number away (machine-id(5) keeps that confidential).
+#[cfg(feature = "system")]
+fn from_hardware() -> Option<[u8; 16]> {
+    use blake2::{Blake2s256, Digest};
+    let serial =
+        text("/sys/class/dmi/id/product_uuid").or_else(|| text("/proc/device-tree/serial-number"))?;
+    // What makers write who do not write one.
+    if serial.bytes().all(|byte| b"0-".contains(&byte)) || serial.bytes().all(|byte| b"fF-".contains(&byte)) {
+        return None;
+    }
+    let hash = Blake2s256::new().chain_update(b"solum machine-id").chain_update(serial.to_ascii_lowercase());
+    hash.finalize().first_chunk().copied()
+}
+
+/// Without units there is no hash function in the file.
+#[cfg(not(feature = "system"))]
+fn from_hardware() -> Option<[u8; 16]> {
+    None
 }
 
 fn write_if_absent(path: &str, content: &str) -> io::Result<()> {
@@ -107,11 +185,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn identifiers_are_those_of_random_uuids() {
+        assert_eq!(hex([0; 16]), "00000000000040008000000000000000");
+        assert_eq!(hex([0xff; 16]), "ffffffffffff4fffbfffffffffffffff");
+        assert_ne!(random(), random());
+    }
+
+    #[test]
     fn root_only_machines_have_no_other_user() {
-        let [hosts, passwd, group] = files("m", 0, &[("other".into(), Ipv4Addr::new(10, 83, 0, 2))]);
+        let [hosts, release, passwd, group] = files("m", 0, &[("other".into(), Ipv4Addr::new(10, 83, 0, 2))]);
         assert!(hosts.1.ends_with("127.0.1.1 m\n10.83.0.2 other\n"), "{}", hosts.1);
         assert!(!passwd.1.contains(HOME) && !group.1.contains("app"));
-        let [_, passwd, group] = files("m", 1000, &[]);
+        assert!(release.1.contains("\nPRETTY_NAME=\"m (Solum "), "{}", release.1);
+        let [_, _, passwd, group] = files("m", 1000, &[]);
         assert!(passwd.1.ends_with("app:x:1000:1000::/home/app:\n"), "{}", passwd.1);
         assert!(group.1.ends_with("app:x:1000:\n"));
     }

@@ -2,6 +2,7 @@
 //!
 //! [`pid1::run`] is all of it, in the order of a machine's life. What it decides is in [`life`], without I/O.
 
+mod buttons;
 pub mod command_line;
 pub mod control_channel;
 #[cfg(feature = "system")]
@@ -15,13 +16,16 @@ mod link;
 pub mod modules;
 pub mod mounts;
 pub mod net;
+mod permanent;
 pub mod pid1;
 pub mod power;
 pub mod process;
 pub mod role;
 #[cfg(feature = "system")]
 pub mod screen;
+mod seed;
 pub mod storage;
+mod tail;
 pub mod time;
 #[cfg_attr(not(feature = "system"), path = "no_units.rs")]
 mod units;

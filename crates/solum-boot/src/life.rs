@@ -5,9 +5,9 @@
 use std::net::IpAddr;
 
 use solum_spec::control::{
-    ClockReport, FromMachine, NetworkReport, Outcome, SIGKILL, SIGTERM, Status, StorageReport,
+    ClockReport, Ending, FromMachine, NetworkReport, Outcome, SIGKILL, SIGTERM, Status, StorageReport,
 };
-use solum_spec::description::{Network, Wait};
+use solum_spec::description::{Network, Wait, WhenEnded};
 use solum_spec::network::Inside;
 
 /// A process that PID 1 itself starts and watches. All others are somebody's orphans.
@@ -40,10 +40,10 @@ pub enum Event {
     Ended(Child, Status),
     /// A child could not be started; the text says why.
     NotStarted(Child, String),
-    /// The units that are this machine's program have all ended.
-    UnitsOver(Outcome),
-    /// Host, power button or a signal to PID 1 ask for the end.
-    StopRequested,
+    /// The units that are this machine's program have all ended. They may want the machine to start anew.
+    UnitsOver(Outcome, Option<Ending>),
+    /// Host, a button or a signal to PID 1 ask for the end, and for what follows it.
+    EndRequested(Ending),
     /// The host wants the program to get this signal.
     SignalRequested(u8),
     /// PID 1 is the only process left.
@@ -73,8 +73,23 @@ pub enum Effect {
     SignalAll(u8),
     /// Tell the host.
     Tell(FromMachine),
-    /// Flush, unmount, tell the host the outcome, power off.
-    End(Outcome),
+    /// The program failed like this; somebody may want to read of it later.
+    Remember(Outcome),
+    /// What the program started and left behind is in the way of its next start.
+    EndLeftOvers,
+    /// Flush, unmount, tell the host the outcome, and end like this.
+    End(End),
+}
+
+/// The end of a machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// How the program ended.
+    pub outcome: Outcome,
+    /// What becomes of the machine.
+    pub ending: Ending,
+    /// Somebody asked for it, and need not be shown why.
+    pub asked: bool,
 }
 
 /// What distinguishes one machine's life from another's.
@@ -90,6 +105,8 @@ pub struct Terms {
     pub time_servers: Vec<String>,
     /// There are links to other machines.
     pub links: bool,
+    /// What follows when the program ends by itself.
+    pub when_ended: WhenEnded,
     /// There are file systems to mount.
     pub storage: bool,
 }
@@ -109,6 +126,10 @@ enum Phase {
     /// The machine is coming up, or the program's conditions are not met.
     Waiting,
     Running,
+    /// The program ended and is started again after a pause.
+    Resting {
+        outcome: Outcome,
+    },
     /// The program was asked to stop and is killed at the deadline, if there still is one.
     Stopping {
         kill_at: Option<u64>,
@@ -116,6 +137,7 @@ enum Phase {
     /// The program ended; the rest of the processes are being ended.
     Sweeping {
         outcome: Outcome,
+        ending: Ending,
         next_at: u64,
         killed: bool,
     },
@@ -153,6 +175,11 @@ pub struct Life {
     remind_at: Option<u64>,
     /// The role `time` was ended because there are new servers.
     time_is_replaced: bool,
+    /// What was asked for last, if the end was.
+    asked: Option<Ending>,
+    /// How often the program was started again.
+    restarts: u32,
+    program: Role,
     net: Role,
     time: Role,
     link: Role,
@@ -188,6 +215,9 @@ impl Life {
             offered_servers: Vec::new(),
             remind_at: None,
             time_is_replaced: false,
+            asked: None,
+            restarts: 0,
+            program: Role::default(),
             net: Role::default(),
             time: Role::default(),
             link: Role::default(),
@@ -200,6 +230,7 @@ impl Life {
             Phase::Stopping { kill_at } => *kill_at,
             Phase::Sweeping { next_at, .. } => Some(*next_at),
             Phase::Waiting => self.remind_at,
+            Phase::Resting { .. } => self.program.restart_at,
             Phase::Running | Phase::Over => None,
         };
         [phase, self.net.restart_at, self.time.restart_at, self.link.restart_at].into_iter().flatten().min()
@@ -234,7 +265,9 @@ impl Life {
             }
             Event::Storage(report) => self.storage(now, report, &mut effects),
             Event::Ended(child, status) => self.ended(now, child, status, &mut effects),
-            Event::NotStarted(Child::Program, why) => self.sweep(now, Outcome::NotStarted(why), &mut effects),
+            Event::NotStarted(Child::Program, why) => {
+                self.program_over(now, Outcome::NotStarted(why), &mut effects);
+            }
             Event::NotStarted(Child::Storage, why) => {
                 self.without_storage(now, format!("could not be started: {why}"), &mut effects);
             }
@@ -245,11 +278,12 @@ impl Life {
                 ))));
                 self.schedule_restart(now, role);
             }
-            Event::UnitsOver(outcome) => self.sweep(now, outcome, &mut effects),
-            Event::StopRequested => self.stop(now, &mut effects),
+            Event::UnitsOver(outcome, Some(ending)) => self.sweep(now, outcome, ending, &mut effects),
+            Event::UnitsOver(outcome, None) => self.program_over(now, outcome, &mut effects),
+            Event::EndRequested(ending) => self.end_requested(now, ending, &mut effects),
             Event::SignalRequested(signal) => match self.phase {
                 Phase::Running | Phase::Stopping { .. } => effects.push(Effect::SignalProgram(signal)),
-                Phase::Waiting | Phase::Sweeping { .. } | Phase::Over => {}
+                Phase::Waiting | Phase::Resting { .. } | Phase::Sweeping { .. } | Phase::Over => {}
             },
             Event::AllGone => self.all_gone(&mut effects),
             Event::DeadlineReached => self.deadline_reached(now, &mut effects),
@@ -268,8 +302,7 @@ impl Life {
     fn start_program_if_ready(&mut self, now: u64, effects: &mut Vec<Effect>) {
         let ready = self.storage_ready && self.terms.wait.iter().all(|wait| self.is_met(*wait));
         if self.phase == Phase::Waiting && self.up && ready {
-            self.phase = Phase::Running;
-            effects.push(Effect::StartProgram);
+            self.start_program(now, effects);
             if self.terms.links {
                 self.link.start(now);
                 effects.push(Effect::StartLink);
@@ -280,7 +313,7 @@ impl Life {
     fn storage(&mut self, now: u64, report: StorageReport, effects: &mut Vec<Effect>) {
         match &report {
             StorageReport::Complete => self.storage_ready = true,
-            StorageReport::Failed { why, .. } => self.sweep(now, Outcome::NotStarted(why.clone()), effects),
+            StorageReport::Failed { why, .. } => self.give_up(now, why.clone(), effects),
             StorageReport::Missing { why, .. } => {
                 effects.push(Effect::Tell(FromMachine::Warning(why.clone())));
             }
@@ -293,7 +326,23 @@ impl Life {
     fn without_storage(&mut self, now: u64, what: String, effects: &mut Vec<Effect>) {
         if !self.storage_ready {
             let why = format!("the role storage, which mounts the file systems, {what}");
-            self.sweep(now, Outcome::NotStarted(why), effects);
+            self.give_up(now, why, effects);
+        }
+    }
+
+    /// The program cannot be started in this life of the machine. In the next one, what it lacks may be there.
+    fn give_up(&mut self, now: u64, why: String, effects: &mut Vec<Effect>) {
+        let ending = self.described_ending().unwrap_or(Ending::Reboot);
+        self.sweep(now, Outcome::NotStarted(why), ending, effects);
+    }
+
+    /// What follows the program's own end; nothing if it is started again.
+    fn described_ending(&self) -> Option<Ending> {
+        match self.terms.when_ended {
+            WhenEnded::PowerOff => Some(Ending::PowerOff),
+            WhenEnded::Reboot => Some(Ending::Reboot),
+            WhenEnded::Halt => Some(Ending::Halt),
+            WhenEnded::Restart => None,
         }
     }
 
@@ -352,7 +401,7 @@ impl Life {
     fn ended(&mut self, now: u64, child: Child, status: Status, effects: &mut Vec<Effect>) {
         if child == Child::Program {
             let killed = matches!(self.phase, Phase::Stopping { kill_at: None });
-            self.sweep(now, status.outcome(killed), effects);
+            self.program_over(now, status.outcome(killed), effects);
         } else if child == Child::Time && std::mem::take(&mut self.time_is_replaced) {
             self.time.started_at = None;
             self.start_time(now, effects);
@@ -379,7 +428,7 @@ impl Life {
 
     /// Whether a role that ends is started again: not any more when the end has begun.
     fn keeps_roles(&self) -> bool {
-        matches!(self.phase, Phase::Waiting | Phase::Running)
+        matches!(self.phase, Phase::Waiting | Phase::Running | Phase::Resting { .. })
     }
 
     fn forget_restarts(&mut self) {
@@ -388,33 +437,76 @@ impl Life {
         self.link.restart_at = None;
     }
 
-    fn stop(&mut self, now: u64, effects: &mut Vec<Effect>) {
-        match self.phase {
+    /// Whoever asks last is obeyed, as long as it is not done yet: a person at the power button means it.
+    fn end_requested(&mut self, now: u64, ending: Ending, effects: &mut Vec<Effect>) {
+        self.asked = Some(ending);
+        match &mut self.phase {
             Phase::Waiting => {
                 let why = "the machine was asked to stop before its program was started";
-                self.sweep(now, Outcome::NotStarted(why.into()), effects);
+                self.sweep(now, Outcome::NotStarted(why.into()), ending, effects);
             }
             Phase::Running => {
                 self.forget_restarts();
                 self.phase = Phase::Stopping { kill_at: Some(now + u64::from(self.terms.grace_ms)) };
                 effects.push(Effect::SignalProgram(SIGTERM));
             }
-            Phase::Stopping { .. } | Phase::Sweeping { .. } | Phase::Over => {}
+            Phase::Resting { outcome } => {
+                let outcome = outcome.clone();
+                self.sweep(now, outcome, ending, effects);
+            }
+            Phase::Sweeping { ending: planned, .. } => *planned = ending,
+            Phase::Stopping { .. } | Phase::Over => {}
         }
     }
 
-    fn sweep(&mut self, now: u64, outcome: Outcome, effects: &mut Vec<Effect>) {
+    fn start_program(&mut self, now: u64, effects: &mut Vec<Effect>) {
+        self.phase = Phase::Running;
+        self.program.start(now);
+        effects.push(Effect::StartProgram);
+    }
+
+    /// What follows when the program has ended.
+    fn program_over(&mut self, now: u64, outcome: Outcome, effects: &mut Vec<Effect>) {
+        if matches!(self.phase, Phase::Resting { .. } | Phase::Sweeping { .. } | Phase::Over) {
+            return;
+        }
+        // To end by the signal that asks for the end is to do as one was asked.
+        let obeyed =
+            self.asked.is_some() && outcome == Outcome::Signaled { signal: SIGTERM, after_grace: false };
+        if outcome != Outcome::Exited(0) && !obeyed {
+            effects.push(Effect::Remember(outcome.clone()));
+        }
+        match self.asked.or(self.described_ending()) {
+            Some(ending) => self.sweep(now, outcome, ending, effects),
+            None => self.rest(now, outcome, effects),
+        }
+    }
+
+    fn rest(&mut self, now: u64, outcome: Outcome, effects: &mut Vec<Effect>) {
+        effects.push(Effect::EndLeftOvers);
+        self.program.schedule_restart(now);
+        self.restarts = self.restarts.saturating_add(1);
+        effects.push(Effect::Tell(FromMachine::Warning(format!(
+            "{outcome}; restart {} follows in {} s",
+            self.restarts,
+            self.program.pause_ms / 1000
+        ))));
+        self.phase = Phase::Resting { outcome };
+    }
+
+    fn sweep(&mut self, now: u64, outcome: Outcome, ending: Ending, effects: &mut Vec<Effect>) {
         if matches!(self.phase, Phase::Sweeping { .. } | Phase::Over) {
             return;
         }
         self.forget_restarts();
-        self.phase = Phase::Sweeping { outcome, next_at: now + ORPHAN_GRACE_MS, killed: false };
+        self.phase = Phase::Sweeping { outcome, ending, next_at: now + ORPHAN_GRACE_MS, killed: false };
         effects.push(Effect::SignalAll(SIGTERM));
     }
 
     fn all_gone(&mut self, effects: &mut Vec<Effect>) {
-        if let Phase::Sweeping { outcome, .. } = &self.phase {
-            effects.push(Effect::End(outcome.clone()));
+        if let Phase::Sweeping { outcome, ending, .. } = &self.phase {
+            let end = End { outcome: outcome.clone(), ending: *ending, asked: self.asked.is_some() };
+            effects.push(Effect::End(end));
             self.phase = Phase::Over;
         }
     }
@@ -433,6 +525,9 @@ impl Life {
             // A process in uninterruptible sleep does not even die of SIGKILL. The machine ends all the same.
             Phase::Sweeping { next_at, killed: true, .. } if *next_at <= now => self.all_gone(effects),
             Phase::Waiting if self.remind_at.is_some_and(|at| at <= now) => self.remind(effects),
+            Phase::Resting { .. } if self.program.restart_at.is_some_and(|at| at <= now) => {
+                self.start_program(now, effects);
+            }
             _ => {}
         }
         if self.net.restart_at.is_some_and(|at| at <= now) {
@@ -463,6 +558,10 @@ impl Child {
 }
 
 #[cfg(test)]
+#[path = "life_endings.rs"]
+mod endings;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::net::Ipv4Addr;
@@ -474,8 +573,13 @@ mod tests {
             network: true,
             time_servers: vec![],
             links: false,
+            when_ended: WhenEnded::PowerOff,
             storage: false,
         }
+    }
+
+    fn off(outcome: Outcome, asked: bool) -> Effect {
+        Effect::End(End { outcome, ending: Ending::PowerOff, asked })
     }
 
     fn report() -> NetworkReport {
@@ -537,7 +641,7 @@ mod tests {
         assert_eq!(effects, [Effect::Tell(FromMachine::Warning(warning.into()))]);
         assert_eq!(life.deadline(), Some(6_000));
         assert_eq!(life.step(6_000, Event::DeadlineReached), [Effect::StartLink]);
-        life.step(7_000, Event::StopRequested);
+        life.step(7_000, Event::EndRequested(Ending::PowerOff));
         assert_eq!(life.step(7_001, Event::Ended(Child::Link, Status::Exited(1))), []);
     }
 
@@ -545,32 +649,10 @@ mod tests {
     fn the_programs_end_is_the_machines() {
         let mut life = running();
         let ended = Event::Ended(Child::Program, Status::Exited(3));
-        assert_eq!(life.step(5, ended), [Effect::SignalAll(SIGTERM)]);
+        assert_eq!(life.step(5, ended), [Effect::Remember(Outcome::Exited(3)), Effect::SignalAll(SIGTERM)]);
         assert_eq!(life.step(6, Event::Ended(Child::Net, Status::Signaled(SIGTERM))), []);
-        assert_eq!(life.step(7, Event::AllGone), [Effect::End(Outcome::Exited(3))]);
+        assert_eq!(life.step(7, Event::AllGone), [off(Outcome::Exited(3), false)]);
         assert_eq!(life.deadline(), None);
-    }
-
-    #[test]
-    fn a_program_that_ignores_the_request_is_killed_after_its_grace() {
-        let mut life = running();
-        assert_eq!(life.step(100, Event::StopRequested), [Effect::SignalProgram(SIGTERM)]);
-        assert_eq!(life.step(200, Event::StopRequested), [], "asking twice does not shorten the grace");
-        assert_eq!(life.deadline(), Some(10_100));
-        assert_eq!(life.step(10_099, Event::DeadlineReached), []);
-        assert_eq!(life.step(10_100, Event::DeadlineReached), [Effect::SignalProgram(SIGKILL)]);
-        life.step(10_101, Event::Ended(Child::Program, Status::Signaled(SIGKILL)));
-        let outcome = Outcome::Signaled { signal: SIGKILL, after_grace: true };
-        assert_eq!(life.step(10_102, Event::AllGone), [Effect::End(outcome)]);
-    }
-
-    #[test]
-    fn orphans_are_ended_and_then_killed_and_then_left_behind() {
-        let mut life = running();
-        life.step(0, Event::Ended(Child::Program, Status::Exited(0)));
-        assert_eq!(life.deadline(), Some(1_000));
-        assert_eq!(life.step(1_000, Event::DeadlineReached), [Effect::SignalAll(SIGKILL)]);
-        assert_eq!(life.step(2_000, Event::DeadlineReached), [Effect::End(Outcome::Exited(0))]);
     }
 
     #[test]
@@ -605,7 +687,7 @@ mod tests {
         let mut life = running();
         life.step(0, Event::Network(report()));
         life.step(1, Event::Ended(Child::Time, Status::Exited(1)));
-        assert_eq!(life.step(2, Event::StopRequested), [Effect::SignalProgram(SIGTERM)]);
+        assert_eq!(life.step(2, Event::EndRequested(Ending::PowerOff)), [Effect::SignalProgram(SIGTERM)]);
         assert_eq!(life.step(3, Event::Ended(Child::Net, Status::Exited(1))), []);
         life.step(4, Event::NotStarted(Child::Net, "no memory".into()));
         assert_eq!(life.step(5_000, Event::DeadlineReached), []);
@@ -667,18 +749,21 @@ mod tests {
     fn a_stop_before_the_start_ends_the_machine() {
         let mut life = Life::new(Terms { wait: vec![Wait::Network], ..terms() });
         life.step(0, Event::Up);
-        assert_eq!(life.step(1, Event::StopRequested), [Effect::SignalAll(SIGTERM)]);
+        assert_eq!(life.step(1, Event::EndRequested(Ending::PowerOff)), [Effect::SignalAll(SIGTERM)]);
         assert_eq!(life.step(1, Event::Network(report())).len(), 1, "the program is not started any more");
-        assert!(matches!(life.step(2, Event::AllGone)[..], [Effect::End(Outcome::NotStarted(_))]));
+        assert!(matches!(
+            life.step(2, Event::AllGone)[..],
+            [Effect::End(End { outcome: Outcome::NotStarted(_), ending: Ending::PowerOff, asked: true })]
+        ));
     }
 
     #[test]
     fn a_program_that_cannot_start_ends_the_machine() {
         let mut life = running();
         let why = Event::NotStarted(Child::Program, "no such file".into());
-        assert_eq!(life.step(1, why), [Effect::SignalAll(SIGTERM)]);
         let outcome = Outcome::NotStarted("no such file".into());
-        assert_eq!(life.step(2, Event::AllGone), [Effect::End(outcome)]);
+        assert_eq!(life.step(1, why), [Effect::Remember(outcome.clone()), Effect::SignalAll(SIGTERM)]);
+        assert_eq!(life.step(2, Event::AllGone), [off(outcome, false)]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::ffi::{CString, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
@@ -96,6 +96,23 @@ fn make_directory(path: &str) -> io::Result<()> {
     if Path::new(path).is_dir() { Ok(()) } else { fs::create_dir_all(path) }
 }
 
+/// Shows what the kernel kept over its last panic.
+pub fn mount_pstore(target: &str) -> io::Result<()> {
+    match mount("pstore", target, "pstore", NOTHING, c"") {
+        Err(rustix::io::Errno::BUSY) => Ok(()),
+        mounted => Ok(mounted?),
+    }
+}
+
+/// Whether something of its own is mounted here, and not read-only.
+pub fn is_writable_mount(path: &Path) -> bool {
+    let own = fs::metadata(path).map(|metadata| metadata.dev());
+    let outer = fs::metadata("/").map(|metadata| metadata.dev());
+    let is_read_only = rustix::fs::statvfs(path)
+        .map_or(true, |space| space.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
+    own.ok() != outer.ok() && !is_read_only
+}
+
 /// Unmounts everything that can be unmounted, last mounted first, and makes the rest read-only.
 ///
 /// The kernel's own trees hold no data and stay, because `/proc` is still needed.
@@ -113,8 +130,8 @@ pub fn unmount_all() {
 }
 
 /// Kinds of file systems that forget everything with the machine.
-const WITHOUT_DATA: [&[u8]; 8] =
-    [b"proc", b"sysfs", b"devtmpfs", b"devpts", b"cgroup2", b"rootfs", b"tmpfs", b"ramfs"];
+const WITHOUT_DATA: [&[u8]; 9] =
+    [b"proc", b"sysfs", b"pstore", b"devtmpfs", b"devpts", b"cgroup2", b"rootfs", b"tmpfs", b"ramfs"];
 
 /// The mount point that a line of /proc/self/mounts names (fstab(5)), if there is anything to lose.
 fn mount_point_with_data(line: &[u8]) -> Option<OsString> {

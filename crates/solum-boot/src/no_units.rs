@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::event::PollFd;
 use rustix::process::{Pid, WaitStatus};
-use solum_spec::control::Outcome;
+use solum_spec::control::{Ending, Outcome};
 use solum_spec::description::Wait;
 use solum_spec::network::SystemNetwork;
 
@@ -59,7 +59,11 @@ impl Units {
         match self.0 {}
     }
 
-    pub fn turn(&mut self) -> Option<Outcome> {
+    pub fn turn(&mut self) -> Option<(Outcome, Option<Ending>)> {
+        match self.0 {}
+    }
+
+    pub fn failed(&mut self) -> Option<(String, Vec<u8>)> {
         match self.0 {}
     }
 

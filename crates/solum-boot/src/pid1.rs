@@ -13,19 +13,21 @@ use rustix::process::{WaitOptions, wait};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
-use solum_spec::control::{self, Decoder, FromMachine, Outcome, Status, ToMachine};
-use solum_spec::description::{Network, Wait};
+use solum_spec::control::{self, Decoder, Ending, FromMachine, Outcome, Status, ToMachine};
+use solum_spec::description::{Network, Wait, WhenEnded};
 use solum_spec::network::{Inside, SystemNetwork};
 use solum_spec::{Description, reason};
 
+use crate::buttons::Buttons;
 use crate::control_channel::Channel;
 use crate::devices::{self, Announcements};
 use crate::kernel_log;
-use crate::life::{self, Child, Effect, Event, Life, Terms};
+use crate::life::{self, Child, Effect, End, Event, Life, Terms};
+use crate::permanent::Permanent;
 use crate::process::{self, Processes};
 use crate::storage::{Errand, Owners};
 use crate::units::{self, Plan, Units};
-use crate::{command_line, identity, modules, mounts, net, power};
+use crate::{command_line, identity, modules, mounts, net, power, time};
 
 /// Power failure or power button, by a daemon or the hypervisor (signal(7)).
 const SIGPWR: i32 = 30;
@@ -42,6 +44,8 @@ pub fn run(description: Result<Description, String>) -> ! {
     install_panic_hook();
     match description.and_then(|description| Ok((description, units::plan()?))) {
         Ok((description, plan)) => {
+            // It is read once.
+            let _ = WHEN_ENDED.set(description.when_ended);
             warnings.extend(load_modules(&description));
             let channel = open_channel(announcements.ok().as_ref());
             Pid1::new(description, plan, channel).live(warnings)
@@ -57,13 +61,24 @@ pub fn run(description: Result<Description, String>) -> ! {
 /// Tells host and kernel log why there is no machine, and switches it off.
 fn fail(channel: Option<&mut Channel>, why: String) -> ! {
     kernel_log::error(&why);
-    power::secure_data();
-    if let Some(channel) = channel {
-        channel.tell(&FromMachine::Ended(Outcome::MachineFailed(why)));
-        channel.wait_for_hang_up(HANG_UP_PATIENCE);
+    if let Some(permanent) = Permanent::find() {
+        permanent.last_panic(&why, &[]);
     }
-    power::end(power::off_by_command_line())
+    power::secure_data();
+    let outcome = Outcome::MachineFailed(why);
+    let ending = match WHEN_ENDED.get() {
+        // The program is not started again by a PID 1 that failed, but by the next one.
+        Some(WhenEnded::Reboot | WhenEnded::Restart) => Ending::Reboot,
+        Some(WhenEnded::Halt) => Ending::Halt,
+        Some(WhenEnded::PowerOff) | None => Ending::PowerOff,
+    };
+    let heard = channel.is_some_and(|channel| say_goodbye(channel, &outcome, ending));
+    last_words(&outcome, ending, !heard);
+    power::end(ending)
 }
+
+/// What the description says follows the end, once it was read.
+static WHEN_ENDED: OnceLock<WhenEnded> = OnceLock::new();
 
 /// The control channel's port once it is open, for the panic hook.
 static CONTROL: OnceLock<File> = OnceLock::new();
@@ -127,9 +142,12 @@ struct Pid1 {
     start: Instant,
     processes: Processes,
     reports: Vec<Reports>,
-    buttons: Vec<File>,
+    buttons: Buttons,
     /// The units of a system, once they may run.
     units: Option<Units>,
+    /// What outlives the machine, from the program's first start on.
+    permanent: Option<Permanent>,
+    recalled: bool,
 }
 
 impl Pid1 {
@@ -141,6 +159,11 @@ impl Pid1 {
             network: description.network != Network::None || inside.is_some(),
             time_servers: description.time_servers.clone(),
             links: plan.as_ref().is_some_and(Plan::reaches_out),
+            when_ended: match description.when_ended {
+                // Units that are all over leave nothing behind to start them with, and their supervisor has restarted them.
+                WhenEnded::Restart if plan.is_some() => WhenEnded::Reboot,
+                when_ended => when_ended,
+            },
             storage: !description.file_systems.is_empty(),
         });
         Self {
@@ -152,8 +175,10 @@ impl Pid1 {
             start: Instant::now(),
             processes: Processes::default(),
             reports: Vec::new(),
-            buttons: devices::power_buttons(),
+            buttons: Buttons::find(),
             units: None,
+            permanent: None,
+            recalled: false,
         }
     }
 
@@ -166,10 +191,7 @@ impl Pid1 {
             }
         };
         warnings.extend(self.settle());
-        for warning in warnings {
-            kernel_log::warning(&warning);
-            self.tell(&FromMachine::Warning(warning));
-        }
+        warnings.into_iter().for_each(|warning| self.warn(warning));
         if let Err(why) = self.mount_shares() {
             fail(self.channel.as_mut(), why);
         }
@@ -185,6 +207,8 @@ impl Pid1 {
             self.listen_to_roles();
             self.listen_to_buttons();
             self.listen_to_units();
+            self.processes.turn();
+            self.permanent.iter_mut().for_each(Permanent::turn);
             if self.life.deadline().is_some_and(|at| at <= self.now()) {
                 self.happen(Event::DeadlineReached);
             }
@@ -193,7 +217,9 @@ impl Pid1 {
 
     /// Everything that makes the machine a place to live in, before its program starts.
     fn settle(&mut self) -> Vec<String> {
+        time::catch_up(None);
         identity::relax();
+        power::take_control();
         process::raise_limits();
         let network = self.plan.as_ref().and_then(units::network);
         let hosts = network.map(|network| network.hosts.clone()).unwrap_or_default();
@@ -221,17 +247,19 @@ impl Pid1 {
     /// Sleeps until there is something to do.
     fn wait(&self, signals: BorrowedFd<'_>) {
         let own = self.life.deadline().map(|at| Duration::from_millis(at.saturating_sub(self.now())));
-        let timeout = own.into_iter().chain(self.units.as_ref().and_then(Units::patience)).min();
+        let kept = self.permanent.as_ref().map(Permanent::patience);
+        let timeout = own.into_iter().chain(kept).chain(self.units.as_ref().and_then(Units::patience)).min();
         let timeout = timeout.and_then(|left| Timespec::try_from(left).ok());
         let control = self.channel.as_ref().and_then(Channel::readable);
         let mut descriptors: Vec<PollFd<'_>> = [signals]
             .into_iter()
             .chain(control)
             .chain(self.reports.iter().map(|role| role.stream.as_fd()))
-            .chain(self.buttons.iter().map(AsFd::as_fd))
+            .chain(self.buttons.descriptors())
             .map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN))
             .collect();
         descriptors.extend(self.units.iter().flat_map(Units::poll_descriptors));
+        descriptors.extend(self.processes.poll_descriptor());
         // Only EINTR and ENOMEM are possible. Either way the loop looks at everything and comes back.
         let _ = poll(&mut descriptors, timeout.as_ref());
     }
@@ -239,7 +267,10 @@ impl Pid1 {
     fn signal(&mut self, signal: i32) {
         match signal {
             SIGCHLD => self.reap(),
-            SIGTERM | SIGINT | SIGPWR => self.happen(Event::StopRequested),
+            SIGTERM | SIGPWR => self.happen(Event::EndRequested(Ending::PowerOff)),
+            // Ctrl-Alt-Del too, by the kernel (reboot(2), `LINUX_REBOOT_CMD_CAD_OFF`).
+            SIGINT => self.happen(Event::EndRequested(Ending::Reboot)),
+            power::HALT_SIGNAL => self.happen(Event::EndRequested(Ending::Halt)),
             other => self.happen(Event::SignalRequested(other as u8)),
         }
     }
@@ -271,7 +302,7 @@ impl Pid1 {
     fn listen_to_host(&mut self) {
         while let Some(message) = self.channel.as_mut().and_then(Channel::receive) {
             match message {
-                ToMachine::Stop => self.happen(Event::StopRequested),
+                ToMachine::Stop => self.happen(Event::EndRequested(Ending::PowerOff)),
                 ToMachine::Signal(signal) => self.happen(Event::SignalRequested(signal)),
                 ToMachine::Resize { rows, columns } => self.processes.resize_terminal(rows, columns),
             }
@@ -280,22 +311,18 @@ impl Pid1 {
 
     fn listen_to_units(&mut self) {
         let over = self.units.as_mut().and_then(Units::turn);
-        if let Some(outcome) = over {
-            self.happen(Event::UnitsOver(outcome));
+        let failed = self.units.as_mut().and_then(Units::failed);
+        if let (Some(permanent), Some((what, words))) = (&self.permanent, failed) {
+            permanent.last_panic(&what, &words);
+        }
+        if let Some((outcome, ending)) = over {
+            self.happen(Event::UnitsOver(outcome, ending));
         }
     }
 
     fn listen_to_buttons(&mut self) {
-        let mut pressed = false;
-        self.buttons.retain(|button| match devices::power_pressed(button) {
-            Ok(now) => {
-                pressed |= now;
-                true
-            }
-            Err(_) => false,
-        });
-        if pressed {
-            self.happen(Event::StopRequested);
+        if let Some(ending) = self.buttons.pressed() {
+            self.happen(Event::EndRequested(ending));
         }
     }
 
@@ -313,15 +340,16 @@ impl Pid1 {
                 FromMachine::Network(report) => self.tell(&FromMachine::Network(report)),
                 FromMachine::Clock(report) => {
                     self.condition(Wait::Clock);
+                    self.permanent.iter_mut().for_each(Permanent::save_clock);
                     self.happen(Event::Clock(report));
                 }
                 FromMachine::Storage(report) => self.happen(Event::Storage(report)),
-                FromMachine::Warning(text) => {
-                    kernel_log::warning(&text);
-                    self.tell(&FromMachine::Warning(text));
-                }
+                FromMachine::Warning(text) => self.warn(text),
                 // A role speaks for itself only.
-                FromMachine::Hello { .. } | FromMachine::Started | FromMachine::Ended(_) => {}
+                FromMachine::Hello { .. }
+                | FromMachine::Started
+                | FromMachine::Ended(_)
+                | FromMachine::Ending(_) => {}
             }
         }
     }
@@ -334,15 +362,7 @@ impl Pid1 {
 
     fn apply(&mut self, effect: Effect) {
         match effect {
-            Effect::StartProgram if self.plan.is_some() => self.start_units(),
-            Effect::StartProgram => match self.processes.start_program(&self.description) {
-                Ok(()) => self.tell(&FromMachine::Started),
-                Err(error) => {
-                    let why =
-                        format!("{} could not be started: {}", self.description.unit.path, reason(&error));
-                    self.happen(Event::NotStarted(Child::Program, why));
-                }
-            },
+            Effect::StartProgram => self.start_program(),
             Effect::StartNet => {
                 let configuration = control::encode(&(&self.description.network, self.inside));
                 self.start_role(Child::Net, &configuration, &[]);
@@ -369,14 +389,64 @@ impl Pid1 {
                 process::signal_all(signal);
                 self.reap();
             }
-            Effect::Tell(message) => {
-                if let FromMachine::Warning(text) = &message {
-                    kernel_log::warning(text);
-                }
-                self.tell(&message);
-            }
-            Effect::End(outcome) => self.end(outcome),
+            Effect::Tell(message) => match message {
+                FromMachine::Warning(text) => self.warn(text),
+                message => self.tell(&message),
+            },
+            Effect::Remember(outcome) => self.remember(&outcome),
+            Effect::EndLeftOvers => self.processes.end_left_overs(),
+            Effect::End(end) => self.end(end),
         }
+    }
+
+    fn start_program(&mut self) {
+        if !std::mem::replace(&mut self.recalled, true) {
+            self.recall();
+        }
+        if self.plan.is_some() {
+            return self.start_units();
+        }
+        match self.processes.start_program(&self.description, self.permanent.is_some()) {
+            Ok(()) => self.tell(&FromMachine::Started),
+            Err(error) => {
+                let why = format!("{} could not be started: {}", self.description.unit.path, reason(&error));
+                self.happen(Event::NotStarted(Child::Program, why));
+            }
+        }
+    }
+
+    /// Everything is mounted: takes up what the machine's earlier lives left.
+    fn recall(&mut self) {
+        self.permanent = Permanent::find();
+        if let Some(permanent) = &mut self.permanent {
+            permanent.load_seed();
+            permanent.save_seed();
+            time::catch_up(permanent.clock());
+            permanent.save_clock();
+            if permanent.fetch_kernel_panic() {
+                self.warn(
+                    "the kernel panicked in the machine's last life; /perm/last-panic says more".into(),
+                );
+            }
+        }
+        if let Err(error) = identity::write_machine_id(self.permanent.as_ref()) {
+            self.warn(format!("/etc/machine-id: {}", reason(&error)));
+        }
+    }
+
+    /// Keeps the program's last words. Those of units are kept when they fail.
+    fn remember(&mut self, outcome: &Outcome) {
+        if let (Some(permanent), None) = (&self.permanent, &self.units) {
+            let path = &self.description.unit.path;
+            let up_s = self.start.elapsed().as_secs();
+            let what = format!("{outcome}, {up_s} s after the machine's start ({path})");
+            permanent.last_panic(&what, self.processes.last_words());
+        }
+    }
+
+    fn warn(&mut self, text: String) {
+        kernel_log::warning(&text);
+        self.tell(&FromMachine::Warning(text));
     }
 
     fn start_units(&mut self) {
@@ -428,15 +498,50 @@ impl Pid1 {
         }
     }
 
-    fn end(&mut self, outcome: Outcome) -> ! {
-        kernel_log::info(&format!("the machine ends: {outcome}"));
-        self.processes.drain_terminal();
-        power::secure_data();
-        if let Some(channel) = &mut self.channel {
-            channel.tell(&FromMachine::Ended(outcome));
-            channel.wait_for_hang_up(HANG_UP_PATIENCE);
+    fn end(&mut self, End { outcome, ending, asked }: End) -> ! {
+        self.processes.drain(HANG_UP_PATIENCE);
+        if let Some(permanent) = &mut self.permanent {
+            permanent.save_clock();
+            permanent.save_seed();
         }
-        power::end(power::off_by_command_line())
+        power::secure_data();
+        let heard = match &mut self.channel {
+            Some(channel) => say_goodbye(channel, &outcome, ending),
+            None => false,
+        };
+        last_words(&outcome, ending, !asked && !heard);
+        power::end(ending)
+    }
+}
+
+/// Tells the host the end, and whether it took that.
+fn say_goodbye(channel: &mut Channel, outcome: &Outcome, ending: Ending) -> bool {
+    if ending != Ending::PowerOff {
+        channel.tell(&FromMachine::Ending(ending));
+    }
+    channel.tell(&FromMachine::Ended(outcome.clone()));
+    channel.wait_for_hang_up(HANG_UP_PATIENCE);
+    channel.has_host()
+}
+
+/// How long a screen shows why there is no machine before it goes dark, and how often a machine that cannot come up tries.
+const READING_TIME: Duration = Duration::from_secs(30);
+
+/// Says the end where a person may read it, and leaves time to do so if nobody else can say it later.
+fn last_words(outcome: &Outcome, ending: Ending, alone: bool) {
+    let text = format!("the machine ends: {outcome}");
+    let what = match ending {
+        Ending::PowerOff => "it switches itself off",
+        Ending::Reboot => "it starts anew",
+        Ending::Halt => {
+            return kernel_log::error(&format!("{text}; it stands still, and may be switched off"));
+        }
+    };
+    if alone && matches!(outcome, Outcome::NotStarted(_) | Outcome::MachineFailed(_)) {
+        kernel_log::error(&format!("{text}; {what} in {} s", READING_TIME.as_secs()));
+        std::thread::sleep(READING_TIME);
+    } else {
+        kernel_log::info(&text);
     }
 }
 
@@ -471,6 +576,6 @@ impl Reports {
 
 fn watch_signals() -> io::Result<SignalDelivery<UnixStream, SignalOnly>> {
     let (read, write) = UnixStream::pair()?;
-    let signals = [SIGCHLD, SIGTERM, SIGINT, SIGPWR, SIGHUP, SIGUSR1, SIGUSR2];
+    let signals = [SIGCHLD, SIGTERM, SIGINT, SIGPWR, SIGHUP, SIGUSR1, SIGUSR2, power::HALT_SIGNAL];
     SignalDelivery::with_pipe(read, write, SignalOnly, signals)
 }

@@ -5,14 +5,17 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit, setsid};
+use rustix::event::PollFd;
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, kill_process_group, setrlimit, setsid};
 use rustix::termios::{Winsize, tcsetwinsize};
 use solum_spec::Description;
 use solum_spec::description::Unit;
 
 use crate::devices::Streams;
 use crate::life::Child;
+use crate::tail::Tail;
 use crate::{devices, identity, kernel_log, role};
 
 /// What a program finds in its environment unless its description says otherwise.
@@ -42,11 +45,18 @@ pub struct Processes {
     terminal: Option<File>,
     /// What the terminal's size is, or will be when there is one.
     size: Option<Winsize>,
+    /// The way of its standard error, if somebody may want to read the last of it later.
+    tail: Option<Tail>,
+    /// The program's session, as long as it may have left something behind.
+    session: Option<Pid>,
 }
 
 impl Processes {
-    /// Starts the program of the machine on the streams that the host gave it.
-    pub fn start_program(&mut self, description: &Description) -> io::Result<()> {
+    /// Starts the program of the machine on the streams that the host gave it; `keeps` says that the last of its standard error
+    /// is to be known.
+    pub fn start_program(&mut self, description: &Description, keeps: bool) -> io::Result<()> {
+        // Before the streams are opened again: a port has one opener at a time (drivers/char/virtio_console.c).
+        let unwritten = self.tail.take().map(Tail::into_unwritten).unwrap_or_default();
         let Streams { files: [input, output, error], terminal } = devices::open_streams()?;
         let unit = &description.unit;
         let mut command = Command::new(&unit.path);
@@ -55,8 +65,14 @@ impl Processes {
             .env_clear()
             .envs(environment(unit, &description.host_name))
             .stdin(input)
-            .stdout(output.try_clone()?)
-            .stderr(error);
+            .stdout(output.try_clone()?);
+        if keeps {
+            let (tail, end) = Tail::new(error, terminal.is_some(), unwritten)?;
+            command.stderr(end);
+            self.tail = Some(tail);
+        } else {
+            command.stderr(error);
+        }
         if terminal.is_some() {
             self.apply_size(&output);
         }
@@ -89,7 +105,7 @@ impl Processes {
                 Ok(())
             });
         }
-        self.spawn(command, Child::Program)?;
+        self.session = self.spawn(command, Child::Program)?;
         self.terminal = terminal.map(|_| output);
         Ok(())
     }
@@ -119,16 +135,38 @@ impl Processes {
                 Ok(())
             });
         }
-        self.spawn(command, child)
+        self.spawn(command, child).map(drop)
     }
 
-    fn spawn(&mut self, mut command: Command, child: Child) -> io::Result<()> {
+    fn spawn(&mut self, mut command: Command, child: Child) -> io::Result<Option<Pid>> {
         let process = command.spawn()?;
         // PID 1 reaps whatever ends, so nobody waits for this handle.
-        if let Some(pid) = i32::try_from(process.id()).ok().and_then(Pid::from_raw) {
-            self.running.push((pid, child));
+        let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
+        self.running.extend(pid.map(|pid| (pid, child)));
+        Ok(pid)
+    }
+
+    /// Ends what the program started and left behind in its process group.
+    pub fn end_left_overs(&mut self) {
+        if let Some(session) = self.session.take() {
+            // Mostly there is nobody.
+            let _ = kill_process_group(session, Signal::KILL);
         }
-        Ok(())
+    }
+
+    /// What to wait on for the program's standard error.
+    pub fn poll_descriptor(&self) -> Option<PollFd<'_>> {
+        self.tail.as_ref().and_then(Tail::poll_descriptor)
+    }
+
+    /// Carries the program's standard error on.
+    pub fn turn(&mut self) {
+        self.tail.iter_mut().for_each(Tail::turn);
+    }
+
+    /// The last that the program wrote to its standard error, once it has ended.
+    pub fn last_words(&mut self) -> &[u8] {
+        self.tail.as_mut().map_or(&[], Tail::last_words)
     }
 
     /// Notes that a process ended. `None` if it was an orphan, which nobody misses.
@@ -161,9 +199,10 @@ impl Processes {
         }
     }
 
-    /// Waits until all output to a serial terminal has left the machine. What went to a virtio console or to the
+    /// Waits until all output has left PID 1, and all that went to a serial terminal the machine. What went to a virtio console or to the
     /// host's ports has been handed over already.
-    pub fn drain_terminal(&self) {
+    pub fn drain(&mut self, patience: Duration) {
+        self.tail.iter_mut().for_each(|tail| tail.drain(patience));
         if let Some(terminal) = &self.terminal {
             devices::drain(terminal.as_fd());
         }

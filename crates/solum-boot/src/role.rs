@@ -12,7 +12,7 @@ use solum_spec::network::Inside;
 use solum_spec::reason;
 
 use crate::life::Child;
-use crate::{identity, kernel_log, link, net, storage, time};
+use crate::{identity, kernel_log, link, net, power, storage, time};
 
 /// The `argv[0]` by which this executable knows that it is to play a role.
 pub const fn process_name(child: Child) -> &'static str {
@@ -27,6 +27,7 @@ pub const fn process_name(child: Child) -> &'static str {
 
 /// Plays the role that the process was started for, and does not return; returns if it was started for none.
 pub fn play_if_asked() {
+    power::ask_if_command();
     let name = std::env::args_os().next().unwrap_or_default();
     let roles = [Child::Net, Child::Time, Child::Link, Child::Storage];
     if let Some(child) = roles.into_iter().find(|child| name == process_name(*child)) {

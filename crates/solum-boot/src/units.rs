@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, WaitStatus};
 use rustix::rand::GetRandomFlags;
-use solum_spec::control::{self, Outcome, SIGKILL, SIGTERM, disk_serial};
+use solum_spec::control::{self, Ending, Outcome, SIGKILL, SIGTERM, Status, disk_serial};
 use solum_spec::description::Wait;
 use solum_spec::keyboard::KeyChange;
 use solum_spec::network::{Relay, RelayedLink, SystemNetwork};
@@ -22,7 +22,7 @@ use solum_spec::storage::disk_partition;
 use solum_spec::{plan, reason};
 use solum_unit::group;
 use solum_unit::operator::Talk;
-use solum_unit::{Confinement, News, Operator, Place, Runner, status_of};
+use solum_unit::{Confinement, Entry, News, Operator, Place, Runner, status_of};
 
 use crate::desk::{self, Desk};
 use crate::devices::{self, Announcements};
@@ -37,6 +37,8 @@ const EMPTY_ROOT: &str = "/run/solum/empty";
 const GROUPS: &str = "/sys/fs/cgroup/units";
 /// How long devices may take to appear after their drivers were loaded.
 const DEVICE_PATIENCE: Duration = Duration::from_secs(5);
+/// How many of a failed unit's lines are looked at to find its last words.
+const LAST_LINES: usize = 1000;
 /// How long the host may take to read the last lines that units print.
 const FAREWELL_PATIENCE: Duration = Duration::from_secs(10);
 /// More than the units' own graces: a unit that stops is waited for by those that it needs.
@@ -100,6 +102,8 @@ pub struct Units {
     relay_epoch: u32,
     /// Distinguishes this life of the machine from every other.
     life: u64,
+    /// What failed last, and the last that it printed.
+    failed: Option<(String, Vec<u8>)>,
 }
 
 impl Units {
@@ -126,7 +130,15 @@ impl Units {
         let mut life = [0; 8];
         // Where the kernel has not gathered enough yet, it need not be secret, only not the same.
         rustix::rand::getrandom(&mut life, GetRandomFlags::INSECURE)?;
-        Ok(Self { runner, desk, frames, operator, relay_epoch: 0, life: u64::from_ne_bytes(life) })
+        Ok(Self {
+            runner,
+            desk,
+            frames,
+            operator,
+            relay_epoch: 0,
+            life: u64::from_ne_bytes(life),
+            failed: None,
+        })
     }
 
     /// What the role `link` is told (an encoded [`Relay`]) and inherits, which is about to be started. Nothing, if there is nothing for it to do.
@@ -180,16 +192,16 @@ impl Units {
         descriptors
     }
 
-    /// Does what is due. The outcome of all, when no unit runs any more.
-    pub fn turn(&mut self) -> Option<Outcome> {
+    /// Does what is due. The outcome of all, when no unit runs any more, and what they want to become of the machine.
+    pub fn turn(&mut self) -> Option<(Outcome, Option<Ending>)> {
         let news = self.runner.turn();
         for trouble in self.desk.borrow_mut().screens.turn() {
             kernel_log::warning(&trouble);
         }
         self.operator.turn(&mut self.runner);
         let over = news.into_iter().find_map(|news| match news {
-            News::Over(outcome) => Some(outcome),
-            News::RestartMachine(why) => Some(Outcome::MachineFailed(why)),
+            News::Over(outcome) => Some((outcome, None)),
+            News::RestartMachine(why) => Some((Outcome::MachineFailed(why), Some(Ending::Reboot))),
             News::GaveUp(unit) => {
                 let name = self.runner.plan().units.get(unit).map(plan::Unit::full_name).unwrap_or_default();
                 kernel_log::warning(&format!("unit {name} failed too often and is given up"));
@@ -203,7 +215,36 @@ impl Units {
 
     /// Whether the process was one of the units'.
     pub fn ended(&mut self, pid: Pid, status: WaitStatus) -> bool {
-        self.runner.ended(pid, status_of(status))
+        let whose = |unit: &usize| self.runner.pid(*unit) == Some(pid);
+        let unit = (0..self.runner.plan().units.len()).find(whose);
+        let status = status_of(status);
+        let is_ours = self.runner.ended(pid, status);
+        // To end by the signal that asks for the end is to do as one was asked.
+        if let (Some(unit), true) = (unit, ![Status::Exited(0), Status::Signaled(SIGTERM)].contains(&status))
+        {
+            self.failed = Some(self.last_words(unit, status));
+        }
+        is_ours
+    }
+
+    /// What has failed since this was asked last, as a sentence, and the last that it printed.
+    pub fn failed(&mut self) -> Option<(String, Vec<u8>)> {
+        self.failed.take()
+    }
+
+    fn last_words(&self, unit: usize, status: Status) -> (String, Vec<u8>) {
+        let name = self.runner.plan().units.get(unit).map(plan::Unit::full_name).unwrap_or_default();
+        let mut words = Vec::new();
+        if let Some(log) = self.runner.log(unit) {
+            let mut position = log.last(LAST_LINES);
+            while let Some(entry) = log.read(&mut position) {
+                if let Entry::Line(line) = entry {
+                    words.extend_from_slice(&line.bytes);
+                    words.push(b'\n');
+                }
+            }
+        }
+        (format!("the unit {name} {status}"), words)
     }
 
     /// What the machine's program is to be sent, all units get in their way.

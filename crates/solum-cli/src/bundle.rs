@@ -63,7 +63,8 @@ fn file(source: &Path, target: &str, metadata: &fs::Metadata) -> Result<Bundled,
     })
 }
 
-fn tree(source: &Path, target: &str, bundled: &mut Vec<Bundled>) -> Result<(), Failure> {
+/// Everything in a directory, and itself.
+pub fn tree(source: &Path, target: &str, bundled: &mut Vec<Bundled>) -> Result<(), Failure> {
     let refused = |error: std::io::Error| Failure::file("cannot bundle", source, &error);
     let permissions = fs::metadata(source).map_err(refused)?.permissions().mode() & 0o777;
     bundled.push(Bundled { path: target.to_owned(), permissions, content: BundledContent::Directory });

@@ -31,6 +31,10 @@ pub enum ExitCode {
     WrongDescription = 108,
     /// A run of a simulation failed.
     RunFailed = 109,
+    /// A registry of images cannot be reached, or refuses.
+    RegistryRefuses = 110,
+    /// Two builds of the same made different images.
+    NotReproducible = 111,
     /// `--timeout` was over (the status that timeout(1) uses).
     TimedOut = 124,
     /// The terminal hung up twice and the machine was killed, or once before the program was started (128 + SIGHUP).
@@ -72,6 +76,8 @@ pub const HELP: &str = "Exit status: that of the program, or 128 + N if signal N
   107  the program could not be started in its machine
   108  the description of a system (solum.toml) is wrong
   109  a run of the simulation failed
+  110  the registry of images cannot be reached, or refuses
+  111  two builds of the same made different images
   124  --timeout was over
   130  Ctrl-C came before the program was started, or a second one killed the machine
        (143 for SIGTERM, 129 for SIGHUP)";

@@ -1,10 +1,11 @@
 //! Carrying out a run: from a plan to an exit status.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, PipeReader, PipeWriter, Read};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use solum_spec::control::{FromMachine, Outcome, StorageReport};
 use solum_spec::description::Network;
 use solum_spec::{Machine, Share};
@@ -88,15 +89,30 @@ impl Launch<'_> {
         if self.around.dry_run {
             return print_command(&machine, self.around.json);
         }
-        let interactive = terminal::is_interactive();
         let mut machine = machine;
-        machine.console = if interactive { Console::Terminal } else { Console::Streams };
+        machine.console = if terminal::is_interactive() { Console::Terminal } else { Console::Streams };
+        let begun = Instant::now();
+        loop {
+            let report = self.boot_once(&machine, begun)?;
+            // Who asked for the end does not want another beginning.
+            if !report.reboots || self.around.no_reboot || signals::asked().is_some() {
+                return conclude(report, self.around.verbose);
+            }
+            say(&format!("the machine reboots; {}", report.end));
+        }
+    }
+
+    /// From power-on to power-off or reset.
+    fn boot_once(&self, machine: &solum_vm::Machine, begun: Instant) -> Result<Report, Failure> {
         let (handle, requests) = solum_vm::requests().map_err(host_refuses)?;
         signals::obey(handle).map_err(host_refuses)?;
         // The machine needs a moment more than its program to be gone.
         let stop = Duration::from_secs(u64::from(self.grace_seconds) + 10);
         let silence = self.says_hello.then(|| Limits::silence_under(machine.accelerator));
-        let limits = Limits { silence, ..limits(self.around, stop) };
+        let whole = limits(self.around, stop);
+        // All lives of the machine together have the time that was given.
+        let timeout = whole.timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
+        let limits = Limits { silence, timeout, ..whole };
         let spinner = Spinner::new(format!("booting {}", self.name));
         let verbose = self.around.verbose;
         let mut observer = |notice: Notice<'_>| {
@@ -105,9 +121,16 @@ impl Launch<'_> {
             }
             tell(notice, verbose);
         };
-        let report = solum_vm::run(&machine, limits, streams(), requests, &mut observer);
+        // While this lives, the machine gets what is typed; the next one gets the rest.
+        let (_alive, input) = input_of_one_life().map_err(host_refuses)?;
+        let streams = Streams { input, output: Box::new(io::stdout()), error: Box::new(io::stderr()) };
+        let report = solum_vm::run(machine, limits, streams, requests, &mut observer);
         spinner.finish();
-        conclude(report.map_err(failed_to_run)?, verbose)
+        let mut report = report.map_err(failed_to_run)?;
+        if let (End::TimedOut(_), Some(whole)) = (&report.end, whole.timeout) {
+            report.end = End::TimedOut(whole);
+        }
+        Ok(report)
     }
 
     fn machine(&self) -> solum_vm::Machine {
@@ -172,13 +195,29 @@ fn limits(around: &Around, stop: Duration) -> Limits {
     Limits { timeout, stop, ..Limits::default() }
 }
 
-fn streams() -> Streams {
+/// Standard input, and what ends the reading when it is dropped.
+fn input_of_one_life() -> io::Result<(PipeWriter, Option<Box<dyn Read + Send>>)> {
+    let (end, alive) = io::pipe()?;
     // A job in the background that reads from the terminal would be stopped by it (termios(3), SIGTTIN).
     let reads = terminal::is_in_foreground();
-    Streams {
-        input: reads.then(|| Box::new(io::stdin()) as _),
-        output: Box::new(io::stdout()),
-        error: Box::new(io::stderr()),
+    Ok((alive, reads.then(|| Box::new(Input { end }) as _)))
+}
+
+/// Standard input until the other end of the pipe is closed: a machine that is gone shall take nothing from its next life.
+struct Input {
+    end: PipeReader,
+}
+
+impl Read for Input {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let stdin = io::stdin();
+        let mut ready = [PollFd::new(&stdin, PollFlags::IN), PollFd::new(&self.end, PollFlags::IN)];
+        poll(&mut ready, None)?;
+        if !ready[1].revents().is_empty() {
+            return Ok(0);
+        }
+        // Not by `Stdin`, whose buffer would hold back what the poll above then waits for.
+        Ok(rustix::io::read(&stdin, buffer)?)
     }
 }
 
@@ -202,7 +241,7 @@ fn tell(notice: Notice<'_>, verbose: bool) {
 /// Turns the end of a system into an exit status, or into what the user is told.
 pub fn conclude_system(end: End) -> Result<u8, Failure> {
     let durations = solum_vm::Durations::default();
-    conclude(Report { end, kernel_log: Vec::new(), durations }, false)
+    conclude(Report { end, reboots: false, kernel_log: Vec::new(), durations }, false)
 }
 
 /// Turns the end of a machine of a system into an exit status, or into what the user is told. What a machine of one program

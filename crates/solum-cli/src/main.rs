@@ -5,22 +5,34 @@
 
 mod arguments;
 mod assemble;
+mod bill;
 mod built;
 mod bundle;
 mod cache;
 mod cargo;
+mod certificates;
+mod content;
+mod data_volume;
+mod driven;
 mod exit_code;
 mod failure;
+mod image;
 mod init;
+mod iso;
 mod kernel_choice;
+mod kernel_modules;
 mod launch;
 mod lines;
 mod output;
+mod parts;
 mod program;
+mod registry;
 mod running;
 mod signals;
 mod simulated;
 mod simulation;
+mod sparse_file;
+mod suited;
 mod system;
 mod terminal;
 mod typing;
@@ -46,12 +58,14 @@ fn main() -> ExitCode {
 fn perform(verb: Verb) -> Result<u8, Failure> {
     match verb {
         Verb::Run(arguments) => verb::run::run(&arguments),
+        Verb::Build(arguments) => verb::build::build(&arguments).map(|()| 0),
         Verb::Take(arguments) => verb::take::take(&arguments).map(|()| 0),
         Verb::Exec(arguments) => verb::exec::exec(&arguments),
         Verb::Kernel(arguments) => verb::kernel::kernel(&arguments).map(|()| 0),
         Verb::Check(arguments) => verb::check::check(&arguments),
         Verb::Graph(arguments) => verb::graph::graph(&arguments).map(|()| 0),
         Verb::Sim(arguments) => verb::sim::sim(&arguments),
+        Verb::Push(arguments) => verb::push::push(&arguments).map(|()| 0),
         Verb::Ps(arguments) => verb::operate::ps(&arguments).map(|()| 0),
         Verb::Logs(arguments) => verb::operate::logs(&arguments).map(|()| 0),
         Verb::Start(arguments) => verb::operate::order(&arguments, What::Start).map(|()| 0),

@@ -48,8 +48,21 @@ pub enum FromMachine {
     Storage(StorageReport),
     /// Something the user should know; the machine goes on.
     Warning(String),
-    /// The program ended, and the machine powers off now.
+    /// The program ended, and so does the machine now.
     Ended(Outcome),
+    /// What the machine does after that, if it does not power off. Told before [`Ended`](Self::Ended).
+    Ending(Ending),
+}
+
+/// What becomes of a machine when everything in it has ended and is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    /// It is switched off.
+    PowerOff,
+    /// It starts anew.
+    Reboot,
+    /// It stands still.
+    Halt,
 }
 
 /// What a host asks of its machine.

@@ -169,7 +169,7 @@ impl Running {
             (_, Some(outcome)) => End::Program(outcome),
             (_, None) => End::Vanished,
         };
-        Report { end, kernel_log: Vec::new(), durations: self.durations }
+        Report { end, reboots: false, kernel_log: Vec::new(), durations: self.durations }
     }
 }
 

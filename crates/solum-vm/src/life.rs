@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use solum_spec::control::{Outcome, PROTOCOL, ToMachine};
+use solum_spec::control::{Ending, Outcome, PROTOCOL, ToMachine};
 
 use crate::accelerator::Accelerator;
 use crate::requests::Request;
@@ -58,6 +58,8 @@ pub enum Event {
     Activity,
     /// PID 1 runs and speaks this version of the protocol.
     Hello(u16),
+    /// What the machine does when it has ended, if it does not power off.
+    Ending(Ending),
     /// The program ended.
     Ended(Outcome),
     /// What came on the control channel is not its protocol.
@@ -142,6 +144,7 @@ pub struct Life {
     force_at: Option<Duration>,
     /// The size of the terminal, for PID 1 when it listens.
     size: Option<ToMachine>,
+    ending: Ending,
 }
 
 /// The longest wait between two looks at the clock.
@@ -157,12 +160,18 @@ impl Life {
             last_activity: Duration::ZERO,
             force_at: None,
             size: None,
+            ending: Ending::PowerOff,
         }
     }
 
     /// The machine is gone.
     pub fn is_over(&self) -> bool {
         self.phase == Phase::Gone
+    }
+
+    /// What becomes of the machine, by its own word.
+    pub fn ending(&self) -> Ending {
+        self.ending
     }
 
     /// What ended the run.
@@ -186,6 +195,7 @@ impl Life {
         match event {
             Event::Activity => self.active(now),
             Event::Hello(protocol) => return self.hello(now, protocol),
+            Event::Ending(ending) => self.ending = ending,
             Event::Ended(outcome) => return self.ended(now, outcome),
             Event::Drained if self.phase == Phase::Draining => return self.hang_up(now),
             Event::Drained => {}
@@ -240,7 +250,9 @@ impl Life {
 
     fn hang_up(&mut self, now: Duration) -> Vec<Effect> {
         self.phase = Phase::Leaving;
-        self.force_at = Some(now + POWER_OFF_LIMIT);
+        // What stands still is not waited for: everything is written, and nothing more is to come.
+        let limit = if self.ending == Ending::Halt { EMULATOR_LIMIT } else { POWER_OFF_LIMIT };
+        self.force_at = Some(now + limit);
         vec![Effect::HangUp]
     }
 
@@ -369,6 +381,16 @@ mod tests {
         assert_eq!(play(&mut life, &[(3, Event::Gone), (4, KILL), (400, Event::Tick)]), []);
         assert!(life.is_over());
         assert_eq!(life.cause(), Cause::Program(Outcome::Exited(3)));
+    }
+
+    #[test]
+    fn a_machine_that_stands_still_is_ended_soon() {
+        let mut life = life();
+        let halts = Event::Ending(Ending::Halt);
+        let effects =
+            play(&mut life, &[(1, HELLO), (2, halts), (2, exited()), (3, Event::Drained), (4, Event::Tick)]);
+        assert_eq!(effects, [Effect::Drain, Effect::HangUp, Effect::Kill]);
+        assert_eq!((life.cause(), life.ending()), (Cause::Program(Outcome::Exited(3)), Ending::Halt));
     }
 
     #[test]

@@ -16,6 +16,8 @@ use crate::life::Cause;
 pub struct Report {
     /// How it ended.
     pub end: End,
+    /// The machine started anew instead of being switched off, so it wants to be booted again.
+    pub reboots: bool,
     /// The newest lines of the kernel's log; empty for a process of the host.
     pub kernel_log: Vec<String>,
     /// When things happened.

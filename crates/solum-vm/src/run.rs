@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use solum_spec::control::{self, Decoder, FromMachine};
+use solum_spec::control::{self, Decoder, Ending, FromMachine};
 
 pub use crate::life::Limits;
 
@@ -15,7 +15,7 @@ use crate::drain::Drain;
 use crate::emulator::{Emulator, Received, Source};
 use crate::error::VmError;
 use crate::kernel_log::KernelLog;
-use crate::life::{Effect, Event, Life};
+use crate::life::{Cause, Effect, Event, Life};
 use crate::machine::{Console, Machine};
 use crate::preflight;
 use crate::qmp;
@@ -258,6 +258,7 @@ impl Session<'_> {
                 self.durations.ended.get_or_insert(now);
                 self.happened(Event::Ended(outcome));
             }
+            FromMachine::Ending(ending) => self.happened(Event::Ending(ending)),
             FromMachine::Network(_)
             | FromMachine::Clock(_)
             | FromMachine::Storage(_)
@@ -303,6 +304,7 @@ impl Session<'_> {
         self.kernel_log.finish(&mut |line| (self.observer)(Notice::KernelLine(line)));
         self.durations.total = self.start.elapsed();
         let cause = self.life.cause();
+        let reboots = self.life.ending() == Ending::Reboot && matches!(cause, Cause::Program(_));
         if !self.abandoned {
             // Whoever ends a run by force may be the one whose terminal is stuck.
             let written = self.output.finish();
@@ -321,6 +323,7 @@ impl Session<'_> {
                 || report::judge(cause, &kernel_log, self.memory, self.accelerator),
                 End::PowerCut,
             ),
+            reboots,
             kernel_log,
             durations: self.durations,
         })

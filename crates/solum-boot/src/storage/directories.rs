@@ -9,6 +9,7 @@ use solum_spec::reason;
 use solum_spec::storage::{PERMANENT, PRIVATE};
 
 use super::{Errand, Owners};
+use crate::mounts::is_writable_mount;
 
 /// Gives everybody their place in [`PERMANENT`], if something is mounted there that can be written. What could not be done, as
 /// sentences.
@@ -35,15 +36,6 @@ pub fn prepare(errand: &Errand) -> Vec<String> {
         }
     }
     troubles
-}
-
-/// Whether something of its own is mounted here, and not read-only.
-fn is_writable_mount(path: &Path) -> bool {
-    let own = fs::metadata(path).map(|metadata| metadata.dev());
-    let outer = fs::metadata("/").map(|metadata| metadata.dev());
-    let is_read_only = rustix::fs::statvfs(path)
-        .map_or(true, |space| space.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
-    own.ok() != outer.ok() && !is_read_only
 }
 
 /// A directory of this user, with everything in it. Users are numbered by the order of units, so that they change with it.

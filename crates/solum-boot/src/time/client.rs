@@ -24,7 +24,7 @@ const UNANSWERED_RETRY_S: u64 = 16;
 /// A step of a clock that was right is made only when a second round, after this time, confirms it.
 const CONFIRM_S: u64 = 16;
 /// No time before this release of Solum is believed, in seconds since 1970: 2026-01-01T00:00:00Z.
-pub(super) const EARLIEST_S: u64 = 1_767_225_600;
+pub const EARLIEST_S: u64 = 1_767_225_600;
 
 /// What happens.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use rustix::ioctl::{Setter, opcode};
+use rustix::ioctl::{Getter, Setter, opcode};
 
 use solum_spec::calendar::Calendar;
 
@@ -72,6 +72,16 @@ impl Clock for SystemClock {
     }
 }
 
+/// What the hardware's clock says, in seconds since 1970, if there is one. By convention it says UTC.
+pub(super) fn hardware_s() -> Option<u64> {
+    // linux/rtc.h: RTC_RD_TIME is _IOR('p', 0x09, struct rtc_time).
+    const READ_TIME: rustix::ioctl::Opcode = opcode::read::<RtcTime>(b'p', 0x09);
+    let rtc = std::fs::File::open(RTC).ok()?;
+    // SAFETY: the request writes one `struct rtc_time`, which `RtcTime` is.
+    let time = unsafe { rustix::ioctl::ioctl(&rtc, Getter::<READ_TIME, RtcTime>::new()) }.ok()?;
+    time.unix_s()
+}
+
 /// A change of nothing.
 fn change() -> libc::timex {
     // SAFETY: `timex` consists of integers, for which zero is a value.
@@ -100,6 +110,19 @@ struct RtcTime {
     summer_time: i32,
 }
 
+impl RtcTime {
+    fn unix_s(&self) -> Option<u64> {
+        // Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", days_from_civil: years begin in March.
+        let month = i64::from(self.month) + 1;
+        let year = i64::from(self.year) + 1900 - i64::from(month <= 2);
+        let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
+        let day_of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + i64::from(self.day) - 1;
+        let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + day_of_year - 719_468;
+        let of_day = i64::from(self.hour) * 3600 + i64::from(self.minute) * 60 + i64::from(self.second);
+        u64::try_from(days * 86_400 + of_day).ok()
+    }
+}
+
 impl From<Calendar> for RtcTime {
     fn from(calendar: Calendar) -> Self {
         let Calendar { year, month, day, hour, minute, second } = calendar;
@@ -113,6 +136,18 @@ impl From<Calendar> for RtcTime {
             week_day: 0,
             year_day: 0,
             summer_time: 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_to_the_hardware_is_read_from_it() {
+        for seconds in [0, 951_782_400, 951_868_799, 1_767_225_600, 1_772_323_199, 4_102_444_799] {
+            assert_eq!(RtcTime::from(Calendar::from_unix(seconds)).unix_s(), Some(seconds));
         }
     }
 }

@@ -18,7 +18,8 @@ use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 use solum_spec::control::ClockReport;
 
-use client::{Client, Correction, EARLIEST_S, Effect, Event};
+pub use client::EARLIEST_S;
+use client::{Client, Correction, Effect, Event};
 use clock::{Clock, SystemClock};
 use exchange::Question;
 use solum_spec::calendar::Calendar;
@@ -44,10 +45,35 @@ pub fn run(
     report: &mut dyn FnMut(ClockReport),
 ) -> io::Result<Infallible> {
     let mut keeper = Keeper::new(servers, PORT, clock_set, SystemClock);
-    keeper.leave_the_past();
     loop {
         keeper.turn(report)?;
     }
+}
+
+/// What the clock says, in seconds since 1970.
+pub fn now_s() -> u64 {
+    SystemClock.now().as_secs()
+}
+
+/// Moves the clock forward to what is known to be past: the time of the hardware, where the kernel did not read it; the last
+/// moment that was kept; the release of Solum. A machine whose hardware has no clock starts in 1970, where certificates are
+/// not valid yet, and the arithmetic of NTP (differences below 68 years) ends in 2038. This is not yet the right time, and
+/// reported to nobody.
+pub fn catch_up(kept: Option<u64>) {
+    let now_s = now_s();
+    let hardware = (now_s < EARLIEST_S).then(clock::hardware_s).flatten();
+    if let Some(behind_s) = behind_s(now_s, hardware, kept) {
+        let _ = SystemClock.step(behind_s.saturating_mul(1_000_000));
+    }
+}
+
+/// By how much a clock is behind what is known.
+fn behind_s(now_s: u64, hardware: Option<u64>, kept: Option<u64>) -> Option<i64> {
+    // No machine of today lives until 2100: a clock or a file that says so is damaged.
+    const LATEST_S: u64 = 4_102_444_800;
+    let known = [hardware, kept].into_iter().flatten().filter(|known| *known < LATEST_S);
+    let behind = known.fold(EARLIEST_S, u64::max).checked_sub(now_s)?;
+    i64::try_from(behind).ok().filter(|behind| *behind > 0)
 }
 
 /// Reads bytes as the answer to a question that was asked in 2026.
@@ -88,15 +114,6 @@ impl<'a, C: Clock> Keeper<'a, C> {
             open: Vec::new(),
             started,
             saved: None,
-        }
-    }
-
-    /// A machine whose hardware has no clock starts in 1970, where certificates are not valid yet, and the arithmetic of NTP
-    /// (differences below 68 years) ends in 2038. This is not yet the right time, and reported to nobody.
-    fn leave_the_past(&mut self) {
-        let behind = Duration::from_secs(EARLIEST_S).saturating_sub(self.clock.now());
-        if !behind.is_zero() {
-            let _ = self.clock.step(behind.as_micros().try_into().unwrap_or(0));
         }
     }
 

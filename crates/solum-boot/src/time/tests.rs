@@ -170,13 +170,19 @@ fn without_the_right_to_set_the_clock_nobody_is_told_that_it_is_set() {
 }
 
 #[test]
-fn a_machine_without_a_clock_starts_at_the_release_and_not_in_1970() {
-    let mut keeper = Keeper::new(&[], PORT, Path::new("/nowhere"), Still::at(3));
-    keeper.leave_the_past();
-    assert_eq!(keeper.clock.now.as_secs(), EARLIEST_S);
-    keeper.clock.now += Duration::from_secs(1);
-    keeper.leave_the_past();
-    assert_eq!(keeper.clock.now.as_secs(), EARLIEST_S + 1, "a later clock is left alone");
+fn a_clock_only_catches_up() {
+    let late = EARLIEST_S + 1_000;
+    for (now_s, hardware, kept, behind) in [
+        (0, None, None, Some(EARLIEST_S as i64)),
+        (0, Some(late), Some(late - 1), Some(late as i64)),
+        (late - 5, None, Some(late), Some(5)),
+        (late, None, Some(late - 5), None),
+        (late, None, None, None),
+        (late, None, Some(u64::MAX), None),
+        (0, Some(0), None, Some(EARLIEST_S as i64)),
+    ] {
+        assert_eq!(behind_s(now_s, hardware, kept), behind, "{now_s} {hardware:?} {kept:?}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod harness;
 
 mod archive;
 mod display;
+mod endings;
 mod examples;
 mod files;
 mod given;

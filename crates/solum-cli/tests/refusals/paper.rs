@@ -4,7 +4,7 @@ use crate::harness::kernel::{option, words_of};
 use crate::harness::{Scratch, elf};
 use crate::without_a_trace;
 
-const VERBS: [&str; 17] = [
+const VERBS: [&str; 18] = [
     "check",
     "completions",
     "doctor",
@@ -16,6 +16,7 @@ const VERBS: [&str; 17] = [
     "man",
     "press",
     "ps",
+    "push",
     "restart",
     "run",
     "sim",
@@ -68,7 +69,7 @@ fn help_tells_the_exit_statuses() {
     let scratch = Scratch::new();
     let finished = scratch.solum(&["--help"]).run();
     finished.exits(0).says("");
-    for status in ["101", "102", "103", "104", "105", "106", "107", "108", "109", "124", "130"] {
+    for status in ["101", "102", "103", "104", "105", "106", "107", "108", "109", "110", "124", "130"] {
         finished
             .check(finished.stdout().contains(&format!("  {status}  ")), &format!("{status} is documented"));
     }

@@ -285,7 +285,8 @@ impl System {
                 Some(Due::TimedOut { limit_ms }) => {
                     let end = End::TimedOut(Duration::from_millis(limit_ms));
                     let (kernel_log, durations) = (Vec::new(), Durations::default());
-                    self.members[machine].report = Some(Ok(Report { end, kernel_log, durations }));
+                    self.members[machine].report =
+                        Some(Ok(Report { end, reboots: false, kernel_log, durations }));
                     self.tell_units(machine, UnitPhase::Ended, "its machine has ended");
                 }
                 Some(Due::Start) => {

@@ -46,6 +46,7 @@ fn run(errand: &[&str]) -> io::Result<u8> {
         ["fill", path] => fill(path),
         ["hog"] => processes::hog(),
         ["kill-role", name] => processes::kill_role(name)?,
+        ["ask", command] => signals::ask(command)?,
         ["terminate-pid-1"] => signals::terminate_pid_1(),
         ["orphans"] => processes::leave_orphans(),
         ["reaping"] => processes::see_an_orphan_reaped()?,

@@ -45,6 +45,14 @@ pub fn terminate_pid_1() {
     send(1, SIGTERM);
 }
 
+/// Has a command ask for the machine's end, and holds back what that means for the probe until it waits for it.
+pub fn ask(command: &str) -> std::io::Result<()> {
+    block_term();
+    let status = std::process::Command::new(command).status()?;
+    println!("{command}: {:?}", status.code());
+    Ok(())
+}
+
 /// Sends a process a signal.
 pub fn send(process: i32, signal: i32) {
     // SAFETY: takes two integers and touches no memory.

@@ -129,6 +129,7 @@ impl Lives {
 /// Whether an end is one that nobody asked for, and that another life may not have.
 fn is_unasked(end: &Result<Report, VmError>) -> bool {
     match end {
+        Ok(report) if report.reboots => true,
         Ok(report) => match &report.end {
             End::Program(Outcome::MachineFailed(_))
             | End::KernelPanic(_)
@@ -168,7 +169,7 @@ mod tests {
     use crate::report::Durations;
 
     fn end(end: End) -> Result<Report, VmError> {
-        Ok(Report { end, kernel_log: Vec::new(), durations: Durations::default() })
+        Ok(Report { end, reboots: false, kernel_log: Vec::new(), durations: Durations::default() })
     }
 
     fn killed() -> Result<Report, VmError> {
@@ -234,6 +235,14 @@ mod tests {
             let ended = end(ended);
             assert_eq!(lives.ended(1, &ended, false) == Verdict::Off, is_last, "{ended:?}");
         }
+    }
+
+    #[test]
+    fn a_machine_that_reboots_has_another_life() {
+        let mut lives = Lives::new(None);
+        lives.came_up(0);
+        let ended = end(End::Program(Outcome::Exited(0))).map(|report| Report { reboots: true, ..report });
+        assert_eq!(lives.ended(1, &ended, false), again(1_000));
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl Bench {
 
     fn ends(&mut self, machine: usize, end: End) {
         let (kernel_log, durations) = (Vec::new(), Durations::default());
-        let report = Report { end, kernel_log, durations };
+        let report = Report { end, reboots: false, kernel_log, durations };
         self.happens(machine, Event::Ended(Box::new(Ok(report))));
     }
 

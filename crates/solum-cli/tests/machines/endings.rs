@@ -1,0 +1,54 @@
+//! What becomes of a machine when its program has ended, or somebody wants it to.
+
+use rustix::process::Signal;
+
+use crate::harness::Scratch;
+use crate::probe;
+
+#[test]
+fn the_commands_for_an_end_reach_the_program_as_any_request_does() {
+    let scratch = Scratch::new();
+    for command in ["/sbin/poweroff", "/sbin/reboot", "/sbin/halt"] {
+        let finished = probe(&scratch, &["--root", "--no-reboot"], &["ask", command, "then", "polite"]).run();
+        let output = format!("{command}: Some(0)\nready\nasked to end by signal 15\n");
+        finished.exits(7).prints(&output).says("");
+    }
+}
+
+#[test]
+fn an_ordinary_user_cannot_end_the_machine() {
+    let scratch = Scratch::new();
+    let finished = probe(&scratch, &[], &["ask", "/sbin/reboot", "then", "status", "4"]).run();
+    finished.exits(4).prints("/sbin/reboot: Some(1)\n").says("/sbin/reboot: only root may end the machine\n");
+}
+
+#[test]
+fn a_machine_that_stands_still_is_over() {
+    let scratch = Scratch::new();
+    probe(&scratch, &["--when-ended", "halt"], &["status", "3"]).run().exits(3).prints("").says("");
+}
+
+#[test]
+fn a_machine_that_reboots_is_booted_again_until_somebody_ends_it() {
+    let scratch = Scratch::new();
+    let running = probe(&scratch, &["--when-ended", "reboot"], &["status", "3"]).start();
+    let running = running.until_it_says("solum: the machine reboots; the program ended with status 3\n");
+    running.signal(Signal::INT);
+    let finished = running.finish();
+    finished.check(!finished.status.success(), "it was ended");
+    probe(&scratch, &["--when-ended", "reboot", "--no-reboot"], &["status", "3"]).run().exits(3).says("");
+}
+
+#[test]
+fn a_program_is_started_again_and_that_is_told() {
+    let scratch = Scratch::new();
+    let options = ["--when-ended", "restart"];
+    let running = probe(&scratch, &options, &["read", "/none", "then", "status", "3"]).start();
+    let running =
+        running.until_it_says("warning: the program ended with status 3; restart 2 follows in 2 s\n");
+    running.signal(Signal::INT);
+    let finished = running.finish();
+    finished.exits(3).mentions("solum: warning: the program ended with status 3; restart 1 follows in 1 s\n");
+    let lines = finished.stdout();
+    finished.check(lines.starts_with("/none: Err(NotFound)\n/none: Err(NotFound)\n"), "it ran twice");
+}
