@@ -21,6 +21,7 @@ mod probe;
 mod screens;
 mod status;
 mod stopping;
+mod storage;
 mod streams;
 mod systems;
 mod terminal;
