@@ -15,6 +15,7 @@ mod host;
 mod kernels;
 mod languages;
 mod network;
+mod permanent;
 mod picture;
 mod pieces;
 mod probe;
