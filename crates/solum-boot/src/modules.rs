@@ -17,17 +17,29 @@ const ORDER: &str = "/lib/modules/order";
 /// Loads modules in the order given. What cannot be loaded is left out and named: a machine may well run without.
 pub fn load_all<'a>(paths: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut missing = Vec::new();
+    let mut without_hardware = false;
     for path in paths {
-        let loaded = File::open(path)
-            .and_then(|file| Ok(finit_module(file, c"", if is_compressed(path) { COMPRESSED } else { 0 })?));
-        match loaded {
-            Err(error) if error.raw_os_error() != Some(Errno::EXIST.raw_os_error()) => {
-                missing.push(format!("the kernel module {path} could not be loaded: {}", reason(&error)));
+        let error = match File::open(path) {
+            Err(error) => error,
+            Ok(file) => {
+                let flags = if is_compressed(path) { COMPRESSED } else { 0 };
+                match finit_module(file, c"", flags) {
+                    Err(error) if !is_as_well(error, &mut without_hardware) => error.into(),
+                    _ => continue,
+                }
             }
-            _ => {}
-        }
+        };
+        missing.push(format!("the kernel module {path} could not be loaded: {}", reason(&error)));
     }
     missing
+}
+
+/// Whether a module that could not be loaded is none to speak of. It is loaded already; or it looked for its hardware
+/// and found none, as is to be expected of an image that starts on many machines; or it needs such a one.
+fn is_as_well(error: Errno, without_hardware: &mut bool) -> bool {
+    *without_hardware |= error == Errno::NODEV;
+    // ENOENT is an unknown symbol (init_module(2)): that of a module which is not there.
+    matches!(error, Errno::EXIST | Errno::NODEV) || (error == Errno::NOENT && *without_hardware)
 }
 
 /// Loads what an image without a description lists.
@@ -52,6 +64,24 @@ mod tests {
             [("/m/a.ko", false), ("/m/a.ko.xz", true), ("/m/a.ko.zst", true), ("/m/a.ko.gz", true)]
         {
             assert_eq!(is_compressed(path), compressed, "{path}");
+        }
+    }
+
+    #[test]
+    fn hardware_that_is_not_there_is_no_fault() {
+        let mut without_hardware = false;
+        let table = [
+            (Errno::EXIST, true),
+            // Nothing explains the symbol that is missing here,
+            (Errno::NOENT, false),
+            (Errno::NOEXEC, false),
+            (Errno::NODEV, true),
+            // but here the module that has it may have found no hardware.
+            (Errno::NOENT, true),
+            (Errno::NOEXEC, false),
+        ];
+        for (error, expected) in table {
+            assert_eq!(is_as_well(error, &mut without_hardware), expected, "{error}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Every flag of every verb: its name, its help, how it is read. Completions and man pages come from here too.
 
+mod build;
 mod push;
 mod sim;
 
@@ -14,8 +15,9 @@ use solum_spec::keyboard::{self, KeyChange};
 use solum_spec::machine::DEFAULT_MEMORY;
 use solum_spec::storage::FileSystem;
 use solum_spec::{Bundle, ByteSize, Publish, Share};
-use solum_vm::DiskFile;
+use solum_vm::{Bus, DiskFile};
 
+pub use build::{Build, Computer, Format};
 pub use push::Push;
 pub use sim::{Search, Seeds, Sim};
 
@@ -40,6 +42,8 @@ pub struct Arguments {
 pub enum Verb {
     /// Runs a program as the whole user space of a machine
     Run(Box<Run>),
+    /// Makes images that boot anywhere: of a program, or of each machine of a system
+    Build(Box<Build>),
     /// Writes the initramfs of a program's machine
     Take(Box<Take>),
     /// Boots a kernel with an initramfs
@@ -84,7 +88,7 @@ pub enum Verb {
 }
 
 /// Which program, and how Cargo builds it.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Program {
     /// A Cargo package directory, a static executable, or the directory of a system (with a solum.toml)
     pub program: PathBuf,
@@ -106,7 +110,7 @@ pub struct Program {
 }
 
 /// What is inside the machine beside the program.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Inside {
     /// Copies a file into the image
     #[arg(long = "file", value_name = "SRC:/PATH", help_heading = "Inside the machine")]
@@ -136,6 +140,15 @@ pub struct Inside {
     /// What the machine does when the program ended by itself [default: poweroff]
     #[arg(long, value_enum, value_name = "WHAT", help_heading = "Inside the machine")]
     pub when_ended: Option<Afterwards>,
+    /// Whether the certificates of authorities are in the image: auto puts them there if the program looks for them
+    #[arg(
+        long,
+        value_enum,
+        default_value = "auto",
+        value_name = "WHEN",
+        help_heading = "Inside the machine"
+    )]
+    pub ca_certificates: Certificates,
     /// The machine's name [default: the program's]
     #[arg(long, value_name = "NAME", help_heading = "Inside the machine")]
     pub name: Option<String>,
@@ -159,6 +172,17 @@ impl Inside {
     pub fn grace_seconds(&self) -> u32 {
         self.grace.unwrap_or(10)
     }
+}
+
+/// Whether the certificates of authorities are in an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Certificates {
+    /// If a program looks for them.
+    Auto,
+    /// In any case.
+    Always,
+    /// Not.
+    Never,
 }
 
 /// What a machine does when its program ended by itself.
@@ -186,7 +210,7 @@ impl From<Afterwards> for WhenEnded {
 }
 
 /// The virtual machine around it.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Around {
     /// Memory of the machine, like 512M; a number without a unit is bytes [default: 128 MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Machine")]
@@ -239,9 +263,10 @@ impl Around {
 }
 
 /// Which kernel.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct KernelChoice {
-    /// Where the kernel comes from: a provider (debian, debian-pc, source, host) or a kernel file
+    /// Where the kernel comes from: a provider (debian, debian-pc, source, source-pc, host), pc for
+    /// source-pc if that was built and else debian-pc, or a kernel file
     /// [default: a built one if there is one, else debian; for screens debian-pc]
     #[arg(long, value_name = "PROVIDER|PATH", help_heading = "Kernel")]
     pub kernel: Option<String>,
@@ -251,10 +276,20 @@ pub struct KernelChoice {
 }
 
 /// `solum run`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
+#[command(mut_arg("program", |program| program.required(false).default_value(".")))]
 pub struct Run {
     #[command(flatten)]
     pub program: Program,
+    /// Boots an image instead, in any format that `solum build` makes
+    #[arg(long, value_name = "FILE", conflicts_with = "program", help_heading = "Image")]
+    pub image: Option<PathBuf>,
+    /// How the machine sees the image [default: virtio]
+    #[arg(long, value_enum, value_name = "BUS", requires = "image", help_heading = "Image")]
+    pub attach: Option<Attach>,
+    /// What the machine writes to the image is forgotten at its end
+    #[arg(long, requires = "image", help_heading = "Image")]
+    pub snapshot: bool,
     /// Arguments of the program
     #[arg(last = true)]
     pub arguments: Vec<String>,
@@ -282,6 +317,33 @@ pub struct Run {
     pub kernel: KernelChoice,
     #[command(flatten)]
     pub inside: Inside,
+}
+
+/// How a machine sees the medium that it boots from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Attach {
+    /// As a disk of a virtual machine.
+    Virtio,
+    /// As a CD.
+    Cd,
+    /// As a USB stick.
+    Usb,
+    /// As a disk of a PC.
+    Sata,
+    /// As a fast disk of a PC.
+    Nvme,
+}
+
+impl From<Attach> for Bus {
+    fn from(attach: Attach) -> Self {
+        match attach {
+            Attach::Virtio => Self::Virtio,
+            Attach::Cd => Self::Cd,
+            Attach::Usb => Self::Usb,
+            Attach::Sata => Self::Sata,
+            Attach::Nvme => Self::Nvme,
+        }
+    }
 }
 
 /// A port of a unit, and where the host has it.
@@ -330,11 +392,32 @@ pub struct Take {
     /// drivers built in can boot the image
     #[arg(long, value_name = "PROVIDER|PATH", help_heading = "Kernel")]
     pub kernel: Option<String>,
+    #[command(flatten)]
+    pub modules: ModuleChoice,
     /// How the initramfs is compressed; `none` is for kernels without CONFIG_RD_ZSTD
     #[arg(long, value_enum, default_value = "zstd")]
     pub compress: Compress,
     #[command(flatten)]
     pub inside: Inside,
+}
+
+/// Which modules an image gets.
+#[derive(Debug, Args)]
+pub struct ModuleChoice {
+    /// What the modules are for: `vm`, `pc` (common computers), `this-host`, or a FILE with the lines of another
+    /// machine's /sys/devices/**/modalias [default: vm]
+    #[arg(long, value_name = "vm|pc|this-host|FILE", help_heading = "Kernel", conflicts_with = "modules")]
+    pub modules_for: Option<String>,
+    /// A module to load, with what it needs, instead of those of --modules-for; may be given several times
+    #[arg(long = "module", value_name = "NAME", help_heading = "Kernel")]
+    pub modules: Vec<String>,
+}
+
+impl ModuleChoice {
+    /// Whether anything was chosen.
+    pub fn is_given(&self) -> bool {
+        self.modules_for.is_some() || !self.modules.is_empty()
+    }
 }
 
 /// How an initramfs is compressed.
@@ -429,6 +512,8 @@ pub struct KernelBuild {
 pub enum KernelProfile {
     /// Virtual machines.
     Vm,
+    /// Computers and the virtual machines of clouds: drivers of common hardware, all built in.
+    Pc,
 }
 
 /// A system's description.

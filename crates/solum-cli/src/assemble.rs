@@ -9,10 +9,10 @@ use solum_spec::machine::{DEFAULT_MEMORY, Draft, Machine, MachineError};
 use solum_spec::plan::Plan;
 
 use crate::arguments::Inside;
-use crate::bundle;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::program::Found;
+use crate::{bundle, certificates};
 
 /// What goes into the initramfs of a machine, whatever that is packed into.
 #[derive(Clone)]
@@ -27,7 +27,9 @@ pub struct Contents {
     pub programs: Vec<(String, Vec<u8>)>,
     /// Modules of the kernel that will boot it, in the order of loading.
     pub modules: Vec<Module>,
-    /// Files beside these.
+    /// Files that belong to root.
+    pub provided: Vec<Bundled>,
+    /// The user's files.
     pub bundled: Vec<Bundled>,
     /// A program that is its whole machine need not be told anything.
     is_silent: bool,
@@ -135,6 +137,7 @@ impl Contents {
         init: Option<Vec<u8>>,
     ) -> Result<Self, Failure> {
         let bundled = bundle::read(&inside.files, &inside.directories)?;
+        let provided = certificates::wanted(inside.ca_certificates, [&*program.bytes], &bundled)?;
         let description = describe(machine, inside, &program.name);
         let is_silent = inside.name.is_none()
             && inside.grace.is_none()
@@ -146,7 +149,16 @@ impl Contents {
             && inside.when_ended.is_none()
             && inside.time_servers.is_empty();
         let programs = vec![(description.unit.path.clone(), program.bytes)];
-        Ok(Self { description, plan: None, init, programs, modules: Vec::new(), bundled, is_silent })
+        Ok(Self {
+            description,
+            plan: None,
+            init,
+            programs,
+            modules: Vec::new(),
+            provided,
+            bundled,
+            is_silent,
+        })
     }
 
     /// Those of a machine of a system, still without modules.
@@ -155,10 +167,11 @@ impl Contents {
         plan: Plan,
         init: Vec<u8>,
         programs: Vec<(String, Vec<u8>)>,
+        provided: Vec<Bundled>,
         bundled: Vec<Bundled>,
     ) -> Self {
         let (plan, init) = (Some(plan), Some(init));
-        Self { description, plan, init, programs, modules: Vec::new(), bundled, is_silent: false }
+        Self { description, plan, init, programs, modules: Vec::new(), provided, bundled, is_silent: false }
     }
 
     /// The bytes of the machine's initramfs, uncompressed.
@@ -172,6 +185,7 @@ impl Contents {
                 self.plan.as_ref(),
                 self.programs,
                 self.modules,
+                self.provided,
                 self.bundled,
             ),
             None => {
@@ -183,6 +197,7 @@ impl Contents {
                     });
                 }
                 let program = self.programs.into_iter().next().map(|(_, bytes)| bytes).unwrap_or_default();
+                self.bundled.extend(self.provided);
                 initramfs::single_file(program, self.modules, self.bundled)
             }
         };

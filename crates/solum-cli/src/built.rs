@@ -14,11 +14,14 @@ use solum_spec::network::{Keys, Secret};
 use solum_spec::plan::{self, Plan};
 use solum_spec::system::{Asset, Machine, System};
 
+use crate::arguments::Inside;
 use crate::assemble::Contents;
-use crate::bundle;
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, reason};
+use crate::program::Found;
+use crate::running::state_directory;
 use crate::system::Executables;
+use crate::{bundle, certificates};
 
 /// The file with the keys of a system's machines, in its state directory.
 const KEYS: &str = "keys";
@@ -51,9 +54,20 @@ impl<'a> Built<'a> {
         Self { directory, system, executables, paths, init, keys }
     }
 
-    /// The system.
-    pub fn system(&self) -> &'a System {
-        self.system
+    /// The directory from which the description's paths are seen.
+    pub fn directory(&self) -> &Path {
+        self.directory
+    }
+
+    /// PID 1.
+    pub fn init(&self) -> &[u8] {
+        &self.init
+    }
+
+    /// The programs of a plan.
+    pub fn programs<'b>(&'b self, plan: &'b Plan) -> impl Iterator<Item = &'b Found> {
+        let used: BTreeSet<usize> = plan.units.iter().map(|unit| unit.program).collect();
+        used.into_iter().filter_map(|program| self.executables.get(&plan.programs.get(program)?.name))
     }
 
     /// What one supervisor would run that had the units of all machines.
@@ -70,12 +84,7 @@ impl<'a> Built<'a> {
     }
 
     /// What goes into the initramfs of a machine, still without modules.
-    pub fn contents(
-        &self,
-        machine: &Machine,
-        plan: Plan,
-        time_servers: &[String],
-    ) -> Result<Contents, Failure> {
+    pub fn contents(&self, machine: &Machine, plan: Plan, inside: &Inside) -> Result<Contents, Failure> {
         let used: BTreeSet<usize> = plan.units.iter().map(|unit| unit.program).collect();
         let programs = used.into_iter().filter_map(|program| {
             let program = plan.programs.get(program)?;
@@ -88,12 +97,14 @@ impl<'a> Built<'a> {
             shares: Vec::new(),
             file_systems: machine.file_systems.clone(),
             network: if needs_network(&plan) { Network::Automatic } else { Network::None },
-            time_servers: time_servers.to_vec(),
+            time_servers: inside.time_servers.clone(),
             when_ended: machine.when_ended,
             unit: no_unit(),
         };
         let assets = bundle::read_either(self.assets(machine))?;
-        Ok(Contents::of_machine(description, plan, self.init.clone(), programs, assets))
+        let executables = self.programs(&plan).map(|found| &*found.bytes);
+        let provided = certificates::wanted(inside.ca_certificates, executables, &assets)?;
+        Ok(Contents::of_machine(description, plan, self.init.clone(), programs, provided, assets))
     }
 
     /// What the machine's units find there. Two of them may want the same.
@@ -149,11 +160,12 @@ fn keys(pair: KeyPair) -> Keys {
 
 /// The keys by which the images of a system know each other, from a file that is made with the first image: images that
 /// are built later must fit those that run, and the same inputs must give the same bytes.
-pub fn kept_keys(system: &System, state: &Path) -> Result<Vec<Keys>, Failure> {
+pub fn kept_keys(system: &System, directory: &Path) -> Result<Vec<Keys>, Failure> {
     if system.machines.len() < 2 {
+        // Nobody else knows them, and they are not in the image.
         return new_keys(system);
     }
-    let path = state.join(KEYS);
+    let path = state_directory(directory)?.join(KEYS);
     let kept = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),

@@ -71,6 +71,17 @@ pub struct Built {
     pub name: String,
     /// The executable.
     pub path: PathBuf,
+    /// What it was built from.
+    pub origin: Origin,
+}
+
+/// What an executable was built from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The package's manifest.
+    pub manifest: PathBuf,
+    /// The target triple.
+    pub target: String,
 }
 
 /// Builds the program of a package directory and says where it is. Cargo's own output goes to the user.
@@ -94,7 +105,7 @@ pub fn build_program(directory: &Path, program: &Program, purpose: Purpose) -> R
     target.configure(&mut cargo, &[]);
     let talk = if purpose == Purpose::System { Talk::WithoutFinished } else { Talk::All };
     let path = run_build(cargo, &name, talk, &mut || {})?;
-    Ok(Built { name, path })
+    Ok(Built { name, path, origin: Origin { manifest, target: target.triple } })
 }
 
 /// Builds the simulation of a system, an executable as any other of this host, and says where it is.
@@ -293,6 +304,65 @@ pub fn package(manifest: &Path) -> Result<Package, Failure> {
         )
         .hint(format!("give the directory of one of its packages: {}", names.join(", ")))
     })
+}
+
+/// A crate that a program is compiled from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Crate {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its licence, as an SPDX expression.
+    pub licence: Option<String>,
+    /// It comes from a registry, not from beside the program.
+    pub is_from_registry: bool,
+    /// It is the program's own.
+    pub is_root: bool,
+}
+
+/// The crates that are in a program: its own, and those that it depends on, directly or
+/// not, but for building and testing. Empty where Cargo does not tell: a bill of materials is no reason not to build.
+pub fn crates(origin: &Origin) -> Vec<Crate> {
+    let Origin { manifest, target } = origin;
+    let metadata = MetadataCommand::new()
+        .manifest_path(manifest)
+        .current_dir(manifest.parent().unwrap_or(manifest))
+        .other_options(vec!["--filter-platform".to_owned(), target.clone(), "--offline".to_owned()])
+        .exec();
+    let Ok(metadata) = metadata else { return Vec::new() };
+    let canonical = manifest.canonicalize().unwrap_or_else(|_| manifest.to_owned());
+    let root = metadata.packages.iter().find(|package| package.manifest_path == canonical);
+    let (Some(root), Some(resolve)) = (root, &metadata.resolve) else { return Vec::new() };
+    let mut reached = std::collections::BTreeSet::from([&root.id]);
+    let mut waiting = vec![&root.id];
+    while let Some(id) = waiting.pop() {
+        let Some(node) = resolve.nodes.iter().find(|node| node.id == *id) else { continue };
+        let is_linked = |dependency: &&cargo_metadata::NodeDep| {
+            dependency.dep_kinds.iter().any(|kind| kind.kind == cargo_metadata::DependencyKind::Normal)
+        };
+        for dependency in node.deps.iter().filter(is_linked) {
+            let is_macro = metadata[&dependency.pkg].targets.iter().any(|target| target.is_proc_macro());
+            if !is_macro && reached.insert(&dependency.pkg) {
+                waiting.push(&dependency.pkg);
+            }
+        }
+    }
+    let mut crates: Vec<Crate> = reached
+        .into_iter()
+        .map(|id| {
+            let package = &metadata[id];
+            Crate {
+                name: package.name.to_string(),
+                version: package.version.to_string(),
+                licence: package.license.clone(),
+                is_from_registry: package.source.is_some(),
+                is_root: *id == root.id,
+            }
+        })
+        .collect();
+    crates.sort();
+    crates
 }
 
 /// The name of the binary that is meant.

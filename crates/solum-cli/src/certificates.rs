@@ -5,14 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use solum_image::initramfs::{Bundled, BundledContent};
-use solum_image::oci::TIME_ZONES_PATH;
+use solum_image::oci::{CERTIFICATES_PATH, TIME_ZONES_PATH};
 
+use crate::arguments::Certificates;
 use crate::bundle;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 
 /// The flag that does without certificates.
-pub const NO_CERTIFICATES: &str = "--no-ca-certificates";
+pub const NO_CERTIFICATES: &str = "--ca-certificates never";
 /// Names another file, as OpenSSL has it (SSL_CTX_load_verify_locations(3)).
 const VARIABLE: &str = "SSL_CERT_FILE";
 
@@ -26,6 +27,38 @@ const FILES: [&str; 6] = [
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
+
+/// The file with the certificates, if it is wanted for these programs, and the user has none of their own.
+pub fn wanted<'a>(
+    when: Certificates,
+    programs: impl IntoIterator<Item = &'a [u8]>,
+    bundled: &[Bundled],
+) -> Result<Vec<Bundled>, Failure> {
+    let is_wanted = match when {
+        Certificates::Always => true,
+        Certificates::Never => false,
+        Certificates::Auto => programs.into_iter().any(looks_for_them),
+    };
+    if !is_wanted || bundled.iter().any(|file| file.path == CERTIFICATES_PATH) {
+        return Ok(Vec::new());
+    }
+    let content = BundledContent::File(of_host()?);
+    Ok(vec![Bundled { path: CERTIFICATES_PATH.to_owned(), permissions: 0o444, content }])
+}
+
+/// The certificates among the files of an image.
+pub fn of(files: &[Bundled]) -> Option<Vec<u8>> {
+    files.iter().find(|file| file.path == CERTIFICATES_PATH).and_then(|file| match &file.content {
+        BundledContent::File(bytes) => Some(bytes.clone()),
+        _ => None,
+    })
+}
+
+/// Whether a program would look for them: whatever speaks TLS with the system's authorities has one of their places in it.
+fn looks_for_them(program: &[u8]) -> bool {
+    let has = |text: &[u8]| memchr::memmem::find(program, text).is_some();
+    has(b"ca-certificates.crt") || has(b"/etc/ssl/cert")
+}
 
 /// The certificates of authorities that this host trusts, as one PEM file.
 pub fn of_host() -> Result<Vec<u8>, Failure> {

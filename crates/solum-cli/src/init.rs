@@ -9,7 +9,7 @@ use std::process::Stdio;
 use solum_image::{Architecture, executable};
 
 use crate::cache::Cache;
-use crate::cargo::{self, StaticTarget};
+use crate::cargo::{self, Crate, Origin, StaticTarget};
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, reason};
 use crate::terminal::say;
@@ -36,16 +36,29 @@ fn locate(cache: &Cache) -> Result<PathBuf, Failure> {
     if let Some(path) = beside.filter(|path| path.is_file()) {
         return Ok(path);
     }
-    let here = env::current_dir().ok();
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let places = [solum.as_deref(), here.as_deref(), Some(sources)];
-    if let Some(workspace) = places.into_iter().flatten().find_map(workspace_above) {
+    if let Some(workspace) = workspace() {
         let target = StaticTarget::best_for(&workspace, Architecture::HOST);
         return cargo::build_init(&workspace, &target, &mut || {
             say("building PID 1, which later runs find built")
         });
     }
     install(cache)
+}
+
+/// The crates that PID 1 is compiled from, where its sources are at hand.
+pub fn crates() -> Vec<Crate> {
+    let Some(workspace) = workspace() else { return Vec::new() };
+    let target = StaticTarget::best_for(&workspace, Architecture::HOST).triple;
+    cargo::crates(&Origin { manifest: workspace.join("crates/solum-init/Cargo.toml"), target })
+}
+
+/// Solum's own workspace: that of this executable, or the one it is run from, or the one it was built from.
+fn workspace() -> Option<PathBuf> {
+    let solum = env::current_exe().ok().and_then(|path| path.canonicalize().ok());
+    let here = env::current_dir().ok();
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let places = [solum.as_deref(), here.as_deref(), Some(sources)];
+    places.into_iter().flatten().find_map(workspace_above)
 }
 
 /// Solum's own workspace of the same version, if `path` lies in it.

@@ -5,7 +5,9 @@ use std::path::Path;
 use solum_image::Compression;
 use solum_image::initramfs::Module;
 use solum_kernel::parts::Parts;
-use solum_kernel::{Architecture, Error, Host, Kernel, Presence, Selection, SourceRequest};
+use solum_kernel::{
+    Architecture, Error, Host, Kernel, ModuleTree, Presence, Profile, Selection, SourceRequest,
+};
 use solum_spec::storage::{FileSystem, Kind, Source};
 
 use crate::arguments::KernelChoice;
@@ -15,8 +17,8 @@ use crate::failure::{Failure, reason};
 use crate::signals::{self, interruptible};
 use crate::terminal::Bars;
 
-/// Modules for every device that Solum's machines can have, so that an initramfs written for later boots anywhere.
-const EVERY_MODULE: [&str; 18] = [
+/// Modules for every device that Solum's virtual machines can have.
+pub const EVERY_DEVICE: [&str; 11] = [
     "virtio_pci",
     "virtio_mmio",
     "virtio_console",
@@ -28,23 +30,21 @@ const EVERY_MODULE: [&str; 18] = [
     "button",
     "evdev",
     "i6300esb",
-    "ext4",
-    "btrfs",
-    "isofs",
-    "vfat",
-    "nls_cp437",
-    "nls_iso8859-1",
-    "nls_ascii",
 ];
+
+/// Modules for every file system that a machine mounts.
+const EVERY_FILE_SYSTEM: [&str; 7] =
+    ["ext4", "btrfs", "isofs", "vfat", "nls_cp437", "nls_iso8859-1", "nls_ascii"];
 
 /// Modules for the file systems that a description names: any of them, where it leaves the kind open.
 pub fn file_system_modules(file_systems: &[FileSystem]) -> Vec<&'static str> {
+    // ext4 and libcrc32c ask for a checksum by what it is called, and no modprobe is in the machine to find who makes it.
     let mut names = Vec::new();
     for one in file_systems.iter().filter(|one| one.source != Source::Memory) {
         let is_it = |kinds: &[Kind]| one.kind.is_none_or(|kind| kinds.contains(&kind));
         for (kinds, modules) in [
-            (&[Kind::Ext2, Kind::Ext3, Kind::Ext4][..], &["ext4"][..]),
-            (&[Kind::Btrfs], &["btrfs"]),
+            (&[Kind::Ext2, Kind::Ext3, Kind::Ext4][..], &["crc32c_generic", "ext4"][..]),
+            (&[Kind::Btrfs], &["crc32c_generic", "btrfs"]),
             (&[Kind::Iso9660], &["isofs"]),
             // Its names are in the character sets that the kernel was configured with (CONFIG_FAT_DEFAULT_CODEPAGE).
             (&[Kind::Vfat], &["vfat", "nls_cp437", "nls_iso8859-1", "nls_ascii"]),
@@ -58,7 +58,7 @@ pub fn file_system_modules(file_systems: &[FileSystem]) -> Vec<&'static str> {
 }
 
 /// The kernel that was chosen.
-pub struct Chosen(Kernel);
+pub struct Chosen(pub(crate) Kernel);
 
 /// Finds the kernel, fetching or building it if it must be.
 pub fn choose(choice: &KernelChoice, cache: &Cache) -> Result<Chosen, Failure> {
@@ -67,7 +67,7 @@ pub fn choose(choice: &KernelChoice, cache: &Cache) -> Result<Chosen, Failure> {
         (None, Some(_)) => Selection::Source,
         (None, None) => Selection::Default,
     };
-    if choice.kernel_version.is_some() && selection != Selection::Source {
+    if choice.kernel_version.is_some() && !matches!(selection, Selection::Source | Selection::SourcePc) {
         return Err(Failure::new(
             ExitCode::UnusableInput,
             "--kernel-version chooses what is built from source, but another kernel was asked for",
@@ -84,11 +84,20 @@ pub fn choose_for_screens(choice: &KernelChoice, cache: &Cache) -> Result<Chosen
     if choice.kernel.is_some() || choice.kernel_version.is_some() {
         return choose(choice, cache);
     }
-    let built = Kernel::newest_built(&solum_kernel::Cache::new(cache.root()));
+    let built = Kernel::newest_built(&solum_kernel::Cache::new(cache.root()), Profile::Vm);
     match built.map_err(|error| failed(&error))?.map(Chosen) {
         Some(built) if built.missing_drivers(true, true).is_empty() => Ok(built),
         _ => resolve(&Selection::DebianPc, &SourceRequest::default(), cache).map(Chosen),
     }
+}
+
+/// As [`choose`], for images that start on computers. Where the choice is left open, it is a `pc` kernel if one was built here,
+/// else the distribution's for PCs, of which an image needs [`modules`](Chosen::modules_for), too.
+pub fn choose_for_computers(choice: &KernelChoice, cache: &Cache) -> Result<Chosen, Failure> {
+    if choice.kernel.is_some() || choice.kernel_version.is_some() {
+        return choose(choice, cache);
+    }
+    resolve(&Selection::DefaultPc, &SourceRequest::default(), cache).map(Chosen)
 }
 
 /// The kernel that a word of the command line stands for.
@@ -105,7 +114,6 @@ pub fn resolve(selection: &Selection, request: &SourceRequest, cache: &Cache) ->
 }
 
 /// Finds parts of images, or fetches them, showing what goes on.
-#[expect(dead_code, reason = "the verbs that make images and run them are what this is for")]
 pub fn part<T>(
     cache: &Cache,
     architecture: Architecture,
@@ -116,7 +124,7 @@ pub fn part<T>(
 }
 
 /// Does what takes long on this host: with bars, and so that a signal ends it.
-fn showing<T>(task: impl FnOnce(&Host, &Bars) -> Result<T, Error>) -> Result<T, Failure> {
+pub fn showing<T>(task: impl FnOnce(&Host, &Bars) -> Result<T, Error>) -> Result<T, Failure> {
     let bars = Bars::new();
     let host = Host::current();
     let interruptible = interruptible(host.interrupt.clone()).map_err(|error| {
@@ -164,6 +172,11 @@ pub fn failed(error: &Error) -> Failure {
 }
 
 impl Chosen {
+    /// Its modules, where it has any.
+    pub fn tree(&self) -> Option<&ModuleTree> {
+        self.0.modules.as_ref()
+    }
+
     /// The file to boot: uncompressed where there is one, because that is the faster way into the same kernel.
     pub fn image(&self) -> &Path {
         self.0.vmlinux.as_deref().unwrap_or(&self.0.image)
@@ -207,9 +220,9 @@ impl Chosen {
             .collect()
     }
 
-    /// The modules of every device that Solum's machines can have.
+    /// The modules of everything that Solum's machines can have, so that an initramfs written for later boots anywhere.
     pub fn every_module(&self) -> Result<Vec<Module>, Failure> {
-        self.modules(&EVERY_MODULE)
+        self.modules(&[&EVERY_DEVICE[..], &EVERY_FILE_SYSTEM].concat())
     }
 
     /// How this kernel's initramfs is compressed: not at all where its configuration says that it cannot unpack.

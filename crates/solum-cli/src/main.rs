@@ -5,24 +5,34 @@
 
 mod arguments;
 mod assemble;
+mod bill;
 mod built;
 mod bundle;
 mod cache;
 mod cargo;
 mod certificates;
+mod content;
+mod data_volume;
+mod driven;
 mod exit_code;
 mod failure;
+mod image;
 mod init;
+mod iso;
 mod kernel_choice;
+mod kernel_modules;
 mod launch;
 mod lines;
 mod output;
+mod parts;
 mod program;
 mod registry;
 mod running;
 mod signals;
 mod simulated;
 mod simulation;
+mod sparse_file;
+mod suited;
 mod system;
 mod terminal;
 mod typing;
@@ -48,6 +58,7 @@ fn main() -> ExitCode {
 fn perform(verb: Verb) -> Result<u8, Failure> {
     match verb {
         Verb::Run(arguments) => verb::run::run(&arguments),
+        Verb::Build(arguments) => verb::build::build(&arguments).map(|()| 0),
         Verb::Take(arguments) => verb::take::take(&arguments).map(|()| 0),
         Verb::Exec(arguments) => verb::exec::exec(&arguments),
         Verb::Kernel(arguments) => verb::kernel::kernel(&arguments).map(|()| 0),

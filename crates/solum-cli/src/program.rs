@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use solum_image::{Architecture, Executable, executable};
 
 use crate::arguments::Program;
-use crate::cargo;
+use crate::cargo::{self, Crate, Origin};
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 
@@ -20,6 +20,15 @@ pub struct Found {
     pub bytes: Vec<u8>,
     /// What it is.
     pub executable: Executable,
+    /// The package that it was built from, if it was.
+    pub origin: Option<Origin>,
+}
+
+impl Found {
+    /// The crates that it was compiled from, as far as that is known.
+    pub fn crates(&self) -> Vec<Crate> {
+        self.origin.as_ref().map(cargo::crates).unwrap_or_default()
+    }
 }
 
 /// What a program is looked for for.
@@ -29,6 +38,8 @@ pub enum Purpose {
     Run,
     /// `solum take`.
     Take,
+    /// `solum build`, which knows systems too.
+    Build,
     /// To be one of a system.
     System,
     /// To simulate a system.
@@ -39,7 +50,7 @@ impl Purpose {
     /// What can be given instead of what is none.
     pub fn hint(self) -> String {
         let hint = match self {
-            Self::Run => {
+            Self::Run | Self::Build => {
                 "give a Cargo package directory, a static executable, or a directory with a solum.toml"
             }
             Self::Take | Self::System => "give a Cargo package directory, or a static executable",
@@ -55,14 +66,14 @@ pub fn find(program: &Program, purpose: Purpose) -> Result<Found, Failure> {
     let metadata = fs::metadata(given).map_err(|error| {
         Failure::file("there is no program to run at", given, &error).hint(purpose.hint())
     })?;
-    let (name, path) = if metadata.is_dir() {
+    let (name, path, origin) = if metadata.is_dir() {
         let built = cargo::build_program(given, program, purpose)?;
-        (built.name, built.path)
+        (built.name, built.path, Some(built.origin))
     } else if metadata.is_file() {
         package_flags_are_unused(program)?;
         // Absolute, because the place `host` would look up a bare name in PATH.
         let path = given.canonicalize().map_err(|error| Failure::file("cannot read", given, &error))?;
-        (file_name(given), path)
+        (file_name(given), path, None)
     } else {
         return Err(Failure::new(
             ExitCode::UnusableInput,
@@ -76,7 +87,7 @@ pub fn find(program: &Program, purpose: Purpose) -> Result<Found, Failure> {
         let message = format!("{} {refusal}", shown.display());
         Failure::new(ExitCode::UnusableInput, message).hint(refusal.hint())
     })?;
-    Ok(Found { name, path, bytes, executable })
+    Ok(Found { name, path, bytes, executable, origin })
 }
 
 fn file_name(path: &Path) -> String {

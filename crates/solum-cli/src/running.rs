@@ -28,14 +28,8 @@ pub struct Claim {
 impl Claim {
     /// Claims the system in this directory.
     pub fn new(directory: &Path) -> Result<Self, Failure> {
-        let state = directory.join(STATE);
+        let state = state_directory(directory)?;
         let failed = |error: &io::Error| Failure::file("cannot write", &state, error);
-        fs::create_dir_all(&state).map_err(|error| failed(&error))?;
-        // What lies in it belongs to this checkout alone.
-        let for_git = state.join(".gitignore");
-        if !for_git.exists() {
-            fs::write(&for_git, "*\n").map_err(|error| failed(&error))?;
-        }
         let lock = File::create(state.join(LOCK)).map_err(|error| failed(&error))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self { state, _lock: lock }),
@@ -74,6 +68,19 @@ impl Drop for Claim {
         // If it stays, the next system removes it.
         let _ = fs::remove_file(self.state.join(SOCKET));
     }
+}
+
+/// The directory beside a description, made if it is missing.
+pub fn state_directory(directory: &Path) -> Result<PathBuf, Failure> {
+    let state = directory.join(STATE);
+    let failed = |error: &io::Error| Failure::file("cannot write", &state, error);
+    fs::create_dir_all(&state).map_err(|error| failed(&error))?;
+    // What lies in it belongs to this checkout alone.
+    let for_git = state.join(".gitignore");
+    if !for_git.exists() {
+        fs::write(&for_git, "*\n").map_err(|error| failed(&error))?;
+    }
+    Ok(state)
 }
 
 /// A connection to the system that runs in this directory.

@@ -14,7 +14,7 @@ use crate::sparse::Sparse;
 pub const ESP_SIZE: u64 = 128 << 20;
 
 /// Name of the data partition, and the label of its file system.
-pub const DATA_LABEL: &str = "solum-data";
+pub use solum_spec::storage::DATA_LABEL;
 
 /// Directory of unified kernel images on the boot partition (UAPI Group, Boot Loader Specification, type 2).
 pub const IMAGE_DIRECTORY: &str = "EFI/Linux";

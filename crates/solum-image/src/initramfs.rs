@@ -59,7 +59,7 @@ pub fn program_path(name: &str) -> String {
 }
 
 /// The initramfs of a machine whose PID 1 is Solum's own: init, description, the plan of one that belongs to a system,
-/// modules, programs with their paths, the user's files.
+/// modules, programs with their paths, files that belong to root, the user's files.
 ///
 /// # Errors
 ///
@@ -70,6 +70,7 @@ pub fn with_init(
     plan: Option<&Plan>,
     programs: Vec<(String, Vec<u8>)>,
     modules: Vec<Module>,
+    provided: Vec<Bundled>,
     bundled: Vec<Bundled>,
 ) -> Result<Vec<u8>, ArchiveError> {
     let mut archive = Archive::new();
@@ -89,6 +90,7 @@ pub fn with_init(
     for module in modules {
         archive.file(&module_path(&module.name), 0o444, root, module.bytes)?;
     }
+    add_bundled(&mut archive, provided, root)?;
     let user = description.unit.user_id;
     add_bundled(&mut archive, bundled, Owner { user_id: user, group_id: user })?;
     Ok(archive.to_bytes())
@@ -179,6 +181,7 @@ mod tests {
             None,
             vec![(program_path("p"), b"p".to_vec())],
             vec![module],
+            vec![],
             vec![file],
         )
         .unwrap();
@@ -205,8 +208,8 @@ mod tests {
 
     #[test]
     fn nobody_but_root_reads_the_plan() {
-        let bytes =
-            with_init(vec![], &description(), Some(&Plan::default()), vec![], vec![], vec![]).unwrap();
+        let bytes = with_init(vec![], &description(), Some(&Plan::default()), vec![], vec![], vec![], vec![])
+            .unwrap();
         let text = String::from_utf8_lossy(&bytes);
         // Magic number, inode number, mode, user (Linux, Documentation/driver-api/early-userspace/buffer-format.rst).
         let entry =
@@ -224,8 +227,15 @@ mod tests {
     fn a_user_file_may_not_replace_the_program() {
         let file =
             Bundled { path: "/bin/p".into(), permissions: 0o600, content: BundledContent::File(vec![]) };
-        let refused =
-            with_init(vec![], &description(), None, vec![(program_path("p"), vec![])], vec![], vec![file]);
+        let refused = with_init(
+            vec![],
+            &description(),
+            None,
+            vec![(program_path("p"), vec![])],
+            vec![],
+            vec![],
+            vec![file],
+        );
         assert_eq!(refused, Err(ArchiveError::Collision("bin/p".into())));
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing here reads a file or a clock, so the same inputs give the same image, byte for byte, on every machine.
 
 pub mod compress;
+pub mod container;
 pub mod cpio;
 pub mod disk;
 pub mod executable;

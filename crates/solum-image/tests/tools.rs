@@ -91,3 +91,103 @@ mod disk {
         assert!(said(&checked).contains("solum-data"), "{}", said(&checked));
     }
 }
+
+mod containers {
+    use super::*;
+    use solum_image::container::{qcow2, vhd, vmdk};
+    use solum_image::gpt::Guid;
+    use solum_image::sparse::read_vec;
+    use std::io::{BufWriter, Write};
+
+    fn disk() -> Sparse {
+        let mut disk = Sparse::new(3 << 30);
+        disk.push(5, vec![1; 70_000]);
+        disk.push(
+            1 << 20,
+            (0u32..100_000).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect(),
+        );
+        disk.push((3 << 30) - 3, vec![1, 2, 3]);
+        disk
+    }
+
+    /// Makes all containers of a disk, and the raw one.
+    fn containers(directory: &Path) -> [(&'static str, std::path::PathBuf); 4] {
+        let all = ["raw", "qcow2", "vmdk", "vpc"].map(|format| (format, directory.join(format)));
+        save(&disk(), &all[0].1);
+        for (format, path) in &all[1..] {
+            let mut file = BufWriter::new(File::create(path).unwrap());
+            match *format {
+                "qcow2" => qcow2::write(&disk(), &mut file),
+                "vmdk" => vmdk::write(&disk(), "vmdk", &mut file),
+                _ => vhd::write(&disk(), &vhd::Options { id: Guid::new(7), epoch_s: 0 }, &mut file),
+            }
+            .unwrap();
+            file.flush().unwrap();
+        }
+        all
+    }
+
+    #[test]
+    fn qemu_reads_the_same_disk_in_all_of_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let [(_, raw), containers @ ..] = containers(directory.path());
+        for (format, path) in &containers {
+            let (raw, path) = (raw.to_str().unwrap(), path.to_str().unwrap());
+            let Some(compared) = run("qemu-img", &["compare", "-f", "raw", "-F", format, raw, path]) else {
+                return;
+            };
+            assert!(compared.status.success(), "{format}: {}", said(&compared));
+            // The last sector of a fixed VHD is all that tells it from a raw disk, and QEMU does not look there unasked.
+            let found = run("qemu-img", &["info", "-f", format, path]).unwrap();
+            assert!(said(&found).contains("(3221225472 bytes)"), "{format}: {}", said(&found));
+            if *format != "vpc" {
+                let checked = run("qemu-img", &["check", "-f", format, path]).unwrap();
+                assert!(checked.status.success(), "{format}: {}", said(&checked));
+                assert!(!said(&checked).contains("leaked"), "{format}: {}", said(&checked));
+            }
+        }
+    }
+
+    #[test]
+    fn what_qemu_makes_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let raw = directory.path().join("raw");
+        save(&disk(), &raw);
+        let raw = raw.to_str().unwrap();
+        let ways: [(&str, &[&str]); 5] = [
+            ("qcow2", &["-c"]),
+            ("qcow2", &["-o", "compat=0.10,cluster_size=4096"]),
+            ("qcow2", &["-o", "cluster_size=2M"]),
+            ("vmdk", &[]),
+            ("vpc", &["-o", "subformat=fixed,force_size=on"]),
+        ];
+        for (format, options) in ways {
+            let made = directory.path().join("made");
+            let arguments =
+                [&["convert", "-f", "raw", "-O", format][..], options, &[raw, made.to_str().unwrap()]]
+                    .concat();
+            let Some(converted) = run("qemu-img", &arguments) else { return };
+            assert!(converted.status.success(), "{format}: {}", said(&converted));
+            // Only what is allocated is read into memory: the file is a few gibibytes of holes for a VHD.
+            let (_, inside) = solum_image::container::open(OnDisk(File::open(&made).unwrap())).unwrap();
+            assert_eq!(inside.length(), disk().length(), "{format} {options:?}");
+            for (offset, length) in [(0, 80_000), ((1 << 20) - 10, 500_000), ((3 << 30) - 1000, 1000)] {
+                let (expected, found) =
+                    (read_vec(&disk(), offset, length), read_vec(&inside, offset, length));
+                assert!(expected.unwrap() == found.unwrap(), "{format} {options:?} at {offset}");
+            }
+        }
+    }
+
+    struct OnDisk(File);
+
+    impl ReadAt for OnDisk {
+        fn length(&self) -> u64 {
+            self.0.metadata().unwrap().len()
+        }
+
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<()> {
+            self.0.read_exact_at(buffer, offset)
+        }
+    }
+}

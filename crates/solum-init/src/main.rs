@@ -1,5 +1,8 @@
 //! PID 1 of a Solum machine: one static file that is `/init` of the image, and each of its roles.
 
+#[cfg(all(panic = "abort", target_env = "musl"))]
+mod unwind;
+
 use std::fs;
 
 use solum_boot::{pid1, role};

@@ -3,6 +3,8 @@
 //! Dependencies are read from the modules themselves (`depends=` and `softdep=` in their `.modinfo` section, as
 //! `modpost` wrote them), so that a tree serves on which `depmod` has never run: Debian packages carry none.
 
+mod aliases;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -102,16 +104,26 @@ impl ModuleTree {
     }
 
     fn read(&self, name: &str, path: &Path) -> Result<(Module, Dependencies), Error> {
-        let refuse = |reason: String| Error::ModuleCorrupt { path: path.to_owned(), reason };
-        let packed = fs::read(path).map_err(|error| Error::io("read", path, error))?;
-        let bytes = match Compression::of(&packed) {
-            None => packed,
-            Some(form) => form
-                .unpack(&packed, MODULE_SIZE_MAX)
-                .map_err(|error| refuse(format!("it cannot be unpacked: {error}")))?,
-        };
-        let dependencies = Dependencies::of(&bytes).map_err(refuse)?;
+        let bytes = self.unpack(path)?;
+        let dependencies = Dependencies::of(&bytes)
+            .map_err(|reason| Error::ModuleCorrupt { path: path.to_owned(), reason })?;
         Ok((Module { name: name.to_owned(), bytes }, dependencies))
+    }
+
+    /// The ELF file of a module.
+    fn unpack(&self, path: &Path) -> Result<Vec<u8>, Error> {
+        let packed = fs::read(path).map_err(|error| Error::io("read", path, error))?;
+        let Some(form) = Compression::of(&packed) else { return Ok(packed) };
+        form.unpack(&packed, MODULE_SIZE_MAX).map_err(|error| {
+            let reason = format!("it cannot be unpacked: {error}");
+            Error::ModuleCorrupt { path: path.to_owned(), reason }
+        })
+    }
+
+    /// The module that a soft dependency means. The crypto subsystem's name an algorithm ("crc32c"), of which the
+    /// implementation for every processor is `ALGORITHM_generic` (crypto/Makefile).
+    fn soft(&self, name: &str) -> Option<String> {
+        [name.to_owned(), format!("{name}_generic")].into_iter().find(|name| self.presence(name).is_some())
     }
 }
 
@@ -145,10 +157,8 @@ impl Closure<'_> {
     }
 
     fn add_where_present(&mut self, names: &[String]) -> Result<(), Error> {
-        for name in names {
-            if self.tree.presence(name).is_some() {
-                self.add(name)?;
-            }
+        for name in names.iter().filter_map(|name| self.tree.soft(name)) {
+            self.add(&name)?;
         }
         Ok(())
     }
@@ -159,28 +169,22 @@ impl Closure<'_> {
 struct Dependencies {
     /// Without these it cannot be loaded.
     needed: Vec<String>,
-    /// To be loaded before and after it where they exist (modprobe.d(5), "softdep"). Some name what a module
-    /// provides instead of a module; those are found by no name and so are left out.
+    /// To be loaded before and after it where they exist (modprobe.d(5), "softdep").
     before: Vec<String>,
     after: Vec<String>,
 }
 
 impl Dependencies {
     fn of(module: &[u8]) -> Result<Self, String> {
-        let file = ElfFile64::<object::Endianness>::parse(module)
-            .map_err(|error| format!("it is not a 64-bit ELF file: {error}"))?;
-        let section = file.section_by_name(".modinfo").ok_or("it is an ELF file, but not a kernel module")?;
-        let section = section.data().map_err(|error| format!("its .modinfo section is damaged: {error}"))?;
         let mut dependencies = Self::default();
-        for entry in section.split(|byte| *byte == 0) {
-            let entry = String::from_utf8_lossy(entry);
-            match entry.split_once('=') {
-                Some(("depends", list)) => {
+        for (key, list) in modinfo(module)? {
+            match key.as_str() {
+                "depends" => {
                     dependencies
                         .needed
                         .extend(list.split(',').filter(|name| !name.is_empty()).map(str::to_owned));
                 }
-                Some(("softdep", list)) => dependencies.add_soft(list),
+                "softdep" => dependencies.add_soft(&list),
                 _ => {}
             }
         }
@@ -199,6 +203,19 @@ impl Dependencies {
             }
         }
     }
+}
+
+/// What a module says of itself: the entries `KEY=VALUE` of its `.modinfo` section.
+fn modinfo(module: &[u8]) -> Result<Vec<(String, String)>, String> {
+    let file = ElfFile64::<object::Endianness>::parse(module)
+        .map_err(|error| format!("it is not a 64-bit ELF file: {error}"))?;
+    let section = file.section_by_name(".modinfo").ok_or("it is an ELF file, but not a kernel module")?;
+    let section = section.data().map_err(|error| format!("its .modinfo section is damaged: {error}"))?;
+    let pair = |entry: &[u8]| {
+        let entry = String::from_utf8_lossy(entry);
+        entry.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()))
+    };
+    Ok(section.split(|byte| *byte == 0).filter_map(pair).collect())
 }
 
 fn normalised(name: &str) -> String {
@@ -229,7 +246,7 @@ fn list_modules(directory: &Path, files: &mut BTreeMap<String, PathBuf>) -> Resu
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::compression::tests::pack;
 
@@ -265,7 +282,7 @@ mod tests {
         bytes
     }
 
-    fn tree(modules: &[(&str, &str)]) -> (tempfile::TempDir, ModuleTree) {
+    pub(super) fn tree(modules: &[(&str, &str)]) -> (tempfile::TempDir, ModuleTree) {
         let directory = tempfile::tempdir().unwrap();
         let net = directory.path().join("kernel/drivers/net");
         fs::create_dir_all(&net).unwrap();
@@ -286,7 +303,7 @@ mod tests {
         (directory, tree)
     }
 
-    fn names(modules: &[Module]) -> Vec<&str> {
+    pub(super) fn names(modules: &[Module]) -> Vec<&str> {
         modules.iter().map(|module| module.name.as_str()).collect()
     }
 
@@ -307,11 +324,12 @@ mod tests {
     #[test]
     fn soft_dependencies_come_along_where_they_exist_and_may_form_a_cycle() {
         let (_directory, tree) = tree(&[
-            ("a.ko", "softdep=pre: b crc32c-alias post: c\0depends=\0"),
+            ("a.ko", "softdep=pre: b crc32c gone post: c\0depends=\0"),
             ("b.ko", "softdep=post: a\0depends=\0"),
             ("c.ko", "depends=a\0"),
+            ("crc32c_generic.ko", "alias=crc32c\0depends=\0"),
         ]);
-        assert_eq!(names(&tree.closure(&["a"]).unwrap()), ["b", "a", "c"]);
+        assert_eq!(names(&tree.closure(&["a"]).unwrap()), ["b", "crc32c_generic", "a", "c"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 pub enum Unit {
     /// Bytes of a download.
     Bytes,
-    /// Files compiled. A total is an estimate then: `make` does not know it in advance either.
+    /// Files compiled or read. Where `make` compiles them, a total is an estimate then: `make` does not know it in advance either.
     Steps,
 }
 

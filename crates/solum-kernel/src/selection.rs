@@ -8,7 +8,7 @@ use crate::debian::Flavour;
 use crate::error::Error;
 use crate::kernel::Kernel;
 use crate::progress::Progress;
-use crate::source::SourceRequest;
+use crate::source::{Profile, SourceRequest};
 use crate::tools::Host;
 
 /// A provider, or the choice left open: what `--kernel` takes.
@@ -23,8 +23,12 @@ pub enum Selection {
     Debian,
     /// The distribution's prebuilt package for PCs, with drivers of nearly everything.
     DebianPc,
-    /// Built here.
+    /// Built here, for virtual machines where nothing else is requested.
     Source,
+    /// Built here, for computers.
+    SourcePc,
+    /// For computers, the choice between the two left open: one built here if the cache has one, else the distribution's.
+    DefaultPc,
     /// A file.
     Path(PathBuf),
 }
@@ -37,6 +41,8 @@ impl Selection {
             "debian" => Self::Debian,
             "debian-pc" => Self::DebianPc,
             "source" => Self::Source,
+            "source-pc" => Self::SourcePc,
+            "pc" => Self::DefaultPc,
             path => Self::Path(PathBuf::from(path)),
         }
     }
@@ -63,6 +69,11 @@ impl Selection {
             Self::Debian => prebuilt(host, cache, Flavour::Cloud, progress),
             Self::DebianPc => prebuilt(host, cache, Flavour::Pc, progress),
             Self::Source => Kernel::from_source(host, cache, request, progress),
+            Self::SourcePc => {
+                let request = SourceRequest { profile: Profile::Pc, ..request.clone() };
+                Kernel::from_source(host, cache, &request, progress)
+            }
+            Self::DefaultPc => kernel_for_pcs(host, cache, progress),
             Self::Path(path) => Kernel::from_path(path),
         }
     }
@@ -74,9 +85,22 @@ impl Selection {
 ///
 /// Those of [`Kernel::from_debian`].
 pub fn default_kernel(host: &Host, cache: &Cache, progress: &dyn Progress) -> Result<Kernel, Error> {
-    match Kernel::newest_built(cache)? {
+    match Kernel::newest_built(cache, Profile::Vm)? {
         Some(kernel) => Ok(kernel),
         None => prebuilt(host, cache, Flavour::Cloud, progress),
+    }
+}
+
+/// As [`default_kernel`], for computers: a `pc` kernel that was built here, else the distribution's for PCs, of which a machine
+/// needs the modules of its devices, too.
+///
+/// # Errors
+///
+/// Those of [`Kernel::from_debian`].
+pub fn kernel_for_pcs(host: &Host, cache: &Cache, progress: &dyn Progress) -> Result<Kernel, Error> {
+    match Kernel::newest_built(cache, Profile::Pc)? {
+        Some(kernel) => Ok(kernel),
+        None => prebuilt(host, cache, Flavour::Pc, progress),
     }
 }
 
@@ -97,6 +121,8 @@ mod tests {
             ("debian", Selection::Debian),
             ("debian-pc", Selection::DebianPc),
             ("source", Selection::Source),
+            ("source-pc", Selection::SourcePc),
+            ("pc", Selection::DefaultPc),
             ("./debian", Selection::Path("./debian".into())),
             ("/boot/vmlinuz", Selection::Path("/boot/vmlinuz".into())),
         ];

@@ -35,6 +35,8 @@ pub enum Profile {
     /// Virtual machines: QEMU's PC and microvm machines, Firecracker.
     #[default]
     Vm,
+    /// Computers, and the virtual machines of clouds: what the profile `vm` has, and the drivers of common hardware.
+    Pc,
 }
 
 impl Profile {
@@ -42,22 +44,31 @@ impl Profile {
     pub fn name(self) -> &'static str {
         match self {
             Self::Vm => "vm",
+            Self::Pc => "pc",
         }
     }
 
-    /// Its configuration fragment, with comments.
-    pub fn fragment(self) -> &'static str {
+    /// Its configuration fragments, with comments; what a later one says stands.
+    fn fragments(self) -> &'static [(&'static str, &'static str)] {
+        const VM: (&str, &str) = ("vm", include_str!("../profiles/vm.config"));
+        const PC: (&str, &str) = ("pc", include_str!("../profiles/pc.config"));
         match self {
-            Self::Vm => include_str!("../profiles/vm.config"),
+            Self::Vm => &[VM],
+            Self::Pc => &[VM, PC],
         }
     }
 
     fn configuration(self) -> Result<Configuration, Error> {
-        Configuration::parse(self.fragment()).map_err(|error| Error::Fragment {
-            path: PathBuf::from(format!("profile {}", self.name())),
-            line: error.line,
-            reason: error.reason,
-        })
+        let mut merged = Configuration::default();
+        for (name, text) in self.fragments() {
+            let fragment = Configuration::parse(text).map_err(|error| Error::Fragment {
+                path: PathBuf::from(format!("profile {name}")),
+                line: error.line,
+                reason: error.reason,
+            })?;
+            merged.merge(&fragment);
+        }
+        Ok(merged)
     }
 
     /// The SHA-256 of its symbols; comments and order do not count.
@@ -150,7 +161,8 @@ impl Kernel {
         files::need_space(bench.path(), SPACE_NEEDED)?;
         let tree = origin.unpack(host, cache, bench.path(), progress)?;
         let entry = bench.path().join("entry");
-        let built = Build { host, tree: &tree, bench: bench.path(), jobs: request.jobs, progress }
+        let (profile, jobs) = (request.profile, request.jobs);
+        let built = Build { host, tree: &tree, bench: bench.path(), profile, jobs, progress }
             .run(&configuration, &entry)?;
         let manifest = Manifest {
             provider: Provider::Source,
@@ -167,7 +179,7 @@ impl Kernel {
         cache.entry(&name)?.kernel()
     }
 
-    /// Whether the cache has a kernel that was built, but none with this version's profile: an older Solum built it.
+    /// Whether the cache has a kernel that was built with the profile `vm`, but none with this version's profile: an older Solum built it.
     ///
     /// # Errors
     ///
@@ -179,16 +191,16 @@ impl Kernel {
                     && manifest.inputs.get("profile").map(String::as_str) == Some(Profile::Vm.name())
             })
         };
-        Ok(Self::newest_built(cache)?.is_none() && cache.list()?.iter().any(is_built))
+        Ok(Self::newest_built(cache, Profile::Vm)?.is_none() && cache.list()?.iter().any(is_built))
     }
 
-    /// The newest kernel that was built with this version's profile `vm`, if the cache has one.
+    /// The newest kernel that was built with this version of a profile, if the cache has one.
     ///
     /// # Errors
     ///
     /// [`Error::Io`] where the cache cannot be listed.
-    pub fn newest_built(cache: &Cache) -> Result<Option<Self>, Error> {
-        let profile = Profile::Vm.hash()?;
+    pub fn newest_built(cache: &Cache, profile: Profile) -> Result<Option<Self>, Error> {
+        let profile = profile.hash()?;
         let architecture = Architecture::of_host();
         let mut entries = cache.list()?;
         entries.retain(|entry| {

@@ -6,12 +6,13 @@
 mod check;
 mod directories;
 mod find;
+mod grow;
 mod mounter;
 mod options;
 mod scan;
+mod table;
 mod volume;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -68,7 +69,7 @@ pub enum Owners {
 /// What the system says that makes waiting for devices impossible.
 pub fn run(errand: &Errand, report: &mut dyn FnMut(FromMachine)) -> io::Result<()> {
     let mut role =
-        Role { announcements: Announcements::listen()?, started: Instant::now(), mounted: BTreeMap::new() };
+        Role { announcements: Announcements::listen()?, started: Instant::now(), mounted: Vec::new() };
     for file_system in &errand.file_systems {
         match role.mount(file_system, &errand.owners, report) {
             Ok(what) => {
@@ -97,7 +98,7 @@ struct Role {
     announcements: Announcements,
     started: Instant,
     /// The names of devices, and where they are mounted.
-    mounted: BTreeMap<String, String>,
+    mounted: Vec<(String, String)>,
 }
 
 impl Role {
@@ -111,7 +112,7 @@ impl Role {
         let device = if wanted.source == Source::Memory { None } else { Some(self.find(wanted)?) };
         let Mounted { what, warnings } = mounter::mount(wanted, device.as_ref(), owners)?;
         if let Some(device) = device {
-            self.mounted.insert(device.name, wanted.target.clone());
+            self.mounted.push((device.name, wanted.target.clone()));
         }
         for warning in warnings {
             report(FromMachine::Warning(format!("{}: {warning}", wanted.target)));
@@ -149,17 +150,16 @@ impl Role {
     /// Says when a disk disappears whose file system is in use. Whoever uses it gets errors from the kernel.
     fn watch(mut self, report: &mut dyn FnMut(FromMachine)) {
         while !self.mounted.is_empty() {
-            let gone = || self.mounted.keys().find(|name| !scan::exists(name)).cloned();
-            let Some(name) = self.announcements.wait_for(Duration::from_secs(u64::from(u32::MAX)), gone)
+            let gone = || self.mounted.iter().position(|(name, _)| !scan::exists(name));
+            let Some(place) = self.announcements.wait_for(Duration::from_secs(u64::from(u32::MAX)), gone)
             else {
                 return;
             };
-            if let Some(target) = self.mounted.remove(&name) {
-                report(FromMachine::Warning(format!(
-                    "{name}, which is mounted at {target}, has disappeared: what was not written yet is lost, and programs \
-                     get errors there until the machine is started again"
-                )));
-            }
+            let (name, target) = self.mounted.remove(place);
+            report(FromMachine::Warning(format!(
+                "{name}, which is mounted at {target}, has disappeared: what was not written yet is lost, and programs \
+                 get errors there until the machine is started again"
+            )));
         }
     }
 }

@@ -14,6 +14,7 @@ use solum_spec::storage::{E2FSCK, FileSystem, Kind};
 use super::Owners;
 use super::check::{self, Verdict};
 use super::find::Device;
+use super::grow;
 use super::options;
 use super::volume::State;
 
@@ -58,6 +59,9 @@ pub fn mount(wanted: &FileSystem, device: Option<&Device>, owners: &Owners) -> R
     let data = CString::new(own.as_str()).unwrap_or_default();
     mount_kernel(source.as_str(), target.as_str(), driver(kind), flags, data.as_c_str())
         .map_err(|error| failed(explain(error, kind, &own, device)))?;
+    if let Some(device) = device.filter(|_| wanted.grow && !read_only) {
+        warnings.extend(grow::grow(device, kind, target));
+    }
     warnings.extend(fullness(target, read_only || kind.is_memory()));
     let how = if read_only { ", read-only" } else { "" };
     let what = match device {

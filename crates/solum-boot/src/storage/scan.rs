@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::find::Device;
+use super::table::Table;
 use super::volume::{self, Bytes};
 
 const BLOCK: &str = "/sys/class/block";
@@ -39,6 +40,24 @@ pub fn number(name: &str, attribute: &str) -> Option<u64> {
     fs::read_to_string(Path::new(BLOCK).join(name).join(attribute)).ok()?.trim().parse().ok()
 }
 
+/// Sizes in sysfs are in these, whatever a disk's own sectors are (Documentation/ABI/stable/sysfs-block).
+const SIZE_UNIT: u64 = 512;
+
+/// How many bytes a device has.
+pub fn bytes(name: &str) -> u64 {
+    number(name, "size").unwrap_or(0).saturating_mul(SIZE_UNIT)
+}
+
+/// How many bytes a sector of a disk has.
+pub fn sector(disk: &str) -> u64 {
+    number(disk, "queue/logical_block_size").unwrap_or(0).clamp(SIZE_UNIT, 1 << 16)
+}
+
+/// The partition table of a disk, if it is one that is valid.
+pub fn table(file: &mut File, disk: &str) -> Option<Table> {
+    Table::read(file, sector(disk))
+}
+
 fn device(name: String) -> Device {
     let directory = Path::new(BLOCK).join(&name);
     let partition = number(&name, "partition").and_then(|number| u32::try_from(number).ok());
@@ -49,13 +68,16 @@ fn device(name: String) -> Device {
     let uevent = fs::read_to_string(directory.join("uevent")).unwrap_or_default();
     let said =
         |key: &str| uevent.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().to_owned();
-    let volume =
-        File::open(Path::new("/dev").join(&name)).ok().and_then(|mut file| volume::identify(&mut file));
+    let open = |name: &str| File::open(Path::new("/dev").join(name)).ok();
+    let volume = open(&name).and_then(|mut file| volume::identify(&mut file));
+    // Not every kernel says it.
+    let from_table = || table(&mut open(&disk)?, &disk)?.identifier(partition?);
+    let part_uuid = Some(said("PARTUUID=")).filter(|uuid| !uuid.is_empty()).or_else(from_table);
     Device {
+        part_uuid: part_uuid.unwrap_or_default(),
         partition,
         disk,
         part_label: said("PARTNAME="),
-        part_uuid: said("PARTUUID="),
         read_only: number(&name, "ro") == Some(1),
         volume,
         name,

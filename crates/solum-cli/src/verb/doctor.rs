@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use serde::Serialize;
 use solum_image::Architecture;
 use solum_kernel::parts::{Availability, Parts};
-use solum_kernel::{BuildTool, Host, Kernel};
+use solum_kernel::{BuildTool, Host, Kernel, Profile};
 use solum_spec::ByteSize;
 use solum_vm::accelerator::{self, KvmError, Requested};
 
@@ -173,7 +173,7 @@ fn way_to_kvm(gid: u32, mode: u32, groups: &str) -> String {
 fn kernels(cache: &Cache) -> Finding {
     let kernels = solum_kernel::Cache::new(cache.root());
     let entries = kernels.list().unwrap_or_default();
-    let built = matches!(Kernel::newest_built(&kernels), Ok(Some(_)));
+    let built = matches!(Kernel::newest_built(&kernels, Profile::Vm), Ok(Some(_)));
     let is_older = Kernel::is_built_for_older_profile(&kernels).unwrap_or_default();
     let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
     Finding {

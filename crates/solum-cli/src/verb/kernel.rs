@@ -31,6 +31,7 @@ fn build(arguments: &KernelBuild, cache: &Cache) -> Result<(), Failure> {
     let request = SourceRequest {
         profile: match arguments.profile {
             KernelProfile::Vm => Profile::Vm,
+            KernelProfile::Pc => Profile::Pc,
         },
         version: arguments.version.clone(),
         mirror: arguments.mirror.as_deref().map(Mirror::parse),
@@ -43,7 +44,7 @@ fn build(arguments: &KernelBuild, cache: &Cache) -> Result<(), Failure> {
         || arguments.mirror.is_some()
         || arguments.tree.is_some()
         || !arguments.fragments.is_empty();
-    if says_what_to_build && selection != Selection::Source {
+    if says_what_to_build && !matches!(selection, Selection::Source | Selection::SourcePc) {
         return Err(Failure::new(
             ExitCode::UnusableInput,
             "--version, --mirror, --config and --tree say what to build, but another kernel was asked for",

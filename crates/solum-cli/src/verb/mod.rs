@@ -1,5 +1,7 @@
 //! The verbs, one file each.
 
+pub mod build;
+mod build_check;
 pub mod check;
 pub mod completions;
 pub mod doctor;
@@ -10,6 +12,7 @@ pub mod man;
 pub mod operate;
 pub mod push;
 pub mod run;
+mod run_image;
 pub mod sim;
 mod sim_init;
 pub mod system;

@@ -21,6 +21,9 @@ use crate::{init, program, system, verb};
 
 /// Runs the program where it was asked to, and gives back the exit status.
 pub fn run(arguments: &Run) -> Result<u8, Failure> {
+    if let Some(image) = &arguments.image {
+        return verb::run_image::run(image, arguments);
+    }
     if system::is_described(&arguments.program.program) {
         return verb::system::run(arguments);
     }

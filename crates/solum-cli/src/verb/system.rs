@@ -20,6 +20,7 @@ use crate::launch;
 use crate::lines::Lines;
 use crate::running::Claim;
 use crate::signals;
+use crate::suited::{flags_of_a_program, refuse_for_system};
 use crate::system::{Described, Executables};
 use crate::terminal::say;
 use crate::typing::Typing;
@@ -107,51 +108,19 @@ fn show(arguments: &Run, plan: &Plan, place: &HostPlace, handle: &Handle) -> Res
     Ok(())
 }
 
-/// What belongs to a machine of one program has no meaning for a system, and is not left unheard.
+/// What belongs to a machine of one program has no meaning for a system.
 fn refuse_unsuited(arguments: &Run) -> Result<(), Failure> {
     let Run { program, inside, around, .. } = arguments;
-    let given = [
-        ("arguments behind `--`", !arguments.arguments.is_empty()),
-        ("--bin", program.bin.is_some()),
-        ("--example", program.example.is_some()),
-        ("--features", !program.features.is_empty()),
-        ("--profile", program.profile.is_some()),
-        ("--target", program.target.is_some()),
-        ("--file", !inside.files.is_empty()),
-        ("--dir", !inside.directories.is_empty()),
-        ("--env", !inside.environment.is_empty()),
-        ("--root", inside.root),
-        ("--wait", !inside.wait.is_empty()),
-        ("--name", inside.name.is_some()),
-        ("--grace", inside.grace.is_some()),
+    let mut given = flags_of_a_program(program, inside, &arguments.arguments);
+    given.extend([
         ("--share", !arguments.shares.is_empty()),
         ("--disk", !around.disks.is_empty()),
-        ("--mount", !inside.file_systems.is_empty()),
         ("--publish", !around.publish.is_empty()),
         ("--memory", around.memory.is_some()),
         ("--cpus", around.cpus.is_some()),
-        ("--network", inside.network.is_some()),
         ("--dry-run", around.dry_run),
-    ];
-    match given.iter().find(|(_, is_given)| *is_given) {
-        None => Ok(()),
-        Some((what, _)) => {
-            let message = format!("{what} cannot be given to a system: it is for a machine of one program");
-            let hint = match *what {
-                "--publish" => "write --publish-unit MACHINE.UNIT.PORT=HOST",
-                "--disk" => "write `disk.NAME = \"64 MiB\"` below its [machine.NAME] in solum.toml",
-                "--mount" => "write `mount.\"/path\" = \"SOURCE\"` below its [machine.NAME] in solum.toml",
-                "--memory" => "write `memory = \"512 MiB\"` below its [machine.NAME] in solum.toml",
-                "--cpus" => "write `cores = 2` below its [machine.NAME] in solum.toml",
-                "--network" => {
-                    "plug `tcp.PORT` into a port of a unit in solum.toml; its machine then has a network"
-                }
-                "--dry-run" => "look at it with `solum check` or `solum graph`",
-                _ => "what its units need is said in solum.toml",
-            };
-            Err(Failure::new(ExitCode::UnusableInput, message).hint(hint.to_owned()))
-        }
-    }
+    ]);
+    refuse_for_system(&given)
 }
 
 /// The screen of a virtual machine is its emulator's.

@@ -178,7 +178,7 @@ impl<'a> Builder<'a> {
         plan: Plan,
         virtual_machine: &solum_vm::Machine,
     ) -> Result<Nameless, Failure> {
-        let mut contents = self.built.contents(machine, plan, &self.arguments.inside.time_servers)?;
+        let mut contents = self.built.contents(machine, plan, &self.arguments.inside)?;
         let mut modules = virtual_machine.kernel_modules();
         modules.extend(kernel_choice::file_system_modules(&contents.description.file_systems));
         contents.modules = self.kernel.modules(&modules)?;

@@ -5,6 +5,7 @@ use crate::assemble::{self, Contents};
 use crate::cache::Cache;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
+use crate::kernel_modules::Modules;
 use crate::output::write_whole;
 use crate::program::Purpose;
 use crate::{init, kernel_choice, program, system};
@@ -25,7 +26,14 @@ pub fn take(arguments: &Take) -> Result<(), Failure> {
     let draft = assemble::draft(&arguments.inside, &arguments.arguments, &program)?;
     let machine = draft.validate().map_err(|error| assemble::contradiction(&error))?;
     let modules = match &arguments.kernel {
-        Some(word) => kernel_choice::named(word, &cache)?.every_module()?,
+        Some(word) => {
+            let wanted = Modules::of(&arguments.modules, Modules::VirtualMachines)?;
+            kernel_choice::named(word, &cache)?.modules_for(&wanted)?
+        }
+        None if arguments.modules.is_given() => {
+            return Err(Failure::new(ExitCode::UnusableInput, "modules of which kernel is not said")
+                .hint("name the kernel that has them: --kernel debian-pc, for one".to_owned()));
+        }
         None => Vec::new(),
     };
     let init = if program.executable.is_machine { None } else { Some(init::find(&cache)?) };

@@ -23,8 +23,16 @@ use chapter::{Block, Chapter};
 use session::Session;
 
 /// Commands that are only shown, by their beginnings, and why.
-const SHOWN: [(&str, &str); 2] = [
+const SHOWN: [(&str, &str); 4] = [
     ("solum kernel build --config", "a build takes minutes"),
+    (
+        "podman ",
+        "not every host lets its tests make containers as a user does; `tests/containers` runs it in its own way",
+    ),
+    (
+        "solum push hello.tar registry.example",
+        "there is no such registry; `tests/containers` pushes to a real one",
+    ),
     ("solum kernel remove", "it would take away kernels that somebody else uses"),
 ];
 
@@ -35,7 +43,9 @@ macro_rules! chapters {
     };
 }
 
-chapters!(first, programs, inside, network, kernels, alone, system, ported, simulation, trouble, limits);
+chapters!(
+    first, programs, inside, network, kernels, alone, containers, system, ported, simulation, trouble, limits
+);
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use solum_spec::calendar::Calendar;
+
 use super::ENTRY_LENGTH;
 use crate::sparse::number::put;
 
@@ -172,20 +174,11 @@ impl LongName {
 pub fn stamp(epoch_s: u64) -> [u8; 4] {
     const FIRST_S: u64 = 315_532_800;
     const LAST_S: u64 = 4_354_819_198;
-    let epoch_s = epoch_s.clamp(FIRST_S, LAST_S);
-    let (days, second) = (epoch_s / 86_400, epoch_s % 86_400);
-    // Years that begin in March, from the year 0 on, in eras of 400: Howard Hinnant's `civil_from_days`.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year_of_era = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day + 2) / 153;
-    let (month, day) = ((shifted + 2) % 12 + 1, day - (153 * shifted + 2) / 5 + 1);
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let date = (year - 1980) << 9 | month << 5 | day;
-    let time = second / 3600 << 11 | second / 60 % 60 << 5 | second % 60 / 2;
-    let [time_low, time_high] = (time as u16).to_le_bytes();
-    let [date_low, date_high] = (date as u16).to_le_bytes();
+    let at = Calendar::from_unix(epoch_s.clamp(FIRST_S, LAST_S));
+    let date = (at.year - 1980) << 9 | u16::from(at.month) << 5 | u16::from(at.day);
+    let time = u16::from(at.hour) << 11 | u16::from(at.minute) << 5 | u16::from(at.second / 2);
+    let [time_low, time_high] = time.to_le_bytes();
+    let [date_low, date_high] = date.to_le_bytes();
     [time_low, time_high, date_low, date_high]
 }
 

@@ -14,8 +14,13 @@ use crate::kernel::read_configuration;
 use crate::progress::{Progress, Unit};
 use crate::tools::Host;
 
-/// How many files `make` reports for the profile `vm`; with other configurations, an estimate.
-const STEPS_EXPECTED: u64 = 1900;
+/// How many files `make` reports for a profile alone; with further fragments, an estimate.
+fn steps_expected(profile: Profile) -> u64 {
+    match profile {
+        Profile::Vm => 1900,
+        Profile::Pc => 3300,
+    }
+}
 
 /// Spares the compiler work and changes no code: no warnings, that nobody here would read, and no garbage collection,
 /// which by default begins at 128 MB (gcc(1), `ggc-min-heapsize`, in kB).
@@ -147,6 +152,7 @@ pub(super) struct Build<'run> {
     pub(super) tree: &'run Path,
     /// Where everything is written.
     pub(super) bench: &'run Path,
+    pub(super) profile: Profile,
     pub(super) jobs: Option<NonZeroUsize>,
     pub(super) progress: &'run dyn Progress,
 }
@@ -188,12 +194,12 @@ impl Build<'_> {
         let mut command = self.make(objects)?;
         let jobs = self.jobs.or_else(|| std::thread::available_parallelism().ok());
         command.arg(format!("--jobs={}", jobs.map_or(1, NonZeroUsize::get))).arg("bzImage");
-        let mut done = 0;
+        let (mut done, expected) = (0, steps_expected(self.profile));
         self.host.watch(command, |line| {
             // "  CC      kernel/fork.o": two blanks, the tool, the file.
             if line.starts_with("  ") {
                 done += 1;
-                self.progress.progress(Unit::Steps, done, Some(STEPS_EXPECTED.max(done)));
+                self.progress.progress(Unit::Steps, done, Some(expected.max(done)));
             }
         })
     }

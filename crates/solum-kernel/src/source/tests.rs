@@ -7,6 +7,7 @@ use super::*;
 use crate::download::tests::{Page, serve};
 use crate::image::tests::{bzimage, vmlinux};
 use crate::progress::Unit;
+use crate::selection::kernel_for_pcs;
 use crate::tools::tests::install_script;
 
 /// Obeys every symbol but those it does not know, and "compiles" by copying files that lie in the tree.
@@ -132,7 +133,7 @@ fn a_kernel_is_built_once_for_the_same_inputs() {
     let (second, recorder) = bench.build(&bench.request());
     assert_eq!(second.unwrap(), first);
     assert!(!recorder.compiled());
-    assert_eq!(Kernel::newest_built(&bench.cache).unwrap(), Some(first));
+    assert_eq!(Kernel::newest_built(&bench.cache, Profile::Vm).unwrap(), Some(first));
 }
 
 #[test]
@@ -291,14 +292,34 @@ fn a_mirror_that_fails_is_a_sentence_and_leaves_nothing() {
 }
 
 #[test]
-fn the_profile_is_well_formed_and_asks_for_no_module() {
-    let configuration = Profile::Vm.configuration().unwrap();
-    assert_eq!(configuration.first_module(), None);
-    for symbol in
-        ["CONFIG_PVH", "CONFIG_VIRTIO_CONSOLE", "CONFIG_9P_FS", "CONFIG_I6300ESB_WDT", "CONFIG_IO_URING"]
-    {
-        assert_eq!(configuration.get(symbol), Some("y"), "{symbol}");
+fn the_profiles_are_well_formed_and_ask_for_no_module() {
+    let virtual_machines =
+        ["CONFIG_PVH", "CONFIG_VIRTIO_CONSOLE", "CONFIG_9P_FS", "CONFIG_EFI_STUB", "CONFIG_ISO9660_FS"];
+    let computers = ["CONFIG_SATA_AHCI", "CONFIG_BLK_DEV_NVME", "CONFIG_USB_STORAGE", "CONFIG_E1000E"];
+    for profile in [Profile::Vm, Profile::Pc] {
+        let configuration = profile.configuration().unwrap();
+        assert_eq!(configuration.first_module(), None);
+        for symbol in virtual_machines {
+            assert_eq!(configuration.get(symbol), Some("y"), "{symbol} of {}", profile.name());
+        }
+        for symbol in computers {
+            assert_eq!(configuration.get(symbol) == Some("y"), profile == Profile::Pc, "{symbol}");
+        }
     }
+    assert_eq!(Profile::Vm.configuration().unwrap().get("CONFIG_SERIO"), Some("n"));
+    assert_eq!(Profile::Pc.configuration().unwrap().get("CONFIG_SERIO"), Some("y"), "the later one stands");
+}
+
+#[test]
+fn a_kernel_of_one_profile_is_not_taken_for_another() {
+    let bench = bench();
+    let request = SourceRequest { profile: Profile::Pc, ..bench.request() };
+    let built = bench.build(&request).0.unwrap();
+    assert!(bench.cache.list().unwrap()[0].name.starts_with("source-pc-"));
+    assert_eq!(Kernel::newest_built(&bench.cache, Profile::Vm).unwrap(), None);
+    assert_eq!(Kernel::newest_built(&bench.cache, Profile::Pc).unwrap(), Some(built.clone()));
+    let found = kernel_for_pcs(&bench.host, &bench.cache, &Recorder::default()).unwrap();
+    assert_eq!(found, built);
 }
 
 #[test]

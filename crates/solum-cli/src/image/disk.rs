@@ -1,0 +1,91 @@
+//! Disks, in every wrapping.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use solum_image::container::{qcow2, vhd, vmdk};
+use solum_image::disk::{self, Boot, Extra, Frame, disk_label};
+use solum_image::gpt::Guid;
+use solum_image::sparse::ReadAt;
+use solum_spec::storage;
+
+use super::{ARCHITECTURE, Maker, data_file_system, mounting, mounts};
+use crate::arguments::Format;
+use crate::data_volume::DataVolume;
+use crate::exit_code::ExitCode;
+use crate::failure::Failure;
+use crate::sparse_file::{self, SparseFile};
+
+/// A disk that boots by UEFI and keeps data.
+pub fn make(maker: &Maker<'_>, format: Format, path: &Path) -> Result<(), Failure> {
+    if format == Format::Disk {
+        return raw(maker, path);
+    }
+    let beside = path.with_extension("raw");
+    raw(maker, &beside)?;
+    wrap(maker, format, &beside, path)?.map_err(|error| Failure::file("cannot write", path, &error))
+}
+
+fn wrap(maker: &Maker<'_>, format: Format, raw: &Path, path: &Path) -> Result<io::Result<()>, Failure> {
+    let seed = maker.seed()?;
+    let name = format!("{}.{}", maker.name, format.suffix());
+    let wrapped = || {
+        let disk = SparseFile::open(raw)?;
+        let mut sink = File::create(path)?;
+        match format {
+            Format::Qcow2 => qcow2::write(&disk, &mut sink),
+            Format::Vmdk => vmdk::write(&disk, &name, &mut sink),
+            _ => vhd::write(
+                &disk,
+                &vhd::Options { id: Guid::derived(&seed, "disk"), epoch_s: maker.epoch_s },
+                &mut sink,
+            ),
+        }?;
+        fs::remove_file(raw)
+    };
+    Ok(wrapped())
+}
+
+fn raw(maker: &Maker<'_>, path: &Path) -> Result<(), Failure> {
+    let seed = maker.seed()?;
+    let kind = maker.data.kind;
+    let contents = match mounts(&maker.contents, storage::PERMANENT) {
+        true => maker.contents.clone(),
+        false => mounting(&maker.contents, data_file_system(kind)),
+    };
+    let size = maker.data.size.unwrap_or_else(|| kind.default_size());
+    let boot = Boot {
+        architecture: ARCHITECTURE,
+        loader: maker.parts.boot_manager()?,
+        image: maker.unified(contents)?,
+    };
+    // The data volume is the last one, so that it can grow.
+    let mut extras: Vec<Extra> =
+        maker.disks.iter().map(|disk| Extra { name: disk_label(&disk.name), size: disk.bytes }).collect();
+    extras.push(Extra { name: storage::DATA_LABEL.to_owned(), size: size.as_bytes() });
+    let Frame { image, places } = disk::write(boot, &extras, None, &maker.identity(&seed))
+        .map_err(|error| Failure::new(ExitCode::UnusableInput, &error).hint(error.hint()))?;
+    let Some(place) = places.last() else {
+        return Err(Failure::new(ExitCode::UnusableInput, "the disk has no place for data"));
+    };
+    let volume = path.with_extension("data");
+    let owner = maker.contents.description.unit.user_id;
+    DataVolume {
+        kind,
+        size: place.size,
+        content: maker.data.content.as_deref(),
+        owner: (owner, owner),
+        id: Guid::derived(&seed, "data volume"),
+        epoch_s: maker.epoch_s,
+    }
+    .write(&volume)?;
+    let written = || {
+        let disk = File::create(path)?;
+        disk.set_len(image.length())?;
+        sparse_file::copy(&image, &disk, 0)?;
+        sparse_file::copy(&SparseFile::open(&volume)?, &disk, place.offset)?;
+        fs::remove_file(&volume)
+    };
+    written().map_err(|error: io::Error| Failure::file("cannot write", path, &error))
+}

@@ -1,0 +1,261 @@
+//! From one machine to files that boot it: every format, and what all of them share.
+
+mod container;
+mod disk;
+mod firecracker;
+mod format;
+mod kernel;
+mod kernel_line;
+mod medium;
+mod product;
+mod recognise;
+
+use std::fs;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use solum_image::Architecture;
+use solum_image::disk::Identity;
+use solum_image::initramfs::{Bundled, BundledContent};
+use solum_image::uki;
+use solum_spec::ByteSize;
+use solum_spec::storage::{self, DataKind, FileSystem, Kind, Source};
+use solum_spec::system::Disk;
+
+use crate::arguments::Format;
+use crate::assemble::{self, Contents};
+use crate::bill::Bill;
+use crate::cache::Cache;
+use crate::exit_code::ExitCode;
+use crate::failure::Failure;
+use crate::kernel_choice::Chosen;
+use crate::kernel_modules::Modules;
+use crate::parts::Parts;
+
+pub use container::Container;
+pub use format::explain;
+pub use product::{Product, files};
+pub use recognise::{Kind as ImageKind, kernel_words, recognise};
+
+/// One machine, and everything that its images are made of.
+pub struct Material<'a> {
+    /// What images are called.
+    pub name: String,
+    /// What goes into the initramfs, still without modules and without what a format adds.
+    pub contents: Contents,
+    /// The kernel.
+    pub kernel: &'a Chosen,
+    /// What it boots on.
+    pub modules: Modules,
+    /// Where what others make is kept.
+    pub cache: &'a Cache,
+    /// Words of the user's for the kernel's command line.
+    pub append: Vec<String>,
+    /// The time that all files have, in seconds since 1970.
+    pub epoch_s: u64,
+    /// What an ISO holds beside the system.
+    pub iso_content: Option<PathBuf>,
+    /// Whether PCs without UEFI boot an ISO.
+    pub bios: bool,
+    /// The size of the medium that an ISO is for, if it matters.
+    pub medium: Option<ByteSize>,
+    /// The data volume of a disk.
+    pub data: Data,
+    /// The disks of a machine of a system, which are partitions.
+    pub disks: Vec<Disk>,
+    /// Memory, where a format says it.
+    pub memory: ByteSize,
+    /// Processors, where a format says it.
+    pub cpus: u16,
+    /// What a container says beside the program; nothing, if the machine cannot be one, and why.
+    pub container: Result<Container, String>,
+    /// What it all was made of, but for what a format adds.
+    pub bill_of_materials: Bill,
+}
+
+/// The volume on which a machine keeps what outlives it.
+#[derive(Clone, Debug, Default)]
+pub struct Data {
+    /// How large it is in the image.
+    pub size: Option<ByteSize>,
+    /// Its file system.
+    pub kind: DataKind,
+    /// The directory whose content it starts with.
+    pub content: Option<PathBuf>,
+}
+
+impl Material<'_> {
+    /// Makes an image. `path` is where it is to be; some formats are several files, with names of the same beginning.
+    pub fn make(&self, format: Format, path: &Path) -> Result<Vec<Product>, Failure> {
+        let maker = Maker { material: self, parts: Parts::new(self.cache) };
+        if format == Format::Oci {
+            return container::make(&maker, path);
+        }
+        let one = Product::make(path, |staged| match format {
+            Format::Initramfs => maker.directory(staged),
+            Format::Firecracker => maker.firecracker(staged),
+            Format::Uki => write(staged, &maker.unified(self.contents.clone())?),
+            Format::Iso => medium::iso(&maker, staged),
+            Format::Disk | Format::Qcow2 | Format::Vmdk | Format::Vhd => disk::make(&maker, format, staged),
+            Format::Oci => Ok(()),
+        });
+        Ok(vec![one?])
+    }
+}
+
+/// Makes one image.
+struct Maker<'a> {
+    material: &'a Material<'a>,
+    /// What others made, as far as this image needs it.
+    parts: Parts<'a>,
+}
+
+impl<'a> Deref for Maker<'a> {
+    type Target = Material<'a>;
+
+    fn deref(&self) -> &Material<'a> {
+        self.material
+    }
+}
+
+impl Maker<'_> {
+    /// Bytes that are the same whenever an image is made of the same, and different whenever it is not.
+    fn seed(&self) -> Result<[u8; 32], Failure> {
+        let mut hash = Sha256::new();
+        hash.update(self.name.as_bytes());
+        hash.update(self.contents.clone().archive()?);
+        hash.update(self.kernel.hash());
+        Ok(hash.finalize().into())
+    }
+
+    /// The compressed initramfs of these contents.
+    fn initramfs(&self, mut contents: Contents) -> Result<Vec<u8>, Failure> {
+        let file_systems = &contents.description.file_systems;
+        contents.modules = self.kernel.modules_of_image(&self.modules, file_systems)?;
+        let may_be_ext = |one: &FileSystem| {
+            one.source != Source::Memory
+                && matches!(one.kind, None | Some(Kind::Ext2 | Kind::Ext3 | Kind::Ext4))
+        };
+        if file_systems.iter().any(may_be_ext) {
+            contents.provided.push(Bundled {
+                path: CHECKER.to_owned(),
+                permissions: 0o755,
+                content: BundledContent::File(self.parts.e2fsck()?),
+            });
+        }
+        assemble::compress(contents.archive()?, self.kernel.compression())
+    }
+
+    fn directory(&self, path: &Path) -> Result<(), Failure> {
+        create(path)?;
+        write(&path.join("vmlinuz"), &self.kernel.packed()?)?;
+        write(&path.join("initramfs"), &self.initramfs(self.contents.clone())?)?;
+        write(&path.join("cmdline"), format!("{}\n", self.kernel_line()).as_bytes())?;
+        write(&path.join(BILL_OF_MATERIALS), &self.bill_of_materials())
+    }
+
+    fn firecracker(&self, path: &Path) -> Result<(), Failure> {
+        create(path)?;
+        write(&path.join(firecracker::KERNEL), &self.kernel.unpacked()?)?;
+        write(&path.join(firecracker::INITRAMFS), &self.initramfs(self.contents.clone())?)?;
+        let configuration = firecracker::configuration(self.memory, self.cpus, &self.append);
+        write(&path.join(firecracker::CONFIGURATION), configuration.as_bytes())?;
+        write(&path.join(BILL_OF_MATERIALS), &self.bill_of_materials())
+    }
+
+    /// The unified kernel image of these contents.
+    fn unified(&self, contents: Contents) -> Result<Vec<u8>, Failure> {
+        let stub = self.parts.efi_stub()?;
+        let initramfs = self.initramfs(contents)?;
+        let parts = uki::Parts {
+            stub: &stub,
+            kernel: &self.kernel.packed()?,
+            command_line: &self.kernel_line(),
+            initramfs: &initramfs,
+            os_release: &self.os_release(),
+            kernel_release: self.kernel.release(),
+            sbom: Some(&self.bill_of_materials()),
+        };
+        uki::write(&parts).map_err(|error| {
+            let failure = Failure::new(ExitCode::KernelUnavailable, &error);
+            match error {
+                uki::UkiError::KernelWithoutEfi => failure.hint(
+                    "take another kernel: `--kernel debian`, or build one anew with `solum kernel build`"
+                        .to_owned(),
+                ),
+                _ => failure.hint(error.hint()),
+            }
+        })
+    }
+
+    /// What this image was made of, as far as its making got.
+    fn bill_of_materials(&self) -> Vec<u8> {
+        self.material.bill_of_materials.to_json(&self.parts.used())
+    }
+
+    fn kernel_line(&self) -> String {
+        kernel_line::compose(self.kernel, &self.append)
+    }
+
+    /// What boot menus show.
+    fn os_release(&self) -> String {
+        let version = env!("CARGO_PKG_VERSION");
+        format!("ID=solum\nNAME=Solum\nPRETTY_NAME=\"{}\"\nVERSION_ID={version}\nIMAGE_ID={0}\n", self.name)
+    }
+
+    fn identity<'seed>(&self, seed: &'seed [u8]) -> Identity<'seed> {
+        Identity { seed, epoch_s: self.epoch_s }
+    }
+
+    /// The kernel is known not to have this file system.
+    fn refuse_without(&self, symbol: &str, what: &str, hint: &str) -> Result<(), Failure> {
+        if !self.kernel.lacks(symbol) {
+            return Ok(());
+        }
+        let message = format!("{} cannot {what}: it lacks {symbol}", self.kernel.version());
+        Err(Failure::new(ExitCode::KernelUnavailable, message).hint(hint.to_owned()))
+    }
+}
+
+/// Where the machine looks for the program that checks file systems.
+const CHECKER: &str = "/sbin/e2fsck";
+
+/// What an image was made of lies beside those that are directories.
+pub const BILL_OF_MATERIALS: &str = "sbom.cdx.json";
+
+/// The processor that images are made for.
+const ARCHITECTURE: Architecture = Architecture::HOST;
+
+/// The contents with a file system more.
+fn mounting(contents: &Contents, file_system: FileSystem) -> Contents {
+    let mut contents = contents.clone();
+    contents.description.file_systems.insert(0, file_system);
+    contents
+}
+
+/// Whether the description says itself what is mounted there.
+fn mounts(contents: &Contents, target: &str) -> bool {
+    contents.description.file_systems.iter().any(|file_system| file_system.target == target)
+}
+
+fn create(path: &Path) -> Result<(), Failure> {
+    fs::create_dir(path).map_err(|error| Failure::file("cannot make", path, &error))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    fs::write(path, bytes).map_err(|error| Failure::file("cannot write", path, &error))
+}
+
+/// The data volume as a machine mounts it.
+fn data_file_system(kind: DataKind) -> FileSystem {
+    FileSystem {
+        source: Source::Label(storage::DATA_LABEL.to_owned()),
+        target: storage::PERMANENT.to_owned(),
+        kind: Some(kind.kind()),
+        read_only: false,
+        options: String::new(),
+        required: true,
+        grow: true,
+    }
+}

@@ -1,0 +1,122 @@
+//! What is written: whole, or not at all.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use solum_spec::ByteSize;
+
+use crate::failure::Failure;
+
+/// A file or a directory that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Product {
+    /// Where it is.
+    pub path: PathBuf,
+    /// How much it takes on its medium; holes take nothing.
+    pub taken: ByteSize,
+    /// How large it is.
+    pub size: ByteSize,
+}
+
+impl Product {
+    /// Lets `make` write a file or a directory beside `path`, and moves it there when it is whole. What was there is replaced.
+    pub fn make(path: &Path, make: impl FnOnce(&Path) -> Result<(), Failure>) -> Result<Self, Failure> {
+        let refused = |error: io::Error| Failure::file("cannot write", path, &error);
+        let beside = match path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        fs::create_dir_all(beside).map_err(refused)?;
+        let stage = tempfile::Builder::new().prefix(".solum-").tempdir_in(beside).map_err(refused)?;
+        let staged = stage.path().join("made");
+        make(&staged)?;
+        let (size, taken) = weigh(&staged).map_err(refused)?;
+        replace(&staged, path, &stage.path().join("old")).map_err(refused)?;
+        Ok(Self { path: path.to_owned(), taken: ByteSize::bytes(taken), size: ByteSize::bytes(size) })
+    }
+}
+
+/// A directory cannot be renamed over another that has something in it.
+fn replace(made: &Path, path: &Path, old: &Path) -> io::Result<()> {
+    sync(made)?;
+    let is_directory = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
+    match (is_directory(made), is_directory(path)) {
+        (true, true) => {
+            fs::rename(path, old)?;
+            // Whoever cannot have the new one keeps the old one.
+            fs::rename(made, path).inspect_err(|_| drop(fs::rename(old, path)))
+        }
+        (false, true) => Err(io::ErrorKind::IsADirectory.into()),
+        _ => fs::rename(made, path),
+    }
+}
+
+fn sync(path: &Path) -> io::Result<()> {
+    for file in files(path)? {
+        fs::File::open(file)?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn weigh(path: &Path) -> io::Result<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let mut sum = (0, 0);
+    for file in files(path)? {
+        let found = fs::symlink_metadata(file)?;
+        sum = (sum.0 + found.len(), sum.1 + found.blocks() * 512);
+    }
+    Ok(sum)
+}
+
+/// The files at or below a path, in order of their names.
+pub fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !fs::symlink_metadata(path)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path)? {
+        found.extend(files(&entry?.path())?);
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit_code::ExitCode;
+
+    fn write(path: &Path, text: &str) -> Result<(), Failure> {
+        fs::write(path, text).map_err(|error| Failure::file("cannot write", path, &error))
+    }
+
+    #[test]
+    fn a_directory_replaces_another_whole() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("made/it");
+        for (name, text) in [("a", "1"), ("b", "22")] {
+            let product = Product::make(&path, |staged| {
+                fs::create_dir(staged).unwrap();
+                write(&staged.join(name), text)
+            });
+            assert_eq!(product.unwrap().size, ByteSize::bytes(text.len() as u64));
+        }
+        assert_eq!(files(&path).unwrap(), [path.join("b")]);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing else is left");
+    }
+
+    #[test]
+    fn what_fails_leaves_the_old_one_and_nothing_else() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("it");
+        Product::make(&path, |staged| write(staged, "old")).unwrap();
+        let failed = Product::make(&path, |staged| {
+            write(staged, "half")?;
+            Err(Failure::new(ExitCode::HostRefuses, "no"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    }
+}

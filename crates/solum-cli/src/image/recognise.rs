@@ -1,0 +1,117 @@
+//! What an image is, by its bytes: names can be changed.
+
+use std::fs;
+use std::path::Path;
+
+use solum_image::container;
+use solum_image::gpt;
+use solum_image::oci;
+use solum_image::sparse::ReadAt;
+use solum_image::uki;
+use solum_vm::DiskFormat;
+
+use super::firecracker;
+use crate::exit_code::ExitCode;
+use crate::failure::Failure;
+use crate::sparse_file::SparseFile;
+
+/// What an image is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory with a kernel and an initramfs.
+    Initramfs,
+    /// A directory for Firecracker.
+    Firecracker,
+    /// A container: a layout directory or an archive.
+    Oci,
+    /// A unified kernel image.
+    Uki,
+    /// A CD.
+    Iso,
+    /// A disk, wrapped like this.
+    Disk(DiskFormat),
+}
+
+/// Where the name of a CD's descriptors is (ECMA-119, 8.1.2, in sector 16).
+const ISO_MAGIC_AT: u64 = 16 * 2048 + 1;
+const ISO_MAGIC: &[u8] = b"CD001";
+
+/// Says what is at this path.
+pub fn recognise(path: &Path) -> Result<Kind, Failure> {
+    let unreadable = |error: std::io::Error| Failure::file("cannot read", path, &error);
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    if metadata.is_dir() {
+        let has = |name: &str| path.join(name).is_file();
+        return match () {
+            () if has("oci-layout") => Ok(Kind::Oci),
+            () if has(firecracker::CONFIGURATION) => Ok(Kind::Firecracker),
+            () if has("vmlinuz") && has("initramfs") => Ok(Kind::Initramfs),
+            () => Err(unknown(path, "a directory without an image in it")),
+        };
+    }
+    let file = SparseFile::open(path).map_err(unreadable)?;
+    if uki::read(&file).is_ok_and(|found| found.is_kernel_image()) {
+        return Ok(Kind::Uki);
+    }
+    let mut magic = [0; 5];
+    if file.read_at(ISO_MAGIC_AT, &mut magic).is_ok() && magic == ISO_MAGIC {
+        return Ok(Kind::Iso);
+    }
+    let (wrapping, disk) = container::open(&file).map_err(|why| unknown(path, &format!("damaged: {why}")))?;
+    let format = match wrapping {
+        container::Container::Raw => DiskFormat::Raw,
+        container::Container::Qcow2 => DiskFormat::Qcow2,
+        container::Container::Vmdk => DiskFormat::Vmdk,
+        container::Container::Vhd => DiskFormat::Vhd,
+    };
+    if gpt::read(&disk).is_ok() {
+        return Ok(Kind::Disk(format));
+    }
+    // An archive has its magic in the header of its first file (POSIX.1-2017, ustar).
+    let mut magic = [0; 5];
+    if file.read_at(257, &mut magic).is_ok() && magic == *b"ustar" {
+        let bytes = fs::read(path).map_err(unreadable)?;
+        return match oci::Image::from_archive(&bytes) {
+            Ok(_) => Ok(Kind::Oci),
+            Err(why) => Err(unknown(path, &format!("an archive, but not of a container: {why}"))),
+        };
+    }
+    Err(unknown(path, "no image that is known here"))
+}
+
+/// The words for the kernel that an image has which QEMU boots without firmware, but for those that are about the hypervisor that
+/// it was made for.
+pub fn kernel_words(image: &Path) -> Result<Vec<String>, Failure> {
+    let read = |name: &str| {
+        let path = image.join(name);
+        fs::read_to_string(&path).map_err(|error| Failure::file("cannot read", &path, &error))
+    };
+    let line = if image.join("cmdline").is_file() {
+        read("cmdline")?
+    } else {
+        firecracker::line_of(&read(firecracker::CONFIGURATION)?).unwrap_or_default()
+    };
+    Ok(line.split_whitespace().filter(|word| !firecracker::is_own(word)).map(str::to_owned).collect())
+}
+
+fn unknown(path: &Path, what: &str) -> Failure {
+    Failure::new(ExitCode::UnusableInput, format_args!("{} is {what}", path.display()))
+        .hint("`solum build --list` names the formats".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_image_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        assert!(recognise(place.path()).is_err());
+        let file = place.path().join("file");
+        for bytes in [&b""[..], b"MZ", &[0; 70_000]] {
+            fs::write(&file, bytes).unwrap();
+            assert!(recognise(&file).is_err(), "{} bytes", bytes.len());
+        }
+        assert!(recognise(&place.path().join("missing")).is_err());
+    }
+}

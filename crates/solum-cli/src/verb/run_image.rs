@@ -1,0 +1,141 @@
+//! `solum run --image`: whatever `solum build` makes, booted as its machine would be.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+
+use solum_image::Architecture;
+use solum_image::disk::{self, Identity};
+use solum_spec::ByteSize;
+use solum_spec::description::Network;
+use solum_vm::{Boot, Bus, DiskFormat, Firmware, Medium};
+
+use crate::arguments::{MachineKind, Place, Run};
+use crate::cache::Cache;
+use crate::exit_code::ExitCode;
+use crate::failure::{Failure, reason};
+use crate::image::{ImageKind as Kind, kernel_words, recognise};
+use crate::launch::{Launch, file_stem};
+use crate::output::Nameless;
+use crate::parts::Parts;
+use crate::suited::{flags_of_a_program, refuse_for_image};
+
+/// Boots the image, and gives back the exit status of its program.
+pub fn run(image: &Path, arguments: &Run) -> Result<u8, Failure> {
+    let kind = recognise(image)?;
+    refuse_unsuited(kind, arguments)?;
+    let bus = arguments.attach.map_or_else(Bus::default, Into::into);
+    match kind {
+        Kind::Initramfs => directly(image, "vmlinuz", arguments),
+        Kind::Firecracker => directly(image, "vmlinux", arguments),
+        Kind::Oci => in_container(image),
+        Kind::Uki => {
+            let bytes = fs::read(image).map_err(|error| Failure::file("cannot read", image, &error))?;
+            // Firmware starts it from a medium that holds nothing else.
+            let identity = Identity { seed: b"solum run", epoch_s: 0 };
+            let medium = disk::single_image_esp(Architecture::HOST, bytes, &identity)
+                .map_err(|error| Failure::new(ExitCode::UnusableInput, error))?;
+            let medium = nameless(&medium.to_vec())?;
+            from_medium(image, &medium.path(), DiskFormat::Raw, bus, arguments)
+        }
+        Kind::Iso => from_medium(image, image, DiskFormat::Raw, bus, arguments),
+        Kind::Disk(format) => from_medium(image, image, format, bus, arguments),
+    }
+}
+
+/// What is inside is decided.
+fn refuse_unsuited(kind: Kind, arguments: &Run) -> Result<(), Failure> {
+    let around = &arguments.around;
+    let has_own_line = matches!(kind, Kind::Uki | Kind::Iso | Kind::Disk(_));
+    let mut given = flags_of_a_program(&arguments.program, &arguments.inside, &arguments.arguments);
+    given.extend([
+        ("--share", !arguments.shares.is_empty()),
+        ("--kernel", arguments.kernel.kernel.is_some()),
+        ("--kernel-version", arguments.kernel.kernel_version.is_some()),
+        ("--place", arguments.place == Place::Host),
+        ("--append", has_own_line && !around.append.is_empty()),
+        ("--machine", has_own_line && around.machine == MachineKind::Microvm),
+    ]);
+    refuse_for_image(&given)
+}
+
+/// A kernel and an initramfs: nothing is to be found by firmware.
+fn directly(image: &Path, kernel: &str, arguments: &Run) -> Result<u8, Failure> {
+    let mut around = arguments.around.clone();
+    around.append = [kernel_words(image)?, around.append].concat();
+    let boot = Boot::Kernel { kernel: image.join(kernel), initramfs: image.join("initramfs") };
+    launch(image, boot, &Run { around, ..arguments.clone() })
+}
+
+fn from_medium(
+    image: &Path,
+    file: &Path,
+    format: DiskFormat,
+    bus: Bus,
+    arguments: &Run,
+) -> Result<u8, Failure> {
+    let cache = Cache::of_user()?;
+    let firmware = Parts::new(&cache).firmware()?;
+    let variables = &firmware.variables.path;
+    let bytes = fs::read(variables).map_err(|error| Failure::file("cannot read", variables, &error))?;
+    // Each machine has its own, and begins with none set.
+    let variables = nameless(&bytes)?;
+    let boot = Boot::Firmware(Firmware {
+        code: firmware.code.path,
+        variables: variables.path(),
+        medium: Medium { file: file.to_owned(), format, bus, snapshot: arguments.snapshot },
+    });
+    let mut around = arguments.around.clone();
+    around.memory.get_or_insert(MEMORY);
+    launch(image, boot, &Run { around, ..arguments.clone() })
+}
+
+/// Firmware keeps itself and the whole image in memory until the kernel has unpacked both: with 128 MiB it is too small for a
+/// kernel of the distribution's.
+const MEMORY: ByteSize = ByteSize::mebibytes(256);
+
+fn launch(image: &Path, boot: Boot, arguments: &Run) -> Result<u8, Failure> {
+    let launch = Launch {
+        name: file_stem(image),
+        boot,
+        kernel_config: None,
+        around: &arguments.around,
+        shares: &[],
+        network: &Network::Automatic,
+        grace_seconds: GRACE_SECONDS,
+        says_hello: true,
+    };
+    launch.boot()
+}
+
+/// The grace of its program stands in the image; this is for a machine that does not end at all.
+const GRACE_SECONDS: u32 = 60;
+
+fn nameless(bytes: &[u8]) -> Result<Nameless, Failure> {
+    Nameless::new(bytes).map_err(|error| {
+        Failure::new(ExitCode::HostRefuses, format_args!("cannot keep the image: {}", reason(&error)))
+    })
+}
+
+/// A container needs a program that runs containers.
+fn in_container(image: &Path) -> Result<u8, Failure> {
+    let transport = if image.is_dir() { "oci" } else { "oci-archive" };
+    let full = image.canonicalize().map_err(|error| Failure::file("cannot read", image, &error))?;
+    let status = Command::new("podman")
+        .args(["run", "--rm", "--interactive"])
+        .arg(format!("{transport}:{}", full.display()))
+        .status()
+        .map_err(|error| {
+            Failure::new(ExitCode::ToolMissing, format_args!("podman cannot be started: {}", reason(&error)))
+                .hint("install it, for example with `apt-get install podman`".to_owned())
+        })?;
+    Ok(exit_status(status))
+}
+
+fn exit_status(status: ExitStatus) -> u8 {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => u8::try_from(code).unwrap_or(u8::MAX),
+        (None, signal) => 128u8.saturating_add(u8::try_from(signal.unwrap_or_default()).unwrap_or_default()),
+    }
+}

@@ -1,0 +1,119 @@
+//! Images that Podman runs.
+
+use std::io::{BufRead, BufReader};
+
+use solum_image::oci::CERTIFICATES_PATH;
+
+use crate::harness::Scratch;
+use crate::made::{self, make};
+use crate::podman::Podman;
+use crate::probe;
+
+#[test]
+fn podman_loads_the_archive_under_its_name_and_digest() {
+    let scratch = Scratch::new();
+    let Some(podman) = Podman::new(&scratch) else { return };
+    let made = made::probe(&scratch, &[]);
+    let said = podman.done(&["load", "--input", made.archive]);
+    assert!(said.contains("localhost/probe:latest"), "{said}");
+    // Podman names the list of image and attachments, too, and both are right.
+    let digests = podman.done(&["inspect", "--format", "{{.RepoDigests}}", "probe"]);
+    assert!(digests.contains(&format!("localhost/probe@{}", made.image.manifest.digest)), "{digests}");
+}
+
+#[test]
+fn podman_takes_the_layout_and_the_archive_as_what_they_are() {
+    let scratch = Scratch::new();
+    let Some(podman) = Podman::new(&scratch) else { return };
+    let made = made::probe(&scratch, &[]);
+    // It makes the path a name, and a name has no capital letters as the scratch directory's may have.
+    for source in ["oci:image", "oci-archive:[SCRATCH]/image.tar", "docker-archive:[SCRATCH]/image.tar"] {
+        let id = podman.done(&["pull", "--quiet", source]);
+        // The id of an image is the digest of its configuration.
+        assert_eq!(format!("sha256:{}", id.trim()), made.image.config.digest, "{source}");
+    }
+}
+
+#[test]
+fn a_program_finds_what_it_was_promised() {
+    let scratch = Scratch::new();
+    let Some(podman) = Podman::new(&scratch) else { return };
+    make(&scratch, probe::path(), &["--env", "GREETING=good day"], &["given", "two words"]);
+    podman.done(&["load", "--input", "[SCRATCH]/image.tar"]);
+    let given = podman.done(&["run", "--rm", "probe"]);
+    let has = |line: &str| assert!(given.lines().any(|known| known == line), "{line}:\n{given}");
+    has("argument \"two words\"");
+    has("GREETING=\"good day\"");
+    has("PATH=\"/bin:/sbin:/usr/bin:/usr/sbin\"");
+    has("HOME=\"/home/app\"");
+    has("USER=\"app\"");
+    has("TMPDIR=\"/tmp\"");
+    has("directory /home/app");
+    assert!(!given.contains("SOLUM_MACHINE"), "the machine is not the program's own:\n{given}");
+    let others = podman.done(&["run", "--rm", "probe", "given", "other"]);
+    assert!(others.starts_with("argument \"other\"\n"), "arguments can be replaced:\n{others}");
+}
+
+#[test]
+fn a_program_is_an_ordinary_user_with_a_home_and_certificates() {
+    let scratch = Scratch::new();
+    let Some(podman) = Podman::new(&scratch) else { return };
+    made::probe(&scratch, &[]);
+    podman.done(&["load", "--input", "[SCRATCH]/image.tar"]);
+    let words = "run --rm probe look /home/app then look /tmp then write /home/app/x y then look /home/app/x then write /x y \
+                 then read";
+    let mut words: Vec<&str> = words.split_whitespace().collect();
+    words.push(CERTIFICATES_PATH);
+    let said = podman.done(&words);
+    let expected = "/home/app: directory 700 1000:1000\n\
+                    /tmp: directory 1777 0:0\n\
+                    /home/app/x: Ok(())\n\
+                    /home/app/x: file 644 1000:1000\n\
+                    /x: Err(PermissionDenied)\n\
+                    /etc/ssl/certs/ca-certificates.crt: Ok(\"-----BEGIN CERTIFICATE-----";
+    assert!(said.starts_with(expected), "{said}");
+}
+
+#[test]
+fn the_status_is_the_programs_own() {
+    let scratch = Scratch::new();
+    let Some(podman) = Podman::new(&scratch) else { return };
+    made::probe(&scratch, &[]);
+    podman.done(&["load", "--input", "[SCRATCH]/image.tar"]);
+    for status in [0, 7, 255] {
+        let ended = podman.run(&["run", "--rm", "probe", "status", &status.to_string()]);
+        assert_eq!(ended.status.code(), Some(status), "{}", String::from_utf8_lossy(&ended.stderr));
+    }
+}
+
+#[test]
+fn stopping_the_container_reaches_a_single_file_program_as_its_shutdown() {
+    let scratch = Scratch::new();
+    let Some(podman) = Podman::new(&scratch) else { return };
+    let made = make(&scratch, "examples/alone", &[], &["--stay"]);
+    assert_eq!(made.image.configuration.execution.user, "1000:1000", "there is no machine to bring up");
+    podman.done(&["load", "--input", "[SCRATCH]/image.tar"]);
+    let mut running = podman.start(&["run", "--name", "stopped", "alone"]);
+    let mut lines = BufReader::new(running.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let first = lines.next().unwrap();
+    assert!(first.starts_with("Alone in a process of somebody else's machine"), "{first}");
+    assert!(lines.any(|line| line == "Staying until I am asked to end."));
+    // Longer than the test may take: who does not hear the request, hangs.
+    podman.done(&["stop", "--time", "600", "stopped"]);
+    assert_eq!(lines.collect::<Vec<_>>(), ["Asked to end, and ending."]);
+    assert_eq!(running.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_plain_program_is_asked_by_its_signal() {
+    let scratch = Scratch::new();
+    let Some(podman) = Podman::new(&scratch) else { return };
+    made::probe(&scratch, &["polite"]);
+    podman.done(&["load", "--input", "[SCRATCH]/image.tar"]);
+    let mut running = podman.start(&["run", "--name", "stopped", "probe"]);
+    let mut lines = BufReader::new(running.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(lines.next().as_deref(), Some("ready"));
+    podman.done(&["stop", "--time", "600", "stopped"]);
+    assert_eq!(lines.collect::<Vec<_>>(), ["asked to end by signal 15"]);
+    assert_eq!(running.wait().unwrap().code(), Some(7));
+}
