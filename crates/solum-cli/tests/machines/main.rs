@@ -6,6 +6,7 @@
 mod harness;
 
 mod archive;
+mod by_hand;
 mod display;
 mod endings;
 mod examples;

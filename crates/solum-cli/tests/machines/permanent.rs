@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::files::lacks_shares;
 use crate::harness::{Finished, Scratch};
-use crate::probe;
+use crate::{by_hand, probe};
 
 const SHARE: [&str; 3] = ["--root", "--share", "[SCRATCH]/perm:/perm"];
 
@@ -57,13 +57,13 @@ fn time_does_not_run_backwards_over_a_restart() {
 #[test]
 fn the_last_words_of_a_program_are_kept() {
     let scratch = Scratch::new();
-    let Some(finished) = life(&scratch, &["--name", "loud"], "panic") else { return };
+    let Some(finished) = life(&scratch, &[], "panic") else { return };
     finished.exits(101).prints("").mentions("as I was told to\n");
     let text = String::from_utf8(kept(&scratch, "last-panic")).unwrap();
     let (head, words) = text.split_once("\n\n").unwrap();
     assert!(
         head.contains("Z: the program ended with status 101, ")
-            && head.ends_with(" s after the machine's start (/bin/loud)"),
+            && head.ends_with(" s after the machine's start (/bin/probe)"),
         "{text}"
     );
     assert!(words.contains("panicked at") && words.contains("as I was told to"), "{text}");
@@ -122,4 +122,15 @@ fn a_machine_says_what_it_is() {
         format!("NAME=Solum\nID=solum\nVERSION_ID={version}\nPRETTY_NAME=\"kiosk (Solum {version})\"\n");
     finished
         .check(output.strip_prefix(&release).is_some_and(|id| id.len() == 33), "a name and an identifier");
+}
+
+#[test]
+fn a_clock_without_a_battery_does_not_make_the_past() {
+    let scratch = Scratch::new();
+    let printed = probe(&scratch, &by_hand::OPTIONS, &["moment"]).run();
+    let machine = by_hand::start(&scratch, &printed, &["-rtc", "base=2000-01-01T00:00:00"]);
+    let output = machine.ends();
+    // 2026-01-01, as in `time/client.rs`; without it, it were 946684800 and a bit.
+    let moment = output.lines().find_map(|line| line.trim_end().parse::<u64>().ok());
+    assert!(moment.is_some_and(|moment| (1_767_225_600..1_767_229_200).contains(&moment)), "{output}");
 }
