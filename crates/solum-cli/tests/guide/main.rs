@@ -23,8 +23,9 @@ use chapter::{Block, Chapter};
 use session::Session;
 
 /// Commands that are only shown, by their beginnings, and why.
-const SHOWN: [(&str, &str); 4] = [
+const SHOWN: [(&str, &str); 5] = [
     ("solum kernel build --config", "a build takes minutes"),
+    ("solum kernel build --profile pc", "a build takes minutes"),
     (
         "podman ",
         "not every host lets its tests make containers as a user does; `tests/containers` runs it in its own way",
