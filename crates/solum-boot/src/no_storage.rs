@@ -11,22 +11,24 @@ use solum_spec::storage::FileSystem;
 /// To say what is missing needs none.
 pub const CAPABILITIES: CapabilitySet = CapabilitySet::empty();
 
-/// What the role is told.
+/// What the role is told: the first place that is to be mounted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Errand {
-    /// What is to be mounted.
-    pub file_systems: Vec<FileSystem>,
-    /// Who writes there.
-    pub owners: Owners,
-}
+pub struct Errand(Option<String>);
 
 /// Who writes to what outlives the machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owners {
     /// One program, as this user.
     Program(u32),
     /// The plain units of a system: their names and users.
     Units(Vec<(String, u32)>),
+}
+
+impl Errand {
+    /// To mount these.
+    pub fn new(file_systems: &[FileSystem], _: Owners) -> Self {
+        Self(file_systems.first().map(|first| first.target.clone()))
+    }
 }
 
 /// Says that nothing can be mounted, if something shall.
@@ -35,11 +37,13 @@ pub enum Owners {
 ///
 /// None; the role that mounts has some.
 pub fn run(errand: &Errand, report: &mut dyn FnMut(FromMachine)) -> io::Result<()> {
-    let lacks = "the program that is this machine was built without the feature `storage` of the crate solum, which mounts";
-    report(FromMachine::Storage(match errand.file_systems.first() {
-        Some(first) => StorageReport::Failed {
-            target: first.target.clone(),
-            why: format!("{} is not mounted: {lacks}", first.target),
+    report(FromMachine::Storage(match &errand.0 {
+        Some(target) => StorageReport::Failed {
+            target: target.clone(),
+            why: format!(
+                "{target} is not mounted: the program that is this machine was built without the feature `storage` of the crate \
+                 solum, which mounts"
+            ),
         },
         None => StorageReport::Complete,
     }));
