@@ -18,6 +18,7 @@ use solum_spec::description::Wait;
 use solum_spec::keyboard::KeyChange;
 use solum_spec::network::{Relay, RelayedLink, SystemNetwork};
 pub use solum_spec::plan::Plan;
+use solum_spec::storage::disk_partition;
 use solum_spec::{plan, reason};
 use solum_unit::group;
 use solum_unit::operator::Talk;
@@ -82,8 +83,9 @@ fn user_id(index: usize, unit: &plan::Unit) -> Option<u32> {
 /// started again by its supervisor, and PID 1 has other things to do than to wait.
 fn wait_for_devices(plan: &Plan) {
     let are_there = || {
-        let has_disk = |place| block_device(&disk_serial(place)).is_some();
-        ((0..plan.disks.len()).all(has_disk) && desk::is_complete(plan)).then_some(())
+        // Two partitions of one name are no reason to wait either.
+        let has_disk = |(place, disk): (usize, &plan::Disk)| !matches!(disk_device(place, disk), Ok(None));
+        (plan.disks.iter().enumerate().all(has_disk) && desk::is_complete(plan)).then_some(())
     };
     // What is missing in the end is told when a unit wants it.
     let _ = Announcements::listen().map(|announcements| announcements.wait_for(DEVICE_PATIENCE, are_there));
@@ -308,8 +310,8 @@ impl Place for OwnMachine {
 
     fn disk(&self, disk: &plan::Disk) -> io::Result<OwnedFd> {
         let place = self.disks.iter().position(|known| known == disk).ok_or(io::ErrorKind::NotFound)?;
-        let serial = disk_serial(place);
-        let path = block_device(&serial).ok_or_else(|| io::Error::other("the machine has no such disk"))?;
+        let missing = || io::Error::other("the machine has no such disk, and no partition of its name");
+        let path = disk_device(place, disk)?.ok_or_else(missing)?;
         let mut file = OpenOptions::new().read(true).write(true).open(&path)?;
         let found = file.seek(SeekFrom::End(0))?;
         if found < disk.bytes {
@@ -348,6 +350,29 @@ impl Place for OwnMachine {
             group: self.has_groups.then(|| Path::new(GROUPS).join(unit.full_name())),
             cores: unit.cores.clone(),
         }
+    }
+}
+
+/// Where a disk of this machine is: the virtual one with the serial number of its place, else the partition of its name.
+fn disk_device(place: usize, disk: &plan::Disk) -> io::Result<Option<PathBuf>> {
+    if let Some(path) = block_device(&disk_serial(place)) {
+        return Ok(Some(path));
+    }
+    let wanted = format!("PARTNAME={}", disk_partition(&disk.name));
+    let entries = fs::read_dir("/sys/class/block").into_iter().flatten().flatten();
+    let is_it = |entry: &fs::DirEntry| {
+        let told = fs::read_to_string(entry.path().join("uevent")).unwrap_or_default();
+        told.lines().any(|line| line == wanted)
+    };
+    let mut found = entries.filter(is_it).map(|entry| Path::new("/dev").join(entry.file_name()));
+    match (found.next(), found.next()) {
+        (Some(one), Some(other)) => Err(io::Error::other(format!(
+            "both {} and {} are partitions of its name, {}; take one of them away",
+            one.display(),
+            other.display(),
+            disk_partition(&disk.name)
+        ))),
+        (found, _) => Ok(found),
     }
 }
 

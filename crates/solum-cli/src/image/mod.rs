@@ -28,6 +28,7 @@ use crate::arguments::Format;
 use crate::assemble::{self, Contents};
 use crate::bill::Bill;
 use crate::cache::Cache;
+use crate::certificates;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::kernel_choice::Chosen;
@@ -48,7 +49,7 @@ pub struct Material<'a> {
     /// What goes into the initramfs, still without modules and without what a format adds.
     pub contents: Contents,
     /// The kernel.
-    pub kernel: &'a Chosen,
+    pub kernel: Option<&'a Chosen>,
     /// What it boots on.
     pub modules: Modules,
     /// Where what others make is kept.
@@ -128,14 +129,14 @@ impl Maker<'_> {
         let mut hash = Sha256::new();
         hash.update(self.name.as_bytes());
         hash.update(self.contents.clone().archive()?);
-        hash.update(self.kernel.hash());
+        hash.update(self.kernel()?.hash());
         Ok(hash.finalize().into())
     }
 
     /// The compressed initramfs of these contents.
     fn initramfs(&self, mut contents: Contents) -> Result<Vec<u8>, Failure> {
         let file_systems = &contents.description.file_systems;
-        contents.modules = self.kernel.modules_of_image(&self.modules, file_systems)?;
+        contents.modules = self.kernel()?.modules_of_image(&self.modules, file_systems)?;
         let may_be_ext = |one: &FileSystem| {
             one.source != Source::Memory
                 && matches!(one.kind, None | Some(Kind::Ext2 | Kind::Ext3 | Kind::Ext4))
@@ -147,20 +148,20 @@ impl Maker<'_> {
                 content: BundledContent::File(self.parts.e2fsck()?),
             });
         }
-        assemble::compress(contents.archive()?, self.kernel.compression())
+        assemble::compress(contents.archive()?, self.kernel()?.compression())
     }
 
     fn directory(&self, path: &Path) -> Result<(), Failure> {
         create(path)?;
-        write(&path.join("vmlinuz"), &self.kernel.packed()?)?;
+        write(&path.join("vmlinuz"), &self.kernel()?.packed()?)?;
         write(&path.join("initramfs"), &self.initramfs(self.contents.clone())?)?;
-        write(&path.join("cmdline"), format!("{}\n", self.kernel_line()).as_bytes())?;
+        write(&path.join("cmdline"), format!("{}\n", self.kernel_line()?).as_bytes())?;
         write(&path.join(BILL_OF_MATERIALS), &self.bill_of_materials())
     }
 
     fn firecracker(&self, path: &Path) -> Result<(), Failure> {
         create(path)?;
-        write(&path.join(firecracker::KERNEL), &self.kernel.unpacked()?)?;
+        write(&path.join(firecracker::KERNEL), &self.kernel()?.unpacked()?)?;
         write(&path.join(firecracker::INITRAMFS), &self.initramfs(self.contents.clone())?)?;
         let configuration = firecracker::configuration(self.memory, self.cpus, &self.append);
         write(&path.join(firecracker::CONFIGURATION), configuration.as_bytes())?;
@@ -173,11 +174,11 @@ impl Maker<'_> {
         let initramfs = self.initramfs(contents)?;
         let parts = uki::Parts {
             stub: &stub,
-            kernel: &self.kernel.packed()?,
-            command_line: &self.kernel_line(),
+            kernel: &self.kernel()?.packed()?,
+            command_line: &self.kernel_line()?,
             initramfs: &initramfs,
             os_release: &self.os_release(),
-            kernel_release: self.kernel.release(),
+            kernel_release: self.kernel()?.release(),
             sbom: Some(&self.bill_of_materials()),
         };
         uki::write(&parts).map_err(|error| {
@@ -194,11 +195,22 @@ impl Maker<'_> {
 
     /// What this image was made of, as far as its making got.
     fn bill_of_materials(&self) -> Vec<u8> {
-        self.material.bill_of_materials.to_json(&self.parts.used())
+        let mut bill = self.material.bill_of_materials.clone();
+        certificates::of(&self.contents.provided)
+            .iter()
+            .for_each(|bytes| bill.add_data("ca-certificates", bytes));
+        bill.to_json(&self.parts.used())
     }
 
-    fn kernel_line(&self) -> String {
-        kernel_line::compose(self.kernel, &self.append)
+    fn kernel_line(&self) -> Result<String, Failure> {
+        Ok(kernel_line::compose(self.kernel()?, &self.append))
+    }
+
+    /// The kernel; containers alone have none, and never ask.
+    fn kernel(&self) -> Result<&Chosen, Failure> {
+        self.material
+            .kernel
+            .ok_or_else(|| Failure::new(ExitCode::KernelUnavailable, "no kernel was chosen for this image"))
     }
 
     /// What boot menus show.
@@ -213,10 +225,11 @@ impl Maker<'_> {
 
     /// The kernel is known not to have this file system.
     fn refuse_without(&self, symbol: &str, what: &str, hint: &str) -> Result<(), Failure> {
-        if !self.kernel.lacks(symbol) {
+        let kernel = self.kernel()?;
+        if !kernel.lacks(symbol) {
             return Ok(());
         }
-        let message = format!("{} cannot {what}: it lacks {symbol}", self.kernel.version());
+        let message = format!("{} cannot {what}: it lacks {symbol}", kernel.version());
         Err(Failure::new(ExitCode::KernelUnavailable, message).hint(hint.to_owned()))
     }
 }

@@ -6,6 +6,7 @@
 mod harness;
 
 mod archive;
+mod by_hand;
 mod display;
 mod endings;
 mod examples;
@@ -15,12 +16,14 @@ mod host;
 mod kernels;
 mod languages;
 mod network;
+mod permanent;
 mod picture;
 mod pieces;
 mod probe;
 mod screens;
 mod status;
 mod stopping;
+mod storage;
 mod streams;
 mod systems;
 mod terminal;
