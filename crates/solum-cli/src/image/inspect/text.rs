@@ -98,7 +98,8 @@ fn boot(rows: &mut Rows, boot: &Boot, is_verbose: bool) {
                 count(tries.done.into(), "time")
             )
         });
-        rows.add("slot", format!("{path}, {}{}", HumanBytes(size), tries.unwrap_or_default()));
+        let what = if path.starts_with("EFI/Linux/") { "slot" } else { "boots" };
+        rows.add(what, format!("{path}, {}{}", HumanBytes(size), tries.unwrap_or_default()));
     }
     rows.may_add("title", boot.title.clone());
     rows.may_add("SHA-256", boot.sha256.clone());
