@@ -44,7 +44,8 @@ macro_rules! chapters {
 }
 
 chapters!(
-    first, programs, inside, network, kernels, alone, containers, system, ported, simulation, trouble, limits
+    first, programs, inside, storage, network, kernels, alone, containers, system, ported, simulation,
+    trouble, limits
 );
 
 fn repository() -> PathBuf {

@@ -7,6 +7,7 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use crate::harness::Scratch;
+use crate::harness::system::System;
 use crate::probe;
 
 /// Runs a tool of the host's; false, with a word about it, where that is not installed.
@@ -341,4 +342,35 @@ fn files_that_cannot_be_disks_are_refused() {
     );
     first.signal(Signal::TERM);
     first.finish().exits(7);
+}
+
+#[test]
+fn each_plain_unit_has_a_directory_that_stays_its_own() {
+    let described = |units: &[(&str, &str)]| {
+        let mut text = format!(
+            "[system]\nname = \"tested\"\n[program.probe]\nfile = {:?}\n[machine.m]\ndisk.data = \"16 MiB\"\nmount.\"/perm\" = \
+             \"LABEL=data\"\n",
+            probe::path()
+        );
+        for (name, errand) in units {
+            let arguments = format!("{:?}", words(errand));
+            text += &format!("[machine.m.unit.{name}]\nprogram = \"probe\"\narguments = {arguments}\n");
+        }
+        text
+    };
+    let system =
+        System::described(&described(&[("b", "write /perm/b/kept yes then look /perm/b then look /perm")]));
+    system.scratch.directory("system/.solum/disks");
+    if ext4(&system.scratch, "system/.solum/disks/m.data.disk", "data").is_none() {
+        return;
+    }
+    let printed = "m.b | /perm/b/kept: Ok(())\nm.b | /perm/b: directory 700 2000:2000\nm.b | /perm: directory 755 0:0\n";
+    system.in_machines(&[]).run().exits(0).prints(printed);
+    // Users are numbered in the order of units, and here is one before it.
+    let units = [("a", "status 0"), ("b", "read /perm/b/kept then look /perm/b/kept then read /perm/a/x")];
+    system.scratch.file("system/solum.toml", described(&units));
+    let finished = system.in_machines(&[]).run();
+    finished.exits(0).prints(
+        "m.b | /perm/b/kept: Ok(\"yes\")\nm.b | /perm/b/kept: file 644 2001:2001\nm.b | /perm/a/x: Err(PermissionDenied)\n",
+    );
 }
