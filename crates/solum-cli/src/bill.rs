@@ -101,6 +101,13 @@ impl Bill {
         self.components.push(component);
     }
 
+    /// Some bytes that are no program.
+    pub fn add_data(&mut self, name: &str, bytes: &[u8]) {
+        let mut component = component("data", name);
+        component.hashes = vec![sha256(&hex(&Sha256::digest(bytes)))];
+        self.components.push(component);
+    }
+
     /// The text, with the parts that a format adds.
     pub fn to_json(&self, parts: &BTreeMap<&'static str, Part>) -> Vec<u8> {
         let mut components = self.components.clone();

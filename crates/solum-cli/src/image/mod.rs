@@ -27,6 +27,7 @@ use crate::arguments::Format;
 use crate::assemble::{self, Contents};
 use crate::bill::Bill;
 use crate::cache::Cache;
+use crate::certificates;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::kernel_choice::Chosen;
@@ -191,7 +192,11 @@ impl Maker<'_> {
 
     /// What this image was made of, as far as its making got.
     fn bill_of_materials(&self) -> Vec<u8> {
-        self.material.bill_of_materials.to_json(&self.parts.used())
+        let mut bill = self.material.bill_of_materials.clone();
+        certificates::of(&self.contents.provided)
+            .iter()
+            .for_each(|bytes| bill.add_data("ca-certificates", bytes));
+        bill.to_json(&self.parts.used())
     }
 
     fn kernel_line(&self) -> String {

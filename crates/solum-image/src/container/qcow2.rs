@@ -221,8 +221,7 @@ impl<R: ReadAt> Qcow2<R> {
         }
         let (cluster_bits, size) = (u32_be(&header, 20), u64_be(&header, 24));
         let l1_bytes = u64::from(u32_be(&header, 36)) * 8;
-        let covered =
-            (l1_bytes / 8).checked_mul(1 << (2 * cluster_bits.clamp(9, 21) - 3)).unwrap_or(u64::MAX);
+        let covered = (l1_bytes / 8).saturating_mul(1 << (2 * cluster_bits.clamp(9, 21) - 3));
         if !(9..=21).contains(&cluster_bits) || l1_bytes > LONGEST_L1 || covered < size {
             return Err(Unreadable::malformed("its qcow2 header is damaged"));
         }

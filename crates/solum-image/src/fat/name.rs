@@ -115,7 +115,7 @@ pub fn long(name: &str, short: [u8; 11]) -> Vec<u8> {
     let mut entries = Vec::with_capacity(count * ENTRY_LENGTH);
     for index in (0..count).rev() {
         let mut entry = [0; ENTRY_LENGTH];
-        entry[0] = index as u8 + 1 | if index + 1 == count { LAST } else { 0 };
+        entry[0] = (index as u8 + 1) | if index + 1 == count { LAST } else { 0 };
         entry[11] = ATTRIBUTE_LONG;
         entry[13] = checksum(&short);
         for (place, at) in PLACES.into_iter().zip(index * UNITS..) {
