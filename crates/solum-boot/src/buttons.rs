@@ -6,7 +6,9 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use solum_spec::control::Ending;
 
@@ -50,6 +52,21 @@ impl Buttons {
             Err(_) => false,
         });
         asked
+    }
+
+    /// Waits until somebody presses one, or asks PID 1 in another way, but so long at most.
+    pub fn wait(&mut self, patience: Duration) {
+        let end = Instant::now() + patience;
+        while self.pressed().is_none() {
+            let left = end.saturating_duration_since(Instant::now());
+            let Ok(timeout) = Timespec::try_from(left) else { return };
+            let mut descriptors: Vec<PollFd<'_>> =
+                self.descriptors().map(|button| PollFd::from_borrowed_fd(button, PollFlags::IN)).collect();
+            // Nothing, or an error: a signal (poll(2)).
+            if !poll(&mut descriptors, Some(&timeout)).is_ok_and(|ready| ready > 0) {
+                return;
+            }
+        }
     }
 
     fn open_new(&mut self) {

@@ -539,7 +539,7 @@ fn last_words(outcome: &Outcome, ending: Ending, alone: bool) {
     };
     if alone && matches!(outcome, Outcome::NotStarted(_) | Outcome::MachineFailed(_)) {
         kernel_log::error(&format!("{text}; {what} in {} s", READING_TIME.as_secs()));
-        std::thread::sleep(READING_TIME);
+        Buttons::find().wait(READING_TIME);
     } else {
         kernel_log::info(&text);
     }

@@ -302,9 +302,11 @@ fn conclude(report: Report, verbose: bool) -> Result<u8, Failure> {
     }
     let code = exit_code(&report.end, report.durations.started.is_some(), signals::asked());
     let last_lines = match &report.end {
-        End::KernelPanic(_) | End::MemoryTooSmall(_) | End::Vanished | End::NoProgress(..) => {
-            last_lines(report.kernel_log, verbose)
-        }
+        End::KernelPanic(_)
+        | End::MemoryTooSmall(_)
+        | End::NotBootable
+        | End::Vanished
+        | End::NoProgress(..) => last_lines(report.kernel_log, verbose),
         _ => Vec::new(),
     };
     Err(Failure::new(code, &report.end).hint(report.end.hint()).context(last_lines))

@@ -8,8 +8,11 @@ use std::sync::OnceLock;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
+use sha2::{Digest, Sha256};
 
-use crate::failure::Failure;
+use crate::cache::Cache;
+use crate::exit_code::ExitCode;
+use crate::failure::{Failure, reason};
 
 /// The first error of writing to standard output.
 static LOST: OnceLock<io::Error> = OnceLock::new();
@@ -63,6 +66,35 @@ impl Nameless {
     /// A path to it, for this process and those it starts, as long as this value lives.
     pub fn path(&self) -> PathBuf {
         format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
+    }
+}
+
+/// Bytes as a file for QEMU. A dry run is pasted into a shell later, so its file stays, in the cache; any other is gone with its
+/// machine.
+pub struct Kept {
+    path: PathBuf,
+    _nameless: Option<Nameless>,
+}
+
+impl Kept {
+    /// Keeps these bytes. The name says what is inside, so a command that was printed earlier still boots what it was printed for.
+    pub fn new(name: &str, bytes: &[u8], suffix: &str, stays: bool) -> Result<Self, Failure> {
+        if stays {
+            let hash = Sha256::digest(bytes);
+            let short: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+            let path = Cache::of_user()?.directory("images")?.join(format!("{name}-{short}.{suffix}"));
+            write_whole(&path, bytes)?;
+            return Ok(Self { path, _nameless: None });
+        }
+        let file = Nameless::new(bytes).map_err(|error| {
+            Failure::new(ExitCode::HostRefuses, format_args!("cannot keep the image: {}", reason(&error)))
+        })?;
+        Ok(Self { path: file.path(), _nameless: Some(file) })
+    }
+
+    /// Where it is, as long as this lives.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 }
 

@@ -1,5 +1,7 @@
 //! What others say about the images that are made here: the tools that people check theirs with.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;

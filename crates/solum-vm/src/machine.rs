@@ -72,7 +72,7 @@ pub enum Boot {
 pub struct Firmware {
     /// The firmware's code, which nobody writes to.
     pub code: PathBuf,
-    /// The store of the firmware's variables, which it writes to.
+    /// The firmware's variables as they are at the start of every machine.
     pub variables: PathBuf,
     /// What it boots.
     pub medium: Medium,

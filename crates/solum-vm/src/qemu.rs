@@ -143,8 +143,9 @@ impl Command {
     }
 
     fn firmware(&mut self, firmware: &Firmware) {
-        for (file, read_only) in [(&firmware.code, "on"), (&firmware.variables, "off")] {
-            let mut drive = OsString::from(format!("if=pflash,format=raw,readonly={read_only},file="));
+        // What the firmware writes to its variables is kept apart and forgotten: each start is the first one.
+        for (file, access) in [(&firmware.code, "readonly=on"), (&firmware.variables, "snapshot=on")] {
+            let mut drive = OsString::from(format!("if=pflash,format=raw,{access},file="));
             drive.push(escape_path(file.as_os_str()));
             self.option("-drive", drive);
         }

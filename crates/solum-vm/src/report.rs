@@ -48,6 +48,8 @@ pub enum End {
     OutOfMemory(ByteSize),
     /// The memory is too small for the kernel or the image; the text is the kernel's own, and how much should do.
     MemoryTooSmall(String),
+    /// The firmware found nothing that it could boot.
+    NotBootable,
     /// The machine is gone, and nobody said how the program ended.
     Vanished,
     /// This signal ended QEMU: to the machine, a power cut.
@@ -75,6 +77,7 @@ impl fmt::Display for End {
             ),
             Self::KernelPanic(text) => write!(f, "the kernel panicked: {text}"),
             Self::MemoryTooSmall(text) => write!(f, "the machine has too little memory: {text}"),
+            Self::NotBootable => f.write_str("the firmware found nothing that it could boot"),
             Self::Vanished => f.write_str("the machine ended without saying how its program ended"),
             Self::PowerCut(signal) => {
                 let name = u8::try_from(*signal).map_or("", signal_name);
@@ -111,6 +114,9 @@ impl End {
             }
             Self::MemoryTooSmall(_) => "give the machine more with --memory",
             Self::KernelPanic(_) => "--verbose shows everything the kernel says",
+            Self::NotBootable => {
+                "look at the image with `solum inspect`; a machine without the drivers of its medium stays here, too: see --attach"
+            }
             Self::Vanished => {
                 "--verbose shows everything the kernel says; if that is nothing, try more --memory"
             }
@@ -134,9 +140,16 @@ const PANIC: &str = "Kernel panic - not syncing: ";
 /// What the code that unpacks a kernel says in the end, after the reason (arch/x86/boot/compressed/error.c).
 pub(crate) const HALTED: &str = "-- System halted";
 
-/// Whether a line of the kernel's log says that it cannot go on.
+/// What OVMF starts when nothing else could be started, on the same serial port (edk2, ShellPkg).
+const FIRMWARE_SHELL: &str = "UEFI Interactive Shell";
+
+/// What the firmware says of a system for which there was no room (edk2, MdePkg/Include/Uefi/UefiBaseType.h,
+/// `EFI_OUT_OF_RESOURCES`).
+const NO_ROOM: &str = "Out of Resources";
+
+/// Whether a line of the kernel's log, or of the firmware's before it, says that it cannot go on.
 pub(crate) fn is_panic(line: &str) -> bool {
-    line.contains(PANIC) || line.contains(HALTED)
+    line.contains(PANIC) || line.contains(HALTED) || line.contains(FIRMWARE_SHELL)
 }
 
 /// The kernel's own reason why it could not go on.
@@ -190,6 +203,15 @@ pub(crate) fn judge(cause: Cause, kernel_log: &[String], memory: Memory, acceler
         Cause::Silent(limit) => End::NoProgress(limit, accelerator),
         Cause::Panicked | Cause::Unknown => End::Vanished,
     };
+    let says = |text: &str| kernel_log.iter().any(|line| line.contains(text));
+    if says(FIRMWARE_SHELL) {
+        return match says(NO_ROOM) {
+            true => {
+                End::MemoryTooSmall("there is no room to unpack the kernel beside the firmware".to_owned())
+            }
+            false => End::NotBootable,
+        };
+    }
     let Some(panic) = panic_reason(kernel_log) else { return otherwise };
     let shortage =
         kernel_log.iter().find_map(|line| TOO_LITTLE_MEMORY.iter().find(|text| line.contains(**text)));
@@ -229,6 +251,7 @@ mod tests {
         let panic = |text: &str| End::KernelPanic(text.to_owned());
         for (log, cause, end) in [
             (vec![], Cause::Unknown, End::Vanished),
+            (vec!["UEFI Interactive Shell v2.2"], Cause::Panicked, End::NotBootable),
             (vec!["[    0.1] fine"], Cause::Stopped, End::Stopped),
             (vec![EATEN], Cause::Program(killed(false)), End::OutOfMemory(ByteSize::mebibytes(60))),
             (vec![EATEN], Cause::Program(killed(true)), End::Program(killed(true))),

@@ -27,7 +27,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 use solum_boot::{pid1, process, role};
-use solum_spec::description::{self, Description, Network, Unit, WhenEnded};
+pub use solum_spec::description::WhenEnded;
+use solum_spec::description::{self, Description, Network, Unit};
 
 /// Marks the executable as one that needs no init beside it; `solum run` and `solum take` look for this note.
 /// Layout: System V gABI, "Note Section". Owner and type: `solum_image::executable`.
@@ -52,13 +53,14 @@ const GRACE_MS: u32 = 10_000;
 /// These are defaults for an image that says nothing. If it has a description, that one holds and every option here is
 /// ignored, also those of which the description's author said nothing. `solum run` and `solum take` write one as soon as
 /// they are given anything that it would say: arguments, `--env`, `--share`, `--wait`, `--network`, `--time-server`,
-/// `--name` or `--grace`.
+/// `--name`, `--when-ended` or `--grace`.
 #[derive(Clone, Debug)]
 pub struct Options {
     host_name: String,
     network: bool,
     time_servers: Vec<String>,
     grace: Duration,
+    when_ended: WhenEnded,
 }
 
 impl Default for Options {
@@ -75,6 +77,7 @@ impl Options {
             network: true,
             time_servers: Vec::new(),
             grace: Duration::from_millis(GRACE_MS.into()),
+            when_ended: WhenEnded::default(),
         }
     }
 
@@ -99,6 +102,12 @@ impl Options {
     /// How long the program may take from the request to stop until it is killed.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
+        self
+    }
+
+    /// What the machine does when the program ended by itself; it switches itself off if nothing is said.
+    pub fn when_ended(mut self, what: WhenEnded) -> Self {
+        self.when_ended = what;
         self
     }
 
@@ -136,7 +145,7 @@ impl Options {
             file_systems: Vec::new(),
             network: if self.network { Network::Automatic } else { Network::None },
             time_servers: self.time_servers,
-            when_ended: WhenEnded::default(),
+            when_ended: self.when_ended,
             unit: Unit {
                 name: "init".into(),
                 path: String::new(),
@@ -197,7 +206,7 @@ impl Machine {
     }
 }
 
-/// The request to end: power button, host or `SIGTERM`; `SIGINT` too, for a process at a terminal.
+/// The request to end: power button, Ctrl-Alt-Del, hypervisor, host or `SIGTERM`; `SIGINT` too, for a process at a terminal.
 ///
 /// Its descriptor becomes readable with the request and stays so, for programs that poll.
 #[derive(Clone, Debug)]

@@ -34,9 +34,9 @@ pub fn iso(maker: &Maker<'_>, path: &Path) -> Result<(), Failure> {
         false => None,
         true => Some((
             maker.parts.bios_loader()?,
-            maker.kernel.packed()?,
+            maker.kernel()?.packed()?,
             maker.initramfs(contents)?,
-            maker.kernel_line(),
+            maker.kernel_line()?,
         )),
     };
     let bios = bios.as_ref().map(|([loader, module, hybrid_sector], kernel, initramfs, line)| Bios {

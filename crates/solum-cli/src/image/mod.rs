@@ -46,7 +46,7 @@ pub struct Material<'a> {
     /// What goes into the initramfs, still without modules and without what a format adds.
     pub contents: Contents,
     /// The kernel.
-    pub kernel: &'a Chosen,
+    pub kernel: Option<&'a Chosen>,
     /// What it boots on.
     pub modules: Modules,
     /// Where what others make is kept.
@@ -126,14 +126,14 @@ impl Maker<'_> {
         let mut hash = Sha256::new();
         hash.update(self.name.as_bytes());
         hash.update(self.contents.clone().archive()?);
-        hash.update(self.kernel.hash());
+        hash.update(self.kernel()?.hash());
         Ok(hash.finalize().into())
     }
 
     /// The compressed initramfs of these contents.
     fn initramfs(&self, mut contents: Contents) -> Result<Vec<u8>, Failure> {
         let file_systems = &contents.description.file_systems;
-        contents.modules = self.kernel.modules_of_image(&self.modules, file_systems)?;
+        contents.modules = self.kernel()?.modules_of_image(&self.modules, file_systems)?;
         let may_be_ext = |one: &FileSystem| {
             one.source != Source::Memory
                 && matches!(one.kind, None | Some(Kind::Ext2 | Kind::Ext3 | Kind::Ext4))
@@ -145,20 +145,20 @@ impl Maker<'_> {
                 content: BundledContent::File(self.parts.e2fsck()?),
             });
         }
-        assemble::compress(contents.archive()?, self.kernel.compression())
+        assemble::compress(contents.archive()?, self.kernel()?.compression())
     }
 
     fn directory(&self, path: &Path) -> Result<(), Failure> {
         create(path)?;
-        write(&path.join("vmlinuz"), &self.kernel.packed()?)?;
+        write(&path.join("vmlinuz"), &self.kernel()?.packed()?)?;
         write(&path.join("initramfs"), &self.initramfs(self.contents.clone())?)?;
-        write(&path.join("cmdline"), format!("{}\n", self.kernel_line()).as_bytes())?;
+        write(&path.join("cmdline"), format!("{}\n", self.kernel_line()?).as_bytes())?;
         write(&path.join(BILL_OF_MATERIALS), &self.bill_of_materials())
     }
 
     fn firecracker(&self, path: &Path) -> Result<(), Failure> {
         create(path)?;
-        write(&path.join(firecracker::KERNEL), &self.kernel.unpacked()?)?;
+        write(&path.join(firecracker::KERNEL), &self.kernel()?.unpacked()?)?;
         write(&path.join(firecracker::INITRAMFS), &self.initramfs(self.contents.clone())?)?;
         let configuration = firecracker::configuration(self.memory, self.cpus, &self.append);
         write(&path.join(firecracker::CONFIGURATION), configuration.as_bytes())?;
@@ -171,11 +171,11 @@ impl Maker<'_> {
         let initramfs = self.initramfs(contents)?;
         let parts = uki::Parts {
             stub: &stub,
-            kernel: &self.kernel.packed()?,
-            command_line: &self.kernel_line(),
+            kernel: &self.kernel()?.packed()?,
+            command_line: &self.kernel_line()?,
             initramfs: &initramfs,
             os_release: &self.os_release(),
-            kernel_release: self.kernel.release(),
+            kernel_release: self.kernel()?.release(),
             sbom: Some(&self.bill_of_materials()),
         };
         uki::write(&parts).map_err(|error| {
@@ -199,8 +199,15 @@ impl Maker<'_> {
         bill.to_json(&self.parts.used())
     }
 
-    fn kernel_line(&self) -> String {
-        kernel_line::compose(self.kernel, &self.append)
+    fn kernel_line(&self) -> Result<String, Failure> {
+        Ok(kernel_line::compose(self.kernel()?, &self.append))
+    }
+
+    /// The kernel; containers alone have none, and never ask.
+    fn kernel(&self) -> Result<&Chosen, Failure> {
+        self.material
+            .kernel
+            .ok_or_else(|| Failure::new(ExitCode::KernelUnavailable, "no kernel was chosen for this image"))
     }
 
     /// What boot menus show.
@@ -215,10 +222,11 @@ impl Maker<'_> {
 
     /// The kernel is known not to have this file system.
     fn refuse_without(&self, symbol: &str, what: &str, hint: &str) -> Result<(), Failure> {
-        if !self.kernel.lacks(symbol) {
+        let kernel = self.kernel()?;
+        if !kernel.lacks(symbol) {
             return Ok(());
         }
-        let message = format!("{} cannot {what}: it lacks {symbol}", self.kernel.version());
+        let message = format!("{} cannot {what}: it lacks {symbol}", kernel.version());
         Err(Failure::new(ExitCode::KernelUnavailable, message).hint(hint.to_owned()))
     }
 }

@@ -44,7 +44,7 @@ pub fn build(arguments: &Build) -> Result<(), Failure> {
     if arguments.check {
         return build_check::check();
     }
-    Shop::open(arguments)?.make_all(&formats)
+    Shop::open(arguments, &formats)?.make_all(&formats)
 }
 
 fn show(product: &Product) {
@@ -60,23 +60,24 @@ fn show(product: &Product) {
 /// Everything that images are made of, ready.
 struct Shop<'a> {
     arguments: &'a Build,
-    kernel: Chosen,
+    /// Nothing, if only containers are made: they have the host's.
+    kernel: Option<Chosen>,
     modules: Modules,
     cache: Cache,
     epoch_s: u64,
 }
 
 impl<'a> Shop<'a> {
-    fn open(arguments: &'a Build) -> Result<Self, Failure> {
+    fn open(arguments: &'a Build, formats: &[Format]) -> Result<Self, Failure> {
         let cache = Cache::of_user()?;
-        let (kernel, otherwise) = match arguments.computer {
-            Computer::Vm => (kernel_choice::choose(&arguments.kernel, &cache)?, Modules::VirtualMachines),
-            Computer::Pc => {
-                (kernel_choice::choose_for_computers(&arguments.kernel, &cache)?, Modules::Computers)
-            }
+        let (choose, otherwise): (fn(&_, &_) -> _, _) = match arguments.computer {
+            Computer::Vm => (kernel_choice::choose, Modules::VirtualMachines),
+            Computer::Pc => (kernel_choice::choose_for_computers, Modules::Computers),
         };
         let modules = Modules::of(&arguments.modules, otherwise)?;
-        if arguments.verbose {
+        let has_machine = formats.iter().any(|format| *format != Format::Oci);
+        let kernel = has_machine.then(|| choose(&arguments.kernel, &cache)).transpose()?;
+        if let (true, Some(kernel)) = (arguments.verbose, &kernel) {
             say(&format!("kernel: {} ({})", kernel.version(), kernel.image().display()));
         }
         Ok(Self { arguments, kernel, modules, cache, epoch_s: epoch()? })
@@ -135,13 +136,15 @@ impl<'a> Shop<'a> {
         draft.memory = arguments.memory.unwrap_or(DEFAULT_MEMORY);
         draft.cpus = arguments.cpus.unwrap_or(1);
         let machine = draft.validate().map_err(|error| assemble::contradiction(&error))?;
-        let init = if program.executable.is_machine { None } else { Some(init::find(&self.cache)?) };
+        let needs_init = !program.executable.is_machine && self.kernel.is_some();
+        let init = needs_init.then(|| init::find(&self.cache)).transpose()?;
         let mut bill = Bill::new(&machine.name, self.epoch_s);
-        bill.add_kernel(&self.kernel);
+        self.kernel.iter().for_each(|kernel| bill.add_kernel(kernel));
         init.iter().for_each(|init| bill.add_program("solum-init", init, &init::crates()));
         bill.add_program(&program.name, &program.bytes, &program.crates());
         let mut of_container = Bill::new(&machine.name, self.epoch_s);
         of_container.add_program(&program.name, &program.bytes, &program.crates());
+        let user_id = if machine.root { 0 } else { DEFAULT_USER_ID };
         let container = Container {
             user_id: if inside.root { 0 } else { DEFAULT_USER_ID },
             bill_of_materials: of_container,
@@ -150,7 +153,10 @@ impl<'a> Shop<'a> {
             labels: arguments.labels.iter().cloned().collect(),
             time_zones: if arguments.time_zones { certificates::time_zones()? } else { Vec::new() },
         };
-        let contents = Contents::of_program(&machine, inside, program, init)?;
+        let mut contents = Contents::of_program(&machine, inside, program, init)?;
+        // An image is the same whoever makes it, and in whatever terminal.
+        contents.description.unit.user_id = user_id;
+        contents.description.unit.environment.clone_from(&machine.environment);
         let data = Data {
             size: arguments.data_size,
             kind: arguments.data_file_system.map_or_else(DataKind::default, Into::into),
@@ -167,7 +173,7 @@ impl<'a> Shop<'a> {
     fn of_machine(&self, built: &Built<'_>, machine: &Machine) -> Result<Material<'_>, Failure> {
         let plan = built.plan(machine);
         let mut bill = Bill::new(&machine.name, self.epoch_s);
-        bill.add_kernel(&self.kernel);
+        self.kernel.iter().for_each(|kernel| bill.add_kernel(kernel));
         bill.add_program("solum-init", built.init(), &init::crates());
         built.programs(&plan).for_each(|found| bill.add_program(&found.name, &found.bytes, &found.crates()));
         let contents = built.contents(machine, plan, &self.arguments.inside)?;
@@ -199,7 +205,7 @@ impl<'a> Shop<'a> {
         Material {
             name: name.to_owned(),
             contents,
-            kernel: &self.kernel,
+            kernel: self.kernel.as_ref(),
             modules: self.modules.clone(),
             cache: &self.cache,
             append: self.arguments.append.clone(),

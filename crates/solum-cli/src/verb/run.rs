@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use sha2::{Digest, Sha256};
 use solum_spec::Machine;
 use solum_spec::description::Wait;
 use solum_vm::Boot;
@@ -11,10 +10,10 @@ use crate::arguments::{Place, Run, ScreenKind};
 use crate::assemble::{self, Contents};
 use crate::cache::Cache;
 use crate::exit_code::ExitCode;
-use crate::failure::{Failure, reason};
+use crate::failure::Failure;
 use crate::kernel_choice::{self, Chosen};
 use crate::launch::{self, Launch};
-use crate::output::{Nameless, write_whole};
+use crate::output::Kept;
 use crate::program::{Found, Purpose};
 use crate::terminal::say;
 use crate::{init, program, system, verb};
@@ -70,24 +69,14 @@ fn in_vm(program: Found, machine: &Machine, arguments: &Run) -> Result<u8, Failu
     let cache = Cache::of_user()?;
     let kernel = kernel_choice::choose(&arguments.kernel, &cache)?;
     let image = image(program, machine, arguments, &kernel, &cache)?;
-    // A dry run is pasted into a shell later, so its image stays; any other image is gone with its machine.
-    let (initramfs, _nameless) = if arguments.around.dry_run {
-        let path = cache.directory("images")?.join(image_name(&machine.name, &image));
-        write_whole(&path, &image)?;
-        (path, None)
-    } else {
-        let file = Nameless::new(&image).map_err(|error| {
-            Failure::new(ExitCode::HostRefuses, format_args!("cannot keep the image: {}", reason(&error)))
-        })?;
-        (file.path(), Some(file))
-    };
+    let initramfs = Kept::new(&machine.name, &image, "initramfs", arguments.around.dry_run)?;
     if arguments.around.verbose {
         say(&format!("kernel: {} ({})", kernel.version(), kernel.image().display()));
         say(&format!("image: {} KiB, made in {} ms", image.len() / 1024, start.elapsed().as_millis()));
     }
     let launch = Launch {
         name: machine.name.clone(),
-        boot: Boot::Kernel { kernel: kernel.image().to_owned(), initramfs },
+        boot: Boot::Kernel { kernel: kernel.image().to_owned(), initramfs: initramfs.path().to_owned() },
         kernel_config: kernel.config(),
         around: &arguments.around,
         shares: &arguments.shares,
@@ -97,13 +86,6 @@ fn in_vm(program: Found, machine: &Machine, arguments: &Run) -> Result<u8, Failu
     };
     drop(image);
     launch.boot()
-}
-
-/// The name says what is inside, so a command that was printed earlier still boots what it was printed for.
-fn image_name(machine: &str, image: &[u8]) -> String {
-    let hash = Sha256::digest(image);
-    let short: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    format!("{machine}-{short}.initramfs")
 }
 
 fn image(

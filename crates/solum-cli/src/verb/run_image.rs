@@ -16,7 +16,7 @@ use crate::exit_code::ExitCode;
 use crate::failure::{Failure, reason};
 use crate::image::{ImageKind as Kind, kernel_words, recognise};
 use crate::launch::{Launch, file_stem};
-use crate::output::Nameless;
+use crate::output::Kept;
 use crate::parts::Parts;
 use crate::suited::{flags_of_a_program, refuse_for_image};
 
@@ -35,8 +35,8 @@ pub fn run(image: &Path, arguments: &Run) -> Result<u8, Failure> {
             let identity = Identity { seed: b"solum run", epoch_s: 0 };
             let medium = disk::single_image_esp(Architecture::HOST, bytes, &identity)
                 .map_err(|error| Failure::new(ExitCode::UnusableInput, error))?;
-            let medium = nameless(&medium.to_vec())?;
-            from_medium(image, &medium.path(), DiskFormat::Raw, bus, arguments)
+            let medium = Kept::new(&file_stem(image), &medium.to_vec(), "esp", arguments.around.dry_run)?;
+            from_medium(image, medium.path(), DiskFormat::Raw, bus, arguments)
         }
         Kind::Iso => from_medium(image, image, DiskFormat::Raw, bus, arguments),
         Kind::Disk(format) => from_medium(image, image, format, bus, arguments),
@@ -76,13 +76,9 @@ fn from_medium(
 ) -> Result<u8, Failure> {
     let cache = Cache::of_user()?;
     let firmware = Parts::new(&cache).firmware()?;
-    let variables = &firmware.variables.path;
-    let bytes = fs::read(variables).map_err(|error| Failure::file("cannot read", variables, &error))?;
-    // Each machine has its own, and begins with none set.
-    let variables = nameless(&bytes)?;
     let boot = Boot::Firmware(Firmware {
         code: firmware.code.path,
-        variables: variables.path(),
+        variables: firmware.variables.path,
         medium: Medium { file: file.to_owned(), format, bus, snapshot: arguments.snapshot },
     });
     let mut around = arguments.around.clone();
@@ -110,12 +106,6 @@ fn launch(image: &Path, boot: Boot, arguments: &Run) -> Result<u8, Failure> {
 
 /// The grace of its program stands in the image; this is for a machine that does not end at all.
 const GRACE_SECONDS: u32 = 60;
-
-fn nameless(bytes: &[u8]) -> Result<Nameless, Failure> {
-    Nameless::new(bytes).map_err(|error| {
-        Failure::new(ExitCode::HostRefuses, format_args!("cannot keep the image: {}", reason(&error)))
-    })
-}
 
 /// A container needs a program that runs containers.
 fn in_container(image: &Path) -> Result<u8, Failure> {

@@ -30,6 +30,15 @@ tmp_dir = "[SCRATCH]/podman/tmp"
 /// In a mount namespace of its own it sees the second alone.
 const ALONE: &str = r#"mount -t cgroup2 none /sys/fs/cgroup && exec "$@""#;
 
+/// A test that failed leaves no container behind.
+impl Drop for Podman<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.run(&["rm", "--all", "--force", "--time", "0"]);
+        }
+    }
+}
+
 impl<'a> Podman<'a> {
     /// One, if this host can run it; else it says that the test is skipped.
     pub fn new(scratch: &'a Scratch) -> Option<Self> {

@@ -44,7 +44,7 @@ macro_rules! chapters {
 }
 
 chapters!(
-    first, programs, inside, storage, network, kernels, alone, containers, system, ported, simulation,
+    first, programs, inside, storage, network, end, kernels, alone, containers, system, ported, simulation,
     trouble, limits
 );
 

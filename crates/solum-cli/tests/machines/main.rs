@@ -6,6 +6,7 @@
 mod harness;
 
 mod archive;
+mod by_hand;
 mod display;
 mod endings;
 mod examples;
@@ -15,6 +16,7 @@ mod host;
 mod kernels;
 mod languages;
 mod network;
+mod permanent;
 mod picture;
 mod pieces;
 mod probe;

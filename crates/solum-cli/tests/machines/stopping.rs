@@ -1,16 +1,13 @@
 //! Ctrl-C, timeouts, the power button.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
-use crate::harness::kernel::words_of;
 use crate::harness::running::Running;
 use crate::harness::{Scratch, Solum};
-use crate::{probe, run};
+use crate::{by_hand, probe, run};
 
 #[test]
 fn the_first_request_stops_in_an_orderly_way() {
@@ -92,39 +89,11 @@ fn output_that_nobody_reads_stops_the_machine() {
 #[test]
 fn the_power_button_is_a_request_to_stop() {
     let scratch = Scratch::new();
-    let socket = scratch.path("monitor");
-    let options = ["--machine", "q35", "--dry-run", "--name", "power-button-test"];
-    let finished = probe(&scratch, &options, &["polite"]).run();
-    finished.exits(0);
-    let words = words_of(&finished.stdout());
-    let mut qemu = Command::new(&words[0])
-        .args(&words[1..])
-        .args(["-qmp", &format!("unix:{},server=on,wait=off", socket.display())])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut output = BufReader::new(qemu.stdout.take().unwrap());
-    let mut seen = String::new();
-    while !seen.contains("ready") {
-        assert!(output.read_line(&mut seen).unwrap() > 0, "it ended:\n{seen}");
-    }
-    press_power_button(&UnixStream::connect(socket).unwrap());
-    output.read_to_string(&mut seen).unwrap();
-    assert!(seen.contains("asked to end by signal 15"), "{seen}");
-    assert!(qemu.wait().unwrap().success(), "{seen}");
-    std::fs::remove_file(crate::harness::kernel::option(&words, "-initrd")).unwrap();
-}
-
-/// QMP: after the greeting and the capabilities, a command.
-fn press_power_button(monitor: &UnixStream) {
-    let mut replies = BufReader::new(monitor).lines();
-    let mut writer = monitor;
-    assert!(replies.next().unwrap().unwrap().contains("QMP"));
-    for command in ["qmp_capabilities", "system_powerdown"] {
-        writeln!(writer, "{{\"execute\":\"{command}\"}}").unwrap();
-        while !replies.next().unwrap().unwrap().contains("return") {}
-    }
+    let mut machine = by_hand::start(&scratch, &probe(&scratch, &by_hand::OPTIONS, &["polite"]).run(), &[]);
+    machine.until("ready");
+    machine.press_power_button();
+    machine.until("asked to end by signal 15");
+    machine.ends();
 }
 
 #[test]

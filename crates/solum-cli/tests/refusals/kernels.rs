@@ -167,3 +167,28 @@ fn mirrors_that_do_not_have_it() {
         without_a_trace(&scratch, &finished);
     }
 }
+
+#[test]
+fn modules_that_cannot_be_chosen() {
+    let scratch = Scratch::new();
+    scratch.file("program", elf::program());
+    scratch.file("list", "# a PC\npci:v00008086d00000D57\n00:1f.2 SATA controller\n");
+    let hint = "hint: give vm, pc, this-host, or a file that lists hardware; on the machine it is for: \
+                find /sys/devices -name modalias -exec cat {} +\n";
+    let of_no_kernel = "error: modules of which kernel is not said\n\
+                        hint: name the kernel that has them: --kernel debian-pc, for one\n";
+    let line = format!("error: [SCRATCH]/list, line 3: `00:1f.2 SATA controller` names no hardware\n{hint}");
+    let gone =
+        format!("error: cannot read the list of hardware [SCRATCH]/gone: no such file or directory\n{hint}");
+    for (arguments, text) in [
+        (&["--module", "nvme"][..], of_no_kernel),
+        (&["--modules-for", "pc"], of_no_kernel),
+        (&["--kernel", "[SCRATCH]/none", "--modules-for", "[SCRATCH]/list"], &line),
+        (&["--kernel", "[SCRATCH]/none", "--modules-for", "[SCRATCH]/gone"], &gone),
+    ] {
+        let take = &["take", "[SCRATCH]/out", "[SCRATCH]/program"][..];
+        let finished = scratch.solum(&[take, arguments].concat()).run();
+        refused(&scratch, &finished, 102, text);
+        assert!(!scratch.path("out").exists());
+    }
+}

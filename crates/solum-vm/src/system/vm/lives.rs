@@ -134,6 +134,7 @@ fn is_unasked(end: &Result<Report, VmError>) -> bool {
             End::Program(Outcome::MachineFailed(_))
             | End::KernelPanic(_)
             | End::MemoryTooSmall(_)
+            | End::NotBootable
             | End::Vanished
             | End::PowerCut(_)
             | End::NoProgress(..)

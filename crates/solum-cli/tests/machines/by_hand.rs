@@ -1,0 +1,81 @@
+//! QEMU as a person starts it, with what `solum run --dry-run` printed: no host listens, and the buttons can be pressed.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use crate::harness::kernel::{option, words_of};
+use crate::harness::{Finished, Scratch};
+
+/// What `solum run` is to be given. A microvm has no buttons.
+pub const OPTIONS: [&str; 3] = ["--machine", "q35", "--dry-run"];
+
+pub struct ByHand {
+    qemu: Child,
+    output: BufReader<ChildStdout>,
+    monitor: UnixStream,
+    initramfs: PathBuf,
+    seen: String,
+}
+
+/// Starts what was printed, with more words.
+pub fn start(scratch: &Scratch, printed: &Finished, more: &[&str]) -> ByHand {
+    printed.exits(0);
+    let socket = scratch.path("monitor");
+    let words = words_of(&printed.stdout());
+    let initramfs = option(&words, "-initrd").into();
+    let mut qemu = Command::new(&words[0])
+        .args(&words[1..])
+        .args(["-qmp", &format!("unix:{},server=on,wait=off", socket.display())])
+        .args(more)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(qemu.stdout.take().unwrap());
+    let mut seen = String::new();
+    // The monitor is there before the machine says anything.
+    output.read_line(&mut seen).unwrap();
+    ByHand { qemu, output, monitor: UnixStream::connect(socket).unwrap(), initramfs, seen }
+}
+
+impl ByHand {
+    /// Reads until the machine has said this.
+    pub fn until(&mut self, text: &str) {
+        while !self.seen.contains(text) {
+            let mut line = Vec::new();
+            assert!(self.output.read_until(b'\n', &mut line).unwrap() > 0, "it ended:\n{}", self.seen);
+            self.seen += &String::from_utf8_lossy(&line);
+        }
+    }
+
+    /// QMP: after the greeting and the capabilities, a command.
+    pub fn press_power_button(&self) {
+        let mut replies = BufReader::new(&self.monitor).lines();
+        let mut writer = &self.monitor;
+        assert!(replies.next().unwrap().unwrap().contains("QMP"));
+        for command in ["qmp_capabilities", "system_powerdown"] {
+            writeln!(writer, "{{\"execute\":\"{command}\"}}").unwrap();
+            while !replies.next().unwrap().unwrap().contains("return") {}
+        }
+    }
+
+    /// Waits for its end; gives all that it said.
+    pub fn ends(mut self) -> String {
+        let mut rest = Vec::new();
+        self.output.read_to_end(&mut rest).unwrap();
+        self.seen += &String::from_utf8_lossy(&rest);
+        assert!(self.qemu.wait().unwrap().success(), "{}", self.seen);
+        std::mem::take(&mut self.seen)
+    }
+}
+
+impl Drop for ByHand {
+    fn drop(&mut self) {
+        // Of a test that failed.
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+        let _ = std::fs::remove_file(&self.initramfs);
+    }
+}
