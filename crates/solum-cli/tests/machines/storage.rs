@@ -59,9 +59,8 @@ fn static_e2fsck() -> Option<String> {
     let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
     let parts = fs::read_dir(cache.join("solum/parts")).into_iter().flatten().flatten();
     let fetched = parts.map(|entry| entry.path()).filter(|path| text(path).contains("e2fsck-static"));
-    let files = fetched.flat_map(|directory| fs::read_dir(directory).into_iter().flatten().flatten());
     let files =
-        files.map(|entry| entry.path()).filter(|path| path.extension().is_none_or(|end| end == "static"));
+        fetched.flat_map(|part| ["sbin", "usr/sbin"].map(|place| part.join(place).join("e2fsck.static")));
     let found = std::iter::once(installed).chain(files).find(|path| path.is_file());
     if found.is_none() {
         println!("skipped: there is no static e2fsck");
