@@ -46,8 +46,8 @@ macro_rules! chapters {
 }
 
 chapters!(
-    first, programs, inside, network, end, kernels, alone, containers, system, ported, simulation, trouble,
-    limits
+    first, programs, inside, storage, network, end, kernels, alone, containers, system, ported, simulation,
+    trouble, limits
 );
 
 fn repository() -> PathBuf {
