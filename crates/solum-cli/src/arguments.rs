@@ -1,6 +1,7 @@
 //! Every flag of every verb: its name, its help, how it is read. Completions and man pages come from here too.
 
 mod build;
+mod inspect;
 mod push;
 mod sim;
 
@@ -18,6 +19,7 @@ use solum_spec::{Bundle, ByteSize, Publish, Share};
 use solum_vm::{Bus, DiskFile};
 
 pub use build::{Build, Computer, Format};
+pub use inspect::Inspect;
 pub use push::Push;
 pub use sim::{Search, Seeds, Sim};
 
@@ -57,6 +59,8 @@ pub enum Verb {
     /// Builds, lists, shows and removes kernels
     #[command(subcommand)]
     Kernel(Kernel),
+    /// Says what is in an image: kernel, programs, units, files, sizes, hashes, bill of materials
+    Inspect(Inspect),
     /// Sends a container image to a registry
     Push(Push),
     /// Lists the units of a running system

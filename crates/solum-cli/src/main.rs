@@ -65,6 +65,7 @@ fn perform(verb: Verb) -> Result<u8, Failure> {
         Verb::Check(arguments) => verb::check::check(&arguments),
         Verb::Graph(arguments) => verb::graph::graph(&arguments).map(|()| 0),
         Verb::Sim(arguments) => verb::sim::sim(&arguments),
+        Verb::Inspect(arguments) => verb::inspect::inspect(&arguments).map(|()| 0),
         Verb::Push(arguments) => verb::push::push(&arguments).map(|()| 0),
         Verb::Ps(arguments) => verb::operate::ps(&arguments).map(|()| 0),
         Verb::Logs(arguments) => verb::operate::logs(&arguments).map(|()| 0),

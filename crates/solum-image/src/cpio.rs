@@ -3,8 +3,12 @@
 //! Source: Linux, Documentation/driver-api/early-userspace/buffer-format.rst. Inode numbers are given in order
 //! of the paths and every time stamp is 0, so an archive is a function of its contents.
 
+mod reader;
+
 use std::collections::BTreeMap;
 use std::fmt;
+
+pub use reader::{Member, MemberKind, begins, read};
 
 const MAGIC: &[u8] = b"070701";
 const TRAILER: &str = "TRAILER!!!";

@@ -8,11 +8,15 @@ pub mod cpio;
 pub mod disk;
 pub mod executable;
 pub mod fat;
+pub mod filesystem;
 pub mod gpt;
 pub mod initramfs;
+pub mod iso9660;
+pub mod kernel;
 pub mod oci;
 pub mod sparse;
 pub mod uki;
+pub mod unpack;
 
 pub use compress::Compression;
 pub use executable::{Architecture, Executable, Refusal};

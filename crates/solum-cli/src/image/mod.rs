@@ -4,6 +4,7 @@ mod container;
 mod disk;
 mod firecracker;
 mod format;
+mod inspect;
 mod kernel;
 mod kernel_line;
 mod medium;
@@ -36,7 +37,9 @@ use crate::parts::Parts;
 
 pub use container::Container;
 pub use format::explain;
+pub use inspect::{bill_of_materials, file_of, inspect, render};
 pub use product::{Product, files};
+use recognise::kernel_line_in;
 pub use recognise::{Kind as ImageKind, kernel_words, recognise};
 
 /// One machine, and everything that its images are made of.

@@ -82,6 +82,12 @@ pub fn recognise(path: &Path) -> Result<Kind, Failure> {
 /// The words for the kernel that an image has which QEMU boots without firmware, but for those that are about the hypervisor that
 /// it was made for.
 pub fn kernel_words(image: &Path) -> Result<Vec<String>, Failure> {
+    let line = kernel_line_in(image)?;
+    Ok(line.split_whitespace().filter(|word| !firecracker::is_own(word)).map(str::to_owned).collect())
+}
+
+/// The kernel's command line in a directory.
+pub fn kernel_line_in(image: &Path) -> Result<String, Failure> {
     let read = |name: &str| {
         let path = image.join(name);
         fs::read_to_string(&path).map_err(|error| Failure::file("cannot read", &path, &error))
@@ -91,7 +97,7 @@ pub fn kernel_words(image: &Path) -> Result<Vec<String>, Failure> {
     } else {
         firecracker::line_of(&read(firecracker::CONFIGURATION)?).unwrap_or_default()
     };
-    Ok(line.split_whitespace().filter(|word| !firecracker::is_own(word)).map(str::to_owned).collect())
+    Ok(line.trim_end().to_owned())
 }
 
 fn unknown(path: &Path, what: &str) -> Failure {

@@ -7,6 +7,7 @@ pub mod completions;
 pub mod doctor;
 pub mod exec;
 pub mod graph;
+pub mod inspect;
 pub mod kernel;
 pub mod man;
 pub mod operate;

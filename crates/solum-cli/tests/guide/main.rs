@@ -23,8 +23,10 @@ use chapter::{Block, Chapter};
 use session::Session;
 
 /// Commands that are only shown, by their beginnings, and why.
-const SHOWN: [(&str, &str); 4] = [
+const SHOWN: [(&str, &str); 6] = [
     ("solum kernel build --config", "a build takes minutes"),
+    ("solum kernel build --profile pc", "a build takes minutes"),
+    ("solum take --kernel debian-pc", "what is in it depends on the devices of the host"),
     (
         "podman ",
         "not every host lets its tests make containers as a user does; `tests/containers` runs it in its own way",
