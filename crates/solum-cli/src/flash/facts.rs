@@ -152,7 +152,8 @@ impl Sources {
             is_read_only: figure(directory.join("ro")) == Some(1),
             is_removable: figure(disk.join("removable")) == Some(1),
             bus: bus(disk),
-            vendor: of_disk("device/vendor"),
+            // That of a virtio device is a number, which tells nobody anything.
+            vendor: of_disk("device/vendor").filter(|vendor| !vendor.starts_with("0x")),
             model: of_disk("device/model").or_else(|| of_disk("device/name")),
             backing_file: of_disk("loop/backing_file"),
             partitions,
