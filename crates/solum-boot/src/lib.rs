@@ -16,6 +16,7 @@ mod link;
 pub mod modules;
 pub mod mounts;
 pub mod net;
+#[cfg_attr(not(feature = "storage"), path = "no_permanent.rs")]
 mod permanent;
 pub mod pid1;
 pub mod power;
@@ -23,7 +24,9 @@ pub mod process;
 pub mod role;
 #[cfg(feature = "system")]
 pub mod screen;
+#[cfg(feature = "storage")]
 mod seed;
+#[cfg_attr(not(feature = "storage"), path = "no_storage.rs")]
 pub mod storage;
 mod tail;
 pub mod time;

@@ -11,12 +11,11 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use solum_spec::calendar::Calendar;
 use solum_spec::storage::{PERMANENT, PRIVATE};
 
+use crate::tail::LAST_WORDS_MAX;
 use crate::{mounts, seed, time};
 
 /// The clock is kept this often: after a power cut, a machine without a clock of its own is behind by no more.
 const KEEP_CLOCK_EVERY: Duration = Duration::from_secs(3600);
-/// What is kept of a failed program's last words, in bytes.
-pub const LAST_WORDS_MAX: usize = 64 * 1024;
 /// Where the kernel shows what it kept over its own panic (Documentation/admin-guide/ramoops.rst, Documentation/ABI/testing/pstore).
 const PSTORE: &str = "/sys/fs/pstore";
 

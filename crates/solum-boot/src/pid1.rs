@@ -376,8 +376,7 @@ impl Pid1 {
             Effect::StartStorage => {
                 let owners =
                     self.plan.as_ref().map_or(Owners::Program(self.description.unit.user_id), units::owners);
-                let file_systems = self.description.file_systems.clone();
-                let errand = control::encode(&Errand { file_systems, owners });
+                let errand = control::encode(&Errand::new(&self.description.file_systems, owners));
                 self.start_role(Child::Storage, &errand, &[]);
             }
             Effect::StopTime => self.processes.signal(Child::Time, SIGTERM as u8),

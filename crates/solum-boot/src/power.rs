@@ -36,24 +36,19 @@ pub fn take_control() {
 /// What runs as PID 1.
 const INIT: &str = "/init";
 
-/// Asks PID 1 for an end and does not return, if this process was started by one of the commands' names; returns if not.
-pub fn ask_if_command() {
-    let name = std::env::args_os().next().unwrap_or_default();
-    let own = Path::new(&name).file_name();
-    let command = COMMANDS.iter().find(|(path, _)| own.is_some() && Path::new(path).file_name() == own);
-    let Some((path, signal)) = command else { return };
+/// Asks PID 1 for an end, if this process was started by one of the commands' names. Whether it could; nothing if it was not.
+pub fn ask_if_command() -> Option<std::io::Result<()>> {
+    let name = std::env::args_os().next()?;
+    let own = Path::new(&name).file_name()?;
+    let (_, signal) = COMMANDS.iter().find(|(path, _)| Path::new(path).file_name() == Some(own))?;
     // A program of that name that somebody runs elsewhere is no command of a machine.
     if std::process::id() == 1
         || !std::fs::read_link("/proc/self/exe").is_ok_and(|exe| exe == Path::new(INIT))
     {
-        return;
+        return None;
     }
     // SAFETY: kill(2) takes two integers and touches no memory.
-    if unsafe { libc::kill(1, *signal) } != 0 {
-        eprintln!("{path}: only root may end the machine");
-        std::process::exit(1);
-    }
-    std::process::exit(0)
+    Some(if unsafe { libc::kill(1, *signal) } == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) })
 }
 
 /// Writes everything to its disk and unmounts. Only then may a host be told that the machine has ended.

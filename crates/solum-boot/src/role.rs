@@ -27,7 +27,12 @@ pub const fn process_name(child: Child) -> &'static str {
 
 /// Plays the role that the process was started for, and does not return; returns if it was started for none.
 pub fn play_if_asked() {
-    power::ask_if_command();
+    if let Some(asked) = power::ask_if_command() {
+        if asked.is_err() {
+            let _ = io::stderr().write_all(b"only root may end the machine\n");
+        }
+        std::process::exit(i32::from(asked.is_err()));
+    }
     let name = std::env::args_os().next().unwrap_or_default();
     let roles = [Child::Net, Child::Time, Child::Link, Child::Storage];
     if let Some(child) = roles.into_iter().find(|child| name == process_name(*child)) {

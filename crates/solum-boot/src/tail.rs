@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use crate::permanent::LAST_WORDS_MAX;
+/// What is kept of a failed program's last words, in bytes.
+pub const LAST_WORDS_MAX: usize = 64 * 1024;
 
 /// What is written at once. A terminal that says that there is room may have little of it (`WAKEUP_CHARS` in
 /// include/linux/tty.h), and PID 1 shall not wait for the rest.

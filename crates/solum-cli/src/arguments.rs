@@ -285,7 +285,8 @@ pub struct KernelChoice {
 
 /// `solum run`
 #[derive(Clone, Debug, Args)]
-#[command(mut_arg("program", |program| program.required(false).default_value(".")))]
+// An argument that is changed becomes the last one, unless all say which they are.
+#[command(mut_arg("program", |program| program.index(1).required(false).default_value(".")))]
 pub struct Run {
     #[command(flatten)]
     pub program: Program,
@@ -299,7 +300,7 @@ pub struct Run {
     #[arg(long, requires = "image", help_heading = "Image")]
     pub snapshot: bool,
     /// Arguments of the program
-    #[arg(last = true)]
+    #[arg(last = true, index = 2)]
     pub arguments: Vec<String>,
     /// Where it runs: as a virtual machine, or as a process of this host
     #[arg(long, value_enum, default_value = "vm")]

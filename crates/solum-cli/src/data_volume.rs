@@ -44,6 +44,9 @@ pub struct DataVolume<'a> {
     pub epoch_s: u64,
 }
 
+/// The files whose content is filled in when the layout is written.
+type Files<'i> = Vec<(InodeHandle, &'i Item)>;
+
 impl DataVolume<'_> {
     /// Makes the file system in a file, which is then as long as the volume, with holes where it is empty.
     ///
@@ -84,11 +87,7 @@ impl DataVolume<'_> {
     }
 
     /// Lays out a volume of a size, and says which files have to be filled in.
-    fn ext4_layout<'i>(
-        &self,
-        items: &'i [Item],
-        size: u64,
-    ) -> Result<(Layout, Vec<(InodeHandle, &'i Item)>), Refused> {
+    fn ext4_layout<'i>(&self, items: &'i [Item], size: u64) -> Result<(Layout, Files<'i>), Refused> {
         // The file system's own time stamps have 32 bits.
         let epoch = self.epoch_s.min(u32::MAX.into()) as i64;
         let mut options = Options::new(size, self.id.0, epoch);

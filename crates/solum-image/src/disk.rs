@@ -206,6 +206,7 @@ mod tests {
         let table = gpt::read(&frame.image).unwrap();
         let names: Vec<&str> = table.partitions.iter().map(|partition| partition.name.as_str()).collect();
         assert_eq!(names, ["esp", "solum-disk-a", "solum-data"]);
+        assert_ne!(table.partitions[1].id, table.partitions[2].id);
         assert_eq!(frame.places[0], Place { offset: 129 << 20, size: 1 << 20 });
         assert_eq!(frame.places[1], Place { offset: 130 << 20, size: 65 << 20 });
         assert_eq!(frame.image.length(), 196 << 20);

@@ -53,6 +53,13 @@ pub struct Errand {
     pub owners: Owners,
 }
 
+impl Errand {
+    /// To mount these.
+    pub fn new(file_systems: &[FileSystem], owners: Owners) -> Self {
+        Self { file_systems: file_systems.to_vec(), owners }
+    }
+}
+
 /// Who writes to what outlives the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Owners {

@@ -12,12 +12,15 @@ use super::{Inside, KernelChoice, ModuleChoice, Program};
 
 /// `solum build`
 #[derive(Debug, Args)]
-#[command(mut_arg("program", |program| program.required(false).default_value(".")))]
+#[command(mut_arg("program", |program| {
+    // An argument that is changed becomes the last one, unless all say which they are.
+    program.index(1).required(false).default_value(".")
+}))]
 pub struct Build {
     #[command(flatten)]
     pub program: Program,
     /// Arguments of the program
-    #[arg(last = true)]
+    #[arg(last = true, index = 2)]
     pub arguments: Vec<String>,
     /// What is made; several are separated by commas, and --list explains each
     #[arg(

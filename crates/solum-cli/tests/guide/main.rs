@@ -23,12 +23,14 @@ use chapter::{Block, Chapter};
 use session::Session;
 
 /// Commands that are only shown, by their beginnings, and why.
-const SHOWN: [(&str, &str); 5] = [
+const SHOWN: [(&str, &str); 7] = [
     (
         "solum flash hello.img /dev/sdb",
         "nobody's stick is to be overwritten; `tests/media` writes to devices that are files",
     ),
     ("solum kernel build --config", "a build takes minutes"),
+    ("solum kernel build --profile pc", "a build takes minutes"),
+    ("solum take --kernel debian-pc", "what is in it depends on the devices of the host"),
     (
         "podman ",
         "not every host lets its tests make containers as a user does; `tests/containers` runs it in its own way",

@@ -15,7 +15,8 @@ pub struct ByHand {
     qemu: Child,
     output: BufReader<ChildStdout>,
     monitor: UnixStream,
-    initramfs: PathBuf,
+    /// What the dry run left for QEMU.
+    initramfs: Option<PathBuf>,
     seen: String,
 }
 
@@ -24,7 +25,8 @@ pub fn start(scratch: &Scratch, printed: &Finished, more: &[&str]) -> ByHand {
     printed.exits(0);
     let socket = scratch.path("monitor");
     let words = words_of(&printed.stdout());
-    let initramfs = option(&words, "-initrd").into();
+    // An image that firmware boots has none.
+    let initramfs = words.iter().any(|word| word == "-initrd").then(|| option(&words, "-initrd").into());
     let mut qemu = Command::new(&words[0])
         .args(&words[1..])
         .args(["-qmp", &format!("unix:{},server=on,wait=off", socket.display())])
@@ -76,6 +78,6 @@ impl Drop for ByHand {
         // Of a test that failed.
         let _ = self.qemu.kill();
         let _ = self.qemu.wait();
-        let _ = std::fs::remove_file(&self.initramfs);
+        self.initramfs.iter().for_each(|path| drop(std::fs::remove_file(path)));
     }
 }

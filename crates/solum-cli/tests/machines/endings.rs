@@ -20,7 +20,7 @@ fn the_commands_for_an_end_reach_the_program_as_any_request_does() {
 fn an_ordinary_user_cannot_end_the_machine() {
     let scratch = Scratch::new();
     let finished = probe(&scratch, &[], &["ask", "/sbin/reboot", "then", "status", "4"]).run();
-    finished.exits(4).prints("/sbin/reboot: Some(1)\n").says("/sbin/reboot: only root may end the machine\n");
+    finished.exits(4).prints("/sbin/reboot: Some(1)\n").says("only root may end the machine\n");
 }
 
 #[test]

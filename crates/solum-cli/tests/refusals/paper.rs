@@ -4,7 +4,8 @@ use crate::harness::kernel::{option, words_of};
 use crate::harness::{Scratch, elf};
 use crate::without_a_trace;
 
-const VERBS: [&str; 18] = [
+const VERBS: [&str; 19] = [
+    "build",
     "check",
     "completions",
     "doctor",

@@ -294,7 +294,7 @@ fn a_machine_of_a_system_tells_its_units_and_not_its_secrets() {
 #[test]
 fn a_cd_of_others_is_told_as_far_as_it_can_be() {
     let Some(tool) = xorriso() else {
-        println!("skipped: xorriso is not installed");
+        crate::output::print_line("skipped: xorriso is not installed");
         return;
     };
     let place = tempfile::tempdir().unwrap();
@@ -312,8 +312,8 @@ fn a_cd_of_others_is_told_as_far_as_it_can_be() {
 }
 
 fn xorriso() -> Option<PathBuf> {
-    let found = std::env::split_paths(&std::env::var_os("PATH")?).map(|directory| directory.join("xorriso"));
-    found.into_iter().find(|path| path.is_file())
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|directory| directory.join("xorriso")).find(|path| path.is_file())
 }
 
 /// Places that depend on nothing but the round.

@@ -1,0 +1,50 @@
+//! Images for PCs: from a CD, from a stick, from the disks that PCs have, and without UEFI.
+
+use std::process::Command;
+
+use crate::harness::Scratch;
+use crate::{boot, built};
+
+#[test]
+fn the_same_iso_is_a_cd_and_a_stick() {
+    let scratch = Scratch::new();
+    scratch.file("beside/file", "beside\n");
+    let options = ["--for", "pc", "--iso-content", "[SCRATCH]/beside"];
+    built(&scratch, "iso", "m.iso", &options, "print /iso/file then status 5");
+    for bus in ["cd", "usb"] {
+        boot(&scratch, "m.iso", &["--attach", bus]).run().exits(5).says("").prints("beside\n");
+    }
+}
+
+#[test]
+fn the_disks_of_pcs_are_disks() {
+    let scratch = Scratch::new();
+    built(&scratch, "disk", "m.img", &["--for", "pc"], "read /perm/note then write /perm/note hello");
+    boot(&scratch, "m.img", &["--attach", "nvme"])
+        .run()
+        .exits(0)
+        .prints("/perm/note: Err(NotFound)\n/perm/note: Ok(())\n");
+    for bus in ["sata", "usb"] {
+        boot(&scratch, "m.img", &["--attach", bus])
+            .run()
+            .exits(0)
+            .prints("/perm/note: Ok(\"hello\")\n/perm/note: Ok(())\n");
+    }
+}
+
+#[test]
+fn a_pc_without_uefi_boots_the_iso_too() {
+    let scratch = Scratch::new();
+    built(&scratch, "iso", "m.iso", &["--bios"], "status 0");
+    // SeaBIOS, which QEMU has, boots from the CD; what the program writes is on the serial port.
+    let image = scratch.path("m.iso");
+    let cdrom = format!("file={},media=cdrom", image.display());
+    let output = Command::new("qemu-system-x86_64")
+        .args(["-accel", "tcg", "-m", "256M", "-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio"])
+        .args(["-drive", &cdrom])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("the program ended with status 0"), "{said}");
+}

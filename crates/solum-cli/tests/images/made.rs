@@ -1,0 +1,103 @@
+//! What is made, and that it is the same every time.
+
+use std::fs;
+use std::path::Path;
+
+use crate::harness::Scratch;
+use crate::{build, built, probe};
+
+/// Every format that is made of the same parts.
+const FORMATS: &str = "initramfs,uki,iso,disk,qcow2,vmdk,vhd,oci,firecracker";
+
+#[test]
+fn the_formats_are_explained() {
+    let scratch = Scratch::new();
+    let finished = scratch.solum(&["build", "--list"]).run();
+    finished.exits(0).says("");
+    for format in FORMATS.split(',') {
+        finished.check(
+            finished.stdout().contains(&format!("\n{format} ")) || finished.stdout().starts_with(format),
+            format,
+        );
+    }
+}
+
+/// The files below a directory with their bytes, in order.
+fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push((path.display().to_string(), fs::read(&path).unwrap()));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn the_same_inputs_give_the_same_bytes_anywhere_at_any_time() {
+    let scratch = Scratch::new();
+    let options =
+        |content: &str| ["--data", content, "--iso-content", content, "--expose", "80"].map(str::to_owned);
+    for (content, output) in [("[SCRATCH]/one", "first/"), ("[SCRATCH]/other/two", "second/")] {
+        // Made in another order, at another time, and read in another order.
+        let mut names = ["a", "b", "c/d", "c/e"];
+        if output == "second/" {
+            names.reverse();
+        }
+        for name in names {
+            let file = scratch.file(&format!("{}/{name}", &content["[SCRATCH]/".len()..]), name);
+            if output == "second/" {
+                let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+                fs::File::options().write(true).open(file).unwrap().set_modified(time).unwrap();
+            }
+        }
+        let options = options(content);
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        built(&scratch, FORMATS, output, &options, "status 0");
+    }
+    let (first, second) = (files(&scratch.path("first")), files(&scratch.path("second")));
+    assert!(first.len() > 9, "{}", first.len());
+    for ((one, left), (other, right)) in first.iter().zip(&second) {
+        assert!(left == right, "{one} is not {other}");
+    }
+}
+
+#[test]
+fn a_check_builds_twice_and_compares() {
+    let scratch = Scratch::new();
+    let finished = scratch.solum(&["build", probe::path(), "--format", "oci", "--check"]).run();
+    finished.exits(0);
+    finished.check(finished.stdout().contains("probe.oci/oci-layout: the same"), "it names each file");
+    assert_eq!(scratch.names("."), ["tmp"], "nothing is written");
+}
+
+#[test]
+fn a_check_tells_what_is_not_the_same() {
+    let scratch = Scratch::new();
+    // A program that is another one each time it is built.
+    scratch.file(
+        "solum.toml",
+        format!(
+            "[system]\nname = \"s\"\n[program.p]\nbuild = [\"sh\", \"-c\", \"cp {} p; date +%N >> p\"]\noutput = \"p\"\n\
+             [machine.m.unit.u]\nprogram = \"p\"\n",
+            probe::path()
+        ),
+    );
+    let finished = scratch.solum(&["build", "[SCRATCH]", "--format", "initramfs", "--check"]).run();
+    finished.exits(111).mentions("error: m.boot/initramfs differs from byte ");
+}
+
+#[test]
+fn several_images_go_into_a_directory_and_replace_what_is_there() {
+    let scratch = Scratch::new();
+    built(&scratch, "initramfs,disk", "out", &[], "status 0");
+    assert_eq!(scratch.names("out"), ["m.boot", "m.img"]);
+    // What there was is replaced, whole.
+    fs::write(scratch.path("out/m.boot/left over"), "").unwrap();
+    build(&scratch, "initramfs", "out/", &[], "status 0").exits(0);
+    assert_eq!(scratch.names("out/m.boot"), ["cmdline", "initramfs", "sbom.cdx.json", "vmlinuz"]);
+}

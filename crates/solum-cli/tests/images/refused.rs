@@ -1,0 +1,92 @@
+//! What cannot be made or booted, and what is said about it.
+
+use std::os::unix::net::UnixListener;
+
+use crate::harness::Scratch;
+use crate::{boot, build, probe};
+
+#[test]
+fn content_that_cannot_be_on_a_cd() {
+    let scratch = Scratch::new();
+    let options = ["--iso-content", "[SCRATCH]/beside"];
+    build(&scratch, "iso", "m.iso", &options, "status 0").exits(102).mentions("[SCRATCH]/beside");
+    scratch.directory("beside");
+    let socket = UnixListener::bind(scratch.path("beside/socket")).unwrap();
+    build(&scratch, "iso", "m.iso", &options, "status 0").exits(102).mentions("beside/socket is a socket");
+    drop(socket);
+    std::fs::remove_file(scratch.path("beside/socket")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", scratch.path("beside/link")).unwrap();
+    build(&scratch, "iso", "m.iso", &options, "status 0").exits(102).mentions("beside/link");
+    std::fs::remove_file(scratch.path("beside/link")).unwrap();
+    scratch.file("beside/large", vec![1; 1 << 20]);
+    let small = ["--iso-content", "[SCRATCH]/beside", "--medium-size", "1M"];
+    build(&scratch, "iso", "m.iso", &small, "status 0").exits(102).mentions("medium");
+    assert!(!scratch.path("m.iso").exists(), "nothing half-written is left");
+    assert_eq!(scratch.names("tmp"), [""; 0]);
+}
+
+#[test]
+fn data_that_does_not_fit() {
+    let scratch = Scratch::new();
+    scratch.file("data/large", vec![1; 40 << 20]);
+    let options = ["--data", "[SCRATCH]/data", "--data-size", "32M"];
+    let finished = build(&scratch, "disk", "m.img", &options, "status 0");
+    finished.exits(102).mentions("--data-size");
+    assert!(!scratch.path("m.img").exists(), "nothing half-written is left");
+}
+
+#[test]
+fn what_is_no_image_is_not_booted() {
+    let scratch = Scratch::new();
+    scratch.file("text", "no image\n");
+    scratch.directory("empty");
+    for (image, said) in [
+        ("text", "is no image that is known here"),
+        ("empty", "is a directory without an image in it"),
+        ("missing", "cannot read [SCRATCH]/missing: "),
+    ] {
+        let finished = boot(&scratch, image, &[]).run();
+        finished.exits(102).mentions(&scratch.expand(said));
+    }
+}
+
+#[test]
+fn what_is_decided_in_an_image_is_not_decided_again() {
+    let scratch = Scratch::new();
+    crate::built(&scratch, "initramfs", "m.boot", &[], "status 0");
+    let text = "error: --env cannot be given with --image: what is in an image was decided when it was made\n\
+                hint: give --env to `solum build`, or leave it out\n";
+    boot(&scratch, "m.boot", &["--env", "A=b"]).run().exits(102).says(text);
+}
+
+#[test]
+fn several_images_are_not_one_file() {
+    let scratch = Scratch::new();
+    scratch.file("file", "mine");
+    let finished = build(&scratch, "uki,initramfs", "file", &[], "status 0");
+    finished.exits(102).mentions("2 images are made: --output takes a directory");
+    assert_eq!(std::fs::read_to_string(scratch.path("file")).unwrap(), "mine");
+}
+
+#[test]
+fn a_kernel_without_what_a_format_needs() {
+    let scratch = Scratch::new();
+    scratch.file("kernel", crate::harness::elf::program());
+    let output = "[SCRATCH]/m.efi";
+    let words =
+        ["build", probe::path(), "--format", "uki", "--output", output, "--kernel", "[SCRATCH]/kernel"];
+    scratch.solum(&words).run().exits(104);
+}
+
+#[test]
+fn a_time_that_is_none() {
+    let scratch = Scratch::new();
+    let finished = scratch
+        .solum(&["build", probe::path(), "--format", "oci", "--output", "[SCRATCH]/x.oci"])
+        .env("SOURCE_DATE_EPOCH", "yesterday")
+        .run();
+    finished.exits(102).says(
+        "error: SOURCE_DATE_EPOCH is `yesterday`, which is no number of seconds\n\
+         hint: set it to seconds since 1970, like `git log -1 --format=%ct` prints them, or unset it\n",
+    );
+}
