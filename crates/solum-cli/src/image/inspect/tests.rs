@@ -25,10 +25,15 @@ fn kernel_file() -> Vec<u8> {
     put(0, b"MZ");
     put(60, &64u32.to_le_bytes());
     put(64, b"PE\0\0\x64\x86");
+    put(70, &1u16.to_le_bytes());
     put(84, &240u16.to_le_bytes());
     put(88, &0x20bu16.to_le_bytes());
     for (field, value) in [(32, 512), (36, 512), (56, 0x5000), (60, 1024)] {
         put(88 + field, &u32::to_le_bytes(value));
+    }
+    put(328, b".text");
+    for (field, value) in [(8, 512), (12, 0x4000), (16, 512), (20, 1024)] {
+        put(328 + field, &u32::to_le_bytes(value));
     }
     put(0x202, b"HdrS");
     put(0x20e, &0x200u16.to_le_bytes());
