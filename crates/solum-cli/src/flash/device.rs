@@ -7,6 +7,8 @@ use indicatif::HumanBytes;
 pub struct Device {
     /// What the kernel calls it, like `sdb`.
     pub name: String,
+    /// Its major and minor number.
+    pub number: (u32, u32),
     /// Of a partition, the disk that it is a part of.
     pub whole: Option<String>,
     /// How large it is.

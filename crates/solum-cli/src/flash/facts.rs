@@ -50,7 +50,8 @@ pub fn find(path: &Path) -> io::Result<Option<Device>> {
     sources.device(number(metadata.rdev())).map(Some)
 }
 
-fn number(device: u64) -> Number {
+/// Major and minor number of a device.
+pub fn number(device: u64) -> Number {
     (rustix::fs::major(device), rustix::fs::minor(device))
 }
 
@@ -145,6 +146,7 @@ impl Sources {
         }
         Ok(Device {
             name: name(&directory),
+            number,
             whole: whole.as_deref().map(name),
             // In sectors of 512 bytes, whatever the device has (Documentation/ABI/stable/sysfs-block).
             size: figure(directory.join("size")).unwrap_or(0).saturating_mul(512),

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::{Advice, FallocateFlags, OFlags, fadvise, fallocate};
@@ -11,6 +11,8 @@ use rustix::io::Errno;
 use rustix::ioctl::{NoArg, ioctl, opcode};
 
 use super::copy::Target;
+use super::device::Device;
+use super::facts::number;
 
 /// Addresses, places and lengths are multiples of this where the host's memory is gone around (open(2), `O_DIRECT`): no device has
 /// larger sectors.
@@ -28,12 +30,16 @@ pub struct BlockDevice {
 }
 
 impl BlockDevice {
-    /// Opens a device of this size, if nobody has mounted it or uses it in another way.
-    pub fn open(path: &Path, size: u64) -> io::Result<Self> {
+    /// Opens the device that was looked at, if nobody has mounted it or uses it in another way.
+    pub fn open(path: &Path, device: &Device) -> io::Result<Self> {
         let exclusive = OFlags::EXCL.bits() as i32;
         let file = OpenOptions::new().read(true).write(true).custom_flags(exclusive).open(path)?;
+        // Names of devices are given to others when something is plugged in; somebody may have taken his time to answer.
+        if number(file.metadata()?.rdev()) != device.number {
+            return Err(io::Error::other("it is another device than it was a moment ago"));
+        }
         let direct = OpenOptions::new().read(true).custom_flags(OFlags::DIRECT.bits() as i32).open(path).ok();
-        Ok(Self { file, direct, size })
+        Ok(Self { file, direct, size: device.size })
     }
 
     /// Forgets what was at the end of the device, behind an image of this length: the copy of an older partition table.

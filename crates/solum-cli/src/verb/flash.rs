@@ -115,7 +115,7 @@ fn ask(device: &Device, what: &str) -> Result<(), Failure> {
 
 /// Writes and reads back, and shows how far that is.
 fn write(image: &dyn ReadAt, target: &Path, device: &Device) -> Result<(), Failure> {
-    let mut medium = BlockDevice::open(target, device.size).map_err(|error| refused(target, &error))?;
+    let mut medium = BlockDevice::open(target, device).map_err(|error| refused(target, &error))?;
     let interrupt = Interrupt::default();
     let listening = interruptible(interrupt.clone()).map_err(|error| {
         Failure::new(ExitCode::HostRefuses, format_args!("cannot listen to signals: {}", reason(&error)))
