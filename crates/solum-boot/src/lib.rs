@@ -30,5 +30,7 @@ mod seed;
 pub mod storage;
 mod tail;
 pub mod time;
+#[cfg(feature = "system")]
+mod unit_console;
 #[cfg_attr(not(feature = "system"), path = "no_units.rs")]
 mod units;

@@ -27,6 +27,7 @@ use solum_unit::{Confinement, Entry, News, Operator, Place, Runner, status_of};
 use crate::desk::{self, Desk};
 use crate::devices::{self, Announcements};
 use crate::storage::Owners;
+use crate::unit_console::UnitConsole;
 use crate::{kernel_log, process};
 
 /// The first user of units; below are those of plain machines.
@@ -98,6 +99,8 @@ pub struct Units {
     /// Can be read when a screen is to be looked after.
     frames: OwnedFd,
     operator: Operator,
+    /// Where units' lines are shown if no host asks for them.
+    console: Option<UnitConsole>,
     /// How often the relay was started.
     relay_epoch: u32,
     /// Distinguishes this life of the machine from every other.
@@ -111,9 +114,15 @@ impl Units {
     pub fn start(plan: Plan, has_no_network: bool) -> io::Result<Self> {
         fs::create_dir_all(EMPTY_ROOT)?;
         let mut operator = Operator::default();
-        if let Some(conversation) = Conversation::open()? {
-            operator.talk(Box::new(conversation));
-        }
+        let devices::Streams { files: [input, output, _], terminal } = devices::open_streams()?;
+        // At a terminal sits a person, who speaks another language than a host.
+        let console = match terminal {
+            Some(_) => UnitConsole::new(output, plan.units.len()),
+            None => {
+                operator.talk(Box::new(Conversation::new(input, output)?));
+                None
+            }
+        };
         let desk = Rc::new(RefCell::new(Desk::new()?));
         let frames = desk.borrow().screens.waker()?;
         let groups = group::prepare(Path::new(GROUPS)).inspect_err(|error| {
@@ -135,6 +144,7 @@ impl Units {
             desk,
             frames,
             operator,
+            console,
             relay_epoch: 0,
             life: u64::from_ne_bytes(life),
             failed: None,
@@ -188,6 +198,8 @@ impl Units {
     pub fn poll_descriptors(&self) -> Vec<PollFd<'_>> {
         let mut descriptors = self.runner.poll_descriptors();
         descriptors.extend(self.operator.poll_descriptors());
+        let console = self.console.as_ref().and_then(UnitConsole::waiting);
+        descriptors.extend(console.map(|console| PollFd::new(console, PollFlags::OUT)));
         descriptors.push(PollFd::new(&self.frames, PollFlags::IN));
         descriptors
     }
@@ -199,6 +211,9 @@ impl Units {
             kernel_log::warning(&trouble);
         }
         self.operator.turn(&mut self.runner);
+        if let Some(console) = &mut self.console {
+            console.turn(&self.runner);
+        }
         let over = news.into_iter().find_map(|news| match news {
             News::Over(outcome) => Some((outcome, None)),
             News::RestartMachine(why) => Some((Outcome::MachineFailed(why), Some(Ending::Reboot))),
@@ -264,16 +279,11 @@ struct Conversation {
 }
 
 impl Conversation {
-    /// Nothing if the streams are a terminal: then a person sits there, who speaks another language.
-    fn open() -> io::Result<Option<Self>> {
-        let devices::Streams { files: [input, output, _], terminal } = devices::open_streams()?;
-        if terminal.is_some() {
-            return Ok(None);
-        }
+    fn new(input: File, output: File) -> io::Result<Self> {
         for file in [&input, &output] {
             rustix::io::ioctl_fionbio(file, true)?;
         }
-        Ok(Some(Self { input, output }))
+        Ok(Self { input, output })
     }
 }
 

@@ -254,7 +254,6 @@ mod tests {
     fn is_missing() -> bool {
         let missing = XORRISO.find().is_none();
         if missing {
-            #[allow(clippy::print_stdout, reason = "cargo xtask test counts it")]
             println!("skipped: xorriso is not installed");
         }
         missing

@@ -41,6 +41,8 @@ pub struct Launch<'a> {
     pub grace_seconds: u32,
     /// The initramfs has an init that speaks on the control channel, so silence means that the boot hangs.
     pub says_hello: bool,
+    /// Its output is a console even where nobody sits at a terminal.
+    pub has_console: bool,
 }
 
 /// The machine's devices, as far as they decide which kernel modules it needs.
@@ -90,7 +92,8 @@ impl Launch<'_> {
             return print_command(&machine, self.around.json);
         }
         let mut machine = machine;
-        machine.console = if terminal::is_interactive() { Console::Terminal } else { Console::Streams };
+        machine.console =
+            if terminal::is_interactive() || self.has_console { Console::Terminal } else { Console::Streams };
         let begun = Instant::now();
         loop {
             let report = self.boot_once(&machine, begun)?;

@@ -21,5 +21,5 @@ pub use keyboard::Keyboards;
 pub use operator::Operator;
 pub use runner::{News, Place, Runner, status_of};
 pub use screen::Screens;
-pub use solum_supervisor::log::Entry;
+pub use solum_supervisor::log::{Entry, Position};
 pub use start::{Device, Grant, Process, Start, start};

@@ -16,7 +16,6 @@ const VOLUME: DataVolume = DataVolume {
 
 fn run(tool: Tool, arguments: &[&str]) -> Option<Output> {
     let Some(file) = tool.find() else {
-        #[allow(clippy::print_stdout, reason = "cargo xtask test counts it")]
         println!("skipped: {} is not installed", tool.program);
         return None;
     };
@@ -96,7 +95,6 @@ fn content_larger_than_the_volume_is_refused_with_the_size_that_does() {
 #[test]
 fn a_btrfs_volume_has_its_label_and_is_refused_other_owners() {
     if MKFS_BTRFS.find().is_none() {
-        #[allow(clippy::print_stdout, reason = "cargo xtask test counts it")]
         println!("skipped: mkfs.btrfs is not installed");
         return;
     }

@@ -19,6 +19,7 @@ pub fn exec(arguments: &Exec) -> Result<u8, Failure> {
         network: &Network::Automatic,
         grace_seconds: 10,
         says_hello: false,
+        has_console: false,
     };
     launch.boot()
 }

@@ -83,6 +83,7 @@ fn in_vm(program: Found, machine: &Machine, arguments: &Run) -> Result<u8, Failu
         network: &machine.network,
         grace_seconds: arguments.inside.grace_seconds(),
         says_hello: true,
+        has_console: false,
     };
     drop(image);
     launch.boot()

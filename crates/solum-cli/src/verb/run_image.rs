@@ -14,7 +14,7 @@ use crate::arguments::{MachineKind, Place, Run};
 use crate::cache::Cache;
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, reason};
-use crate::image::{ImageKind as Kind, kernel_words, recognise};
+use crate::image::{self, ImageKind as Kind, kernel_words, recognise};
 use crate::launch::{Launch, file_stem};
 use crate::output::Kept;
 use crate::parts::Parts;
@@ -100,8 +100,17 @@ fn launch(image: &Path, boot: Boot, arguments: &Run) -> Result<u8, Failure> {
         network: &Network::Automatic,
         grace_seconds: GRACE_SECONDS,
         says_hello: true,
+        // Units print on the machine's console where no host speaks with them.
+        has_console: is_of_system(image),
     };
     launch.boot()
+}
+
+/// Whether the machine in an image has units. One that cannot be read says so when it boots.
+fn is_of_system(image: &Path) -> bool {
+    let report = image::inspect(image);
+    let machines = report.iter().flat_map(|report| &report.boots).filter_map(|boot| boot.machine.as_ref());
+    machines.into_iter().any(|machine| machine.system.is_some())
 }
 
 /// The grace of its program stands in the image; this is for a machine that does not end at all.
