@@ -441,7 +441,7 @@ pub enum Compress {
 impl From<Compress> for Compression {
     fn from(compress: Compress) -> Self {
         match compress {
-            Compress::Zstd => Self::Zstd,
+            Compress::Zstd => Self::SmallestZstd,
             Compress::None => Self::None,
         }
     }

@@ -50,8 +50,8 @@ macro_rules! chapters {
 }
 
 chapters!(
-    first, programs, inside, storage, network, end, kernels, alone, images, containers, system, ported, simulation,
-    trouble, limits
+    first, programs, inside, storage, network, end, kernels, alone, images, containers, system, ported,
+    simulation, trouble, limits
 );
 
 fn repository() -> PathBuf {

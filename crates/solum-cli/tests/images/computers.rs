@@ -19,7 +19,13 @@ fn the_same_iso_is_a_cd_and_a_stick() {
 #[test]
 fn the_disks_of_pcs_are_disks() {
     let scratch = Scratch::new();
-    built(&scratch, "disk", "m.img", &["--for", "pc", "--append", "no_timer_check"], "read /perm/note then write /perm/note hello");
+    built(
+        &scratch,
+        "disk",
+        "m.img",
+        &["--for", "pc", "--append", "no_timer_check"],
+        "read /perm/note then write /perm/note hello",
+    );
     boot(&scratch, "m.img", &["--attach", "nvme"])
         .run()
         .exits(0)
