@@ -14,11 +14,15 @@ fn content_that_cannot_be_on_a_cd() {
         .mentions("beside: no such file or directory");
     scratch.directory("beside");
     let socket = UnixListener::bind(scratch.path("beside/socket")).unwrap();
-    build(&scratch, "iso", "m.iso", &options, "status 0").exits(102).mentions("beside/socket is a socket");
+    build(&scratch, "iso", "m.iso", &options, "status 0")
+        .exits(102)
+        .mentions("beside/socket is neither file, directory nor link");
     drop(socket);
     std::fs::remove_file(scratch.path("beside/socket")).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", scratch.path("beside/link")).unwrap();
-    build(&scratch, "iso", "m.iso", &options, "status 0").exits(102).mentions("beside/link");
+    build(&scratch, "iso", "m.iso", &options, "status 0")
+        .exits(102)
+        .mentions("beside/link leads to /etc/passwd");
     std::fs::remove_file(scratch.path("beside/link")).unwrap();
     scratch.file("beside/large", vec![1; 1 << 20]);
     let small = ["--iso-content", "[SCRATCH]/beside", "--medium-size", "1M"];
