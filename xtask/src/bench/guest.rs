@@ -56,9 +56,28 @@ impl std::fmt::Display for Twice {
     }
 }
 
+/// How long an instruction takes on the machine's clock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pace {
+    /// One nanosecond.
+    Nanosecond,
+    /// Eight. Firmware watches the clock until it has waited long enough, which takes an eighth of the instructions.
+    EightNanoseconds,
+}
+
+impl Pace {
+    /// `shift` of QEMU's `-icount`: an instruction takes two to the power of that in nanoseconds.
+    fn shift(self) -> u32 {
+        match self {
+            Self::Nanosecond => 0,
+            Self::EightNanoseconds => 3,
+        }
+    }
+}
+
 /// Boots the machine of these words of QEMU's, and counts between the kernel's entry and the probe's line.
-pub fn count(words: Vec<String>, entry: u64) -> Outcome<Counts> {
-    let mut guest = Guest::start(counting(words)?)?;
+pub fn count(words: Vec<String>, pace: Pace, entry: u64) -> Outcome<Counts> {
+    let mut guest = Guest::start(counting(words, pace)?)?;
     let mut count_at = |address| {
         guest.debugger.run_to(address)?;
         instruction_count(&guest.debugger.monitor("info replay")?)
@@ -83,15 +102,16 @@ pub fn write_executable(path: &Path, bytes: &[u8]) -> Outcome {
 }
 
 /// Solum's machine, made countable: nothing comes from outside but what the recording knows of.
-fn counting(mut words: Vec<String>) -> Outcome<Vec<String>> {
+fn counting(mut words: Vec<String>, pace: Pace) -> Outcome<Vec<String>> {
     // Standard input is the debugger's, and nobody reads the console.
     let stdio = words.iter_mut().find(|word| word.starts_with("stdio,"));
     let stdio =
         stdio.ok_or_else(|| Failure::new("Solum's machine has another console than this benchmark knows"))?;
     *stdio = "null,id=console,mux=on".into();
+    // Waiting jumps to the next timer.
+    let recording = format!("shift={},sleep=off,rr=record,rrfile=/dev/null", pace.shift());
     let more = [
-        // One instruction is one nanosecond of the machine's clock, and waiting jumps to the next timer.
-        ("-icount", "shift=0,sleep=off,rr=record,rrfile=/dev/null"),
+        ("-icount", recording.as_str()),
         ("-rtc", "base=2026-01-01,clock=vm"),
         ("-seed", "1"),
         ("-object", "filter-replay,id=recorder,netdev=net0"),
@@ -151,9 +171,11 @@ mod tests {
     #[test]
     fn a_machine_without_the_known_console_is_refused() {
         let words = |console: &str| vec!["qemu".to_owned(), "-chardev".to_owned(), console.to_owned()];
-        assert!(counting(words("socket,id=console")).is_err());
-        let counted = counting(words("stdio,id=console,mux=on,signal=off")).expect("it is known");
+        assert!(counting(words("socket,id=console"), Pace::Nanosecond).is_err());
+        let counted = counting(words("stdio,id=console,mux=on,signal=off"), Pace::EightNanoseconds)
+            .expect("it is known");
         assert_eq!(counted[2], "null,id=console,mux=on");
         assert!(counted.contains(&"chardev:debugger".to_owned()));
+        assert!(counted.iter().any(|word| word.starts_with("shift=3,")));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The same kernel and the same initramfs give the same number, on any machine ([`guest`]).
 
-use crate::bench::guest::{self, Counts, twice};
+use crate::bench::guest::{self, Counts, Pace, twice};
 use crate::bench::lab::{self, Kernel, Lab};
 use crate::bench::table::{Row, grouped};
 use crate::failure::{Failure, Outcome};
@@ -69,7 +69,7 @@ fn count(lab: &Lab, kernel: &Path, entry: u64, initramfs: &Path) -> Outcome<Coun
     let (kernel, initramfs) = (kernel.display().to_string(), initramfs.display().to_string());
     // The same machine for both kernels, and the one every kernel boots on.
     let options = ["exec", "--dry-run", "--json", "--accel", "tcg", "--machine", "q35"];
-    guest::count(lab.json(&[&options[..], &[&kernel, &initramfs]].concat())?, entry)
+    guest::count(lab.json(&[&options[..], &[&kernel, &initramfs]].concat())?, Pace::Nanosecond, entry)
 }
 
 /// The note with the entry of the x86/HVM direct boot ABI, `XEN_ELFNOTE_PHYS32_ENTRY` (Xen's `public/elfnote.h`).

@@ -1,12 +1,15 @@
 //! What firmware adds to a boot: guest instructions from the kernel's entry to the program's first line, of a unified kernel image
 //! that UEFI starts, and of the same kernel and the same initramfs started directly.
 //!
-//! The machine is the one that `solum run --image` makes for the image. For the direct boot, its firmware and the medium that holds
-//! the image are taken away, and the kernel and the initramfs are given instead, with the image's own command line.
+//! The machine is the one that `solum run --image` makes for the image, less its medium and its source of entropy: while
+//! instructions are counted, QEMU completes no request of a device as long as the processor asks whether it is complete, and this is
+//! how firmware waits for both (OvmfPkg/Library/VirtioLib, `VirtioFlush`). So QEMU hands the image to firmware in the way that it
+//! hands kernels over (`-kernel`). For the direct boot, the firmware is taken away too, and the kernel, the initramfs and the
+//! image's own command line are given in place of the image.
 
 use super::entry;
 use super::workbench::Workbench;
-use crate::bench::guest::{self, Counts, twice};
+use crate::bench::guest::{self, Counts, Pace, twice};
 use crate::bench::lab;
 use crate::bench::table::{Row, grouped};
 use crate::failure::{Failure, Outcome};
@@ -28,11 +31,17 @@ pub fn measure(workbench: &Workbench) -> Outcome<Vec<Row>> {
     let line = lab::read(&workbench.place("probe.boot/cmdline"))?;
     let line = String::from_utf8_lossy(&line).trim().to_owned();
 
-    let by_firmware = machine(workbench)?;
-    let directly =
-        without_firmware(by_firmware.clone(), vmlinux, &workbench.place("probe.boot/initramfs"), &line)?;
-    let firmware = twice(|| guest::count(by_firmware.clone(), entry))?;
-    let direct = twice(|| guest::count(directly.clone(), entry))?;
+    let [by_firmware, bare] = split(machine(workbench)?)?;
+    let given = |words: &[String], options: &[(&str, String)]| {
+        let more = options.iter().flat_map(|(option, value)| [(*option).to_owned(), value.clone()]);
+        words.iter().cloned().chain(more).collect::<Vec<String>>()
+    };
+    let shown = |path: &Path| path.display().to_string();
+    let by_firmware = given(&by_firmware, &[("-kernel", shown(&workbench.place("probe.efi")))]);
+    let initramfs = shown(&workbench.place("probe.boot/initramfs"));
+    let directly = given(&bare, &[("-kernel", shown(vmlinux)), ("-initrd", initramfs), ("-append", line)]);
+    let firmware = twice(|| guest::count(by_firmware.clone(), Pace::EightNanoseconds, entry))?;
+    let direct = twice(|| guest::count(directly.clone(), Pace::EightNanoseconds, entry))?;
 
     let ratio = firmware.first.line as f64 / direct.first.line as f64;
     let before = |counts: Counts| format!("{} instructions", grouped(counts.before));
@@ -79,28 +88,33 @@ fn machine(workbench: &Workbench) -> Outcome<Vec<String>> {
         .map_err(|error| Failure::new(format!("`{}` was not understood: {error}", shell::shown(&command))))
 }
 
-/// The same machine, but for firmware and medium.
-fn without_firmware(words: Vec<String>, kernel: &Path, initramfs: &Path, line: &str) -> Outcome<Vec<String>> {
+/// The machine without what it would wait for in vain, with its firmware and without.
+fn split(words: Vec<String>) -> Outcome<[Vec<String>; 2]> {
+    let is_firmware = |value: &str| value.starts_with("if=pflash,");
+    let is_waited_for = |value: &str| value.contains("=medium") || value.starts_with("virtio-rng");
+    let (with, waited_for) = without(words, is_waited_for);
+    let (bare, firmware) = without(with.clone(), is_firmware);
+    // The medium, the device that has it, and the source of entropy; the firmware's code and its variables.
+    if (waited_for, firmware) != (3, 2) {
+        return Err(Failure::new("Solum's machine has another firmware or medium than this benchmark knows"));
+    }
+    Ok([with, bare])
+}
+
+/// The words without drives and devices of this kind, and how many of those there were.
+fn without(words: Vec<String>, is_one: impl Fn(&str) -> bool) -> (Vec<String>, usize) {
     let mut kept = Vec::new();
+    let mut count = 0;
     let mut words = words.into_iter().peekable();
-    let mut removed = 0;
     while let Some(word) = words.next() {
-        let is_medium = |value: &String| value.starts_with("if=pflash,") || value.contains("=medium");
-        if (word == "-drive" || word == "-device") && words.next_if(is_medium).is_some() {
-            removed += 1;
+        let has_value = word == "-drive" || word == "-device";
+        if has_value && words.next_if(|value| is_one(value)).is_some() {
+            count += 1;
         } else {
             kept.push(word);
         }
     }
-    // Its code, its variables, the medium and the device that has it.
-    if removed != 4 {
-        return Err(Failure::new("Solum's machine has another firmware or medium than this benchmark knows"));
-    }
-    let [kernel, initramfs] = [kernel, initramfs].map(|path| path.display().to_string());
-    for (option, value) in [("-kernel", kernel), ("-initrd", initramfs), ("-append", line.to_owned())] {
-        kept.extend([option.to_owned(), value]);
-    }
-    Ok(kept)
+    (kept, count)
 }
 
 #[cfg(test)]
@@ -112,16 +126,15 @@ mod tests {
     }
 
     #[test]
-    fn firmware_and_medium_are_taken_away_and_nothing_else() {
-        let with = words(
+    fn firmware_and_what_it_waits_for_are_taken_away_and_nothing_else() {
+        let machine = words(
             "qemu -m 256M -drive if=pflash,file=a -drive if=pflash,file=b -drive if=none,id=medium,file=c \
-             -device virtio-blk-pci,drive=medium,bootindex=0 -device virtio-rng-pci",
+             -device virtio-blk-pci,drive=medium,bootindex=0 -device virtio-rng-pci -device virtio-net-pci",
         );
-        let without =
-            without_firmware(with, Path::new("k"), Path::new("i"), "quiet panic=1").expect("it is known");
-        let expected = "qemu -m 256M -device virtio-rng-pci -kernel k -initrd i -append";
-        assert_eq!(without, [words(expected), vec!["quiet panic=1".to_owned()]].concat());
-        let other = words("qemu -bios x -device virtio-rng-pci");
-        assert!(without_firmware(other, Path::new("k"), Path::new("i"), "").is_err());
+        let [with, bare] = split(machine).expect("it is known");
+        let firmware = "qemu -m 256M -drive if=pflash,file=a -drive if=pflash,file=b -device virtio-net-pci";
+        assert_eq!(with, words(firmware));
+        assert_eq!(bare, words("qemu -m 256M -device virtio-net-pci"));
+        assert!(split(words("qemu -bios x -device virtio-rng-pci")).is_err());
     }
 }
