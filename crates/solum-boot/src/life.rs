@@ -562,6 +562,10 @@ impl Child {
 mod endings;
 
 #[cfg(test)]
+#[path = "life_storage.rs"]
+mod storage;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::net::Ipv4Addr;

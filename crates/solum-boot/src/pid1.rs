@@ -204,7 +204,7 @@ impl Pid1 {
                 self.signal(signal);
             }
             self.listen_to_host();
-            self.listen_to_roles();
+            let _ = self.listen_to_roles();
             self.listen_to_buttons();
             self.listen_to_units();
             self.processes.turn();
@@ -283,6 +283,7 @@ impl Pid1 {
                         continue;
                     }
                     let Some(child) = self.processes.ended(pid) else { continue };
+                    self.hear_out(child);
                     self.role_ended(child);
                     let status = match (status.exit_status(), status.terminating_signal()) {
                         (Some(status), _) => Status::Exited(status as u8),
@@ -326,9 +327,20 @@ impl Pid1 {
         }
     }
 
-    fn listen_to_roles(&mut self) {
+    /// What the role `storage` said comes before its end, which means another thing then. Roles may talk without end, so
+    /// there is one to listening.
+    fn hear_out(&mut self, role: Child) {
+        const ROUNDS: usize = 64;
+        if role == Child::Storage {
+            let _ = (0..ROUNDS).find(|_| !self.listen_to_roles());
+        }
+    }
+
+    /// Whether a role said anything.
+    fn listen_to_roles(&mut self) -> bool {
         let mut messages = Vec::new();
         self.reports.retain_mut(|role| role.read(&mut messages));
+        let is_news = !messages.is_empty();
         for message in messages {
             match message {
                 FromMachine::Network(report)
@@ -352,6 +364,7 @@ impl Pid1 {
                 | FromMachine::Ending(_) => {}
             }
         }
+        is_news
     }
 
     fn happen(&mut self, event: Event) {

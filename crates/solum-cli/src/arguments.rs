@@ -1,6 +1,7 @@
 //! Every flag of every verb: its name, its help, how it is read. Completions and man pages come from here too.
 
 mod build;
+mod flash;
 mod inspect;
 mod push;
 mod sim;
@@ -19,6 +20,7 @@ use solum_spec::{Bundle, ByteSize, Publish, Share};
 use solum_vm::{Bus, DiskFile};
 
 pub use build::{Build, Computer, Format};
+pub use flash::Flash;
 pub use inspect::Inspect;
 pub use push::Push;
 pub use sim::{Search, Seeds, Sim};
@@ -61,6 +63,8 @@ pub enum Verb {
     Kernel(Kernel),
     /// Says what is in an image: kernel, programs, units, files, sizes, hashes, bill of materials
     Inspect(Inspect),
+    /// Writes an image to a stick or card, and reads it back
+    Flash(Flash),
     /// Sends a container image to a registry
     Push(Push),
     /// Lists the units of a running system
@@ -437,7 +441,7 @@ pub enum Compress {
 impl From<Compress> for Compression {
     fn from(compress: Compress) -> Self {
         match compress {
-            Compress::Zstd => Self::Zstd,
+            Compress::Zstd => Self::SmallestZstd,
             Compress::None => Self::None,
         }
     }

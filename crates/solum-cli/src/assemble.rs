@@ -7,10 +7,12 @@ use solum_image::initramfs::{self, Bundled, BundledContent, Module};
 use solum_spec::description::{self, Description, Mount, Network, Unit};
 use solum_spec::machine::{DEFAULT_MEMORY, Draft, Machine, MachineError};
 use solum_spec::plan::Plan;
+use solum_spec::storage::{E2FSCK, FileSystem, Kind, Source};
 
 use crate::arguments::Inside;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
+use crate::parts::Parts;
 use crate::program::Found;
 use crate::{bundle, certificates};
 
@@ -172,6 +174,20 @@ impl Contents {
     ) -> Self {
         let (plan, init) = (Some(plan), Some(init));
         Self { description, plan, init, programs, modules: Vec::new(), provided, bundled, is_silent: false }
+    }
+
+    /// Adds the program that checks ext file systems, if one may be mounted and the user brings none.
+    pub fn provide_checker(&mut self, parts: &Parts<'_>) -> Result<(), Failure> {
+        let may_be_ext = |one: &FileSystem| {
+            one.source != Source::Memory
+                && matches!(one.kind, None | Some(Kind::Ext2 | Kind::Ext3 | Kind::Ext4))
+        };
+        let is_wanted = self.description.file_systems.iter().any(may_be_ext);
+        if is_wanted && self.bundled.iter().all(|file| file.path != E2FSCK) {
+            let content = BundledContent::File(parts.e2fsck()?);
+            self.provided.push(Bundled { path: E2FSCK.to_owned(), permissions: 0o755, content });
+        }
+        Ok(())
     }
 
     /// The bytes of the machine's initramfs, uncompressed.

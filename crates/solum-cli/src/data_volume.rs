@@ -148,7 +148,7 @@ impl DataVolume<'_> {
             None => format!("a data volume of {given} is too small for ext4: {why}"),
         };
         Failure::new(ExitCode::UnusableInput, message)
-            .hint(format!("give the data volume {} or more; it grows with its disk", shown(needed)))
+            .hint(format!("give the data volume {} or more with --data-size, or with `data.size` in solum.toml; it grows with its disk", shown(needed)))
     }
 
     fn btrfs(&self, items: &[Item], path: &Path) -> Result<(), Failure> {

@@ -35,6 +35,8 @@ pub enum ExitCode {
     RegistryRefuses = 110,
     /// Two builds of the same made different images.
     NotReproducible = 111,
+    /// What was read back from a device is not what was written to it.
+    NotKept = 112,
     /// `--timeout` was over (the status that timeout(1) uses).
     TimedOut = 124,
     /// The terminal hung up twice and the machine was killed, or once before the program was started (128 + SIGHUP).
@@ -78,6 +80,7 @@ pub const HELP: &str = "Exit status: that of the program, or 128 + N if signal N
   109  a run of the simulation failed
   110  the registry of images cannot be reached, or refuses
   111  two builds of the same made different images
+  112  a device did not keep what was written to it
   124  --timeout was over
   130  Ctrl-C came before the program was started, or a second one killed the machine
        (143 for SIGTERM, 129 for SIGHUP)";

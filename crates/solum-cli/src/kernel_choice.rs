@@ -33,8 +33,8 @@ pub const EVERY_DEVICE: [&str; 11] = [
 ];
 
 /// Modules for every file system that a machine mounts.
-const EVERY_FILE_SYSTEM: [&str; 7] =
-    ["ext4", "btrfs", "isofs", "vfat", "nls_cp437", "nls_iso8859-1", "nls_ascii"];
+const EVERY_FILE_SYSTEM: [&str; 8] =
+    ["crc32c_generic", "ext4", "btrfs", "isofs", "vfat", "nls_cp437", "nls_iso8859-1", "nls_ascii"];
 
 /// Modules for the file systems that a description names: any of them, where it leaves the kind open.
 pub fn file_system_modules(file_systems: &[FileSystem]) -> Vec<&'static str> {

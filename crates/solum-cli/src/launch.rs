@@ -181,6 +181,12 @@ pub fn on_host(program: &Found, machine: &Machine, arguments: &Run) -> Result<u8
     for note in host::notes(&machine.publish, &machine.shares, &bundles) {
         say(&format!("note: {note}"));
     }
+    for disk in &arguments.around.disks {
+        say(&format!("note: {} is a file here, and no disk", disk.file.display()));
+    }
+    for file_system in &inside.file_systems {
+        say(&format!("note: {} is not mounted at {}", file_system.source, file_system.target));
+    }
     let process = host::Process {
         program: program.path.clone(),
         arguments: machine.arguments.clone(),

@@ -16,6 +16,7 @@ mod data_volume;
 mod driven;
 mod exit_code;
 mod failure;
+mod flash;
 mod image;
 mod init;
 mod iso;
@@ -66,6 +67,7 @@ fn perform(verb: Verb) -> Result<u8, Failure> {
         Verb::Graph(arguments) => verb::graph::graph(&arguments).map(|()| 0),
         Verb::Sim(arguments) => verb::sim::sim(&arguments),
         Verb::Inspect(arguments) => verb::inspect::inspect(&arguments).map(|()| 0),
+        Verb::Flash(arguments) => verb::flash::flash(&arguments).map(|()| 0),
         Verb::Push(arguments) => verb::push::push(&arguments).map(|()| 0),
         Verb::Ps(arguments) => verb::operate::ps(&arguments).map(|()| 0),
         Verb::Logs(arguments) => verb::operate::logs(&arguments).map(|()| 0),

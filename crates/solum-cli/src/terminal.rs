@@ -84,7 +84,7 @@ impl Bars {
 
     fn style(unit: Unit, has_total: bool) -> ProgressStyle {
         let template = match (unit, has_total) {
-            (Unit::Bytes, true) => "{msg} {wide_bar} {bytes}/{total_bytes} {eta}",
+            (Unit::Bytes, true) => "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
             (Unit::Bytes, false) => "{spinner} {msg} {bytes} {elapsed}",
             (Unit::Steps, true) => "{msg} {wide_bar} {pos}/{len} files {elapsed}",
             (Unit::Steps, false) => "{spinner} {msg} {pos} files {elapsed}",

@@ -9,10 +9,13 @@ pub enum Compression {
     None,
     /// Zstandard (RFC 8878), for kernels with `CONFIG_RD_ZSTD`.
     Zstd,
+    /// The same, a tenth smaller for nine times the time: for what is made once, and read often.
+    SmallestZstd,
 }
 
 /// On a machine's image of 1 MB, level 19 saves another tenth for nine times the time (0.44 s), and each run waits.
 const ZSTD_LEVEL: i32 = 9;
+const SMALLEST_ZSTD_LEVEL: i32 = 19;
 
 /// Compresses an archive. The same bytes give the same bytes.
 ///
@@ -20,16 +23,16 @@ const ZSTD_LEVEL: i32 = 9;
 ///
 /// What the compressor says; it has no reason to, but for a lack of memory.
 pub fn compress(archive: Vec<u8>, compression: Compression) -> io::Result<Vec<u8>> {
-    match compression {
-        Compression::None => Ok(archive),
-        Compression::Zstd => {
-            // With the size of the content in the frame the kernel needs no window beside its output.
-            let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
-            compressor.include_contentsize(true)?;
-            compressor.include_checksum(true)?;
-            compressor.compress(&archive)
-        }
-    }
+    let level = match compression {
+        Compression::None => return Ok(archive),
+        Compression::Zstd => ZSTD_LEVEL,
+        Compression::SmallestZstd => SMALLEST_ZSTD_LEVEL,
+    };
+    // With the size of the content in the frame the kernel needs no window beside its output.
+    let mut compressor = zstd::bulk::Compressor::new(level)?;
+    compressor.include_contentsize(true)?;
+    compressor.include_checksum(true)?;
+    compressor.compress(&archive)
 }
 
 #[cfg(test)]

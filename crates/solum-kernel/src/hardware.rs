@@ -146,7 +146,13 @@ mod tests {
             files::create_directory(&directory).unwrap();
             files::write(&directory.join("modalias"), format!("{id}\n").as_bytes()).unwrap();
         }
-        std::os::unix::fs::symlink(&bus, bus.join("0000:00:02.0/subsystem")).unwrap();
+        let elsewhere = root.path().join("sys/elsewhere");
+        files::create_directory(&elsewhere).unwrap();
+        files::write(&elsewhere.join("modalias"), b"pci:elsewhere\n").unwrap();
+        for target in [&bus, &elsewhere] {
+            let link = bus.join(target.file_name().unwrap()).with_extension("link");
+            std::os::unix::fs::symlink(target, link).unwrap();
+        }
         assert_eq!(of_host(root.path()).unwrap(), ["pci:a", "usb:b"]);
         assert!(of_host(&root.path().join("gone")).is_err());
     }

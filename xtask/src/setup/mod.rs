@@ -56,5 +56,6 @@ fn install_packages(missing: &[Need]) -> Outcome {
 fn name(need: &Need) -> &'static str {
     match need.sign {
         Sign::Program(name) | Sign::Header(name) => name,
+        Sign::File(places) => places.first().copied().unwrap_or(need.package),
     }
 }

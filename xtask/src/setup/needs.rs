@@ -22,6 +22,8 @@ pub enum Sign {
     Program(&'static str),
     /// A file of this name is in one of the directories for C headers.
     Header(&'static str),
+    /// One of these files is there: the first is where Debian has it, the others where other distributions do.
+    File(&'static [&'static str]),
 }
 
 /// One thing that must be on the machine.
@@ -38,7 +40,7 @@ pub struct Need {
 }
 
 use Purpose::{Demo, Kernel, Test};
-use Sign::{Header, Program};
+use Sign::{File, Header, Program};
 
 #[cfg(target_arch = "aarch64")]
 const QEMU: Need = Need {
@@ -155,6 +157,44 @@ pub const NEEDS: &[Need] = &[
         purposes: &[Test],
         reason: "makes the certificate of the registry that the tests push images to",
     },
+    // Solum fetches these by itself where they are missing; the tests shall not depend on the network for that.
+    Need {
+        sign: File(&[
+            "/usr/share/OVMF/OVMF_CODE_4M.fd",
+            "/usr/share/edk2/x64/OVMF_CODE.4m.fd",
+            "/usr/share/edk2/ovmf/OVMF_CODE.fd",
+        ]),
+        package: "ovmf",
+        purposes: &[Test],
+        reason: "the firmware that the tests start images with",
+    },
+    Need {
+        sign: File(&[
+            "/usr/lib/systemd/boot/efi/linuxx64.efi.stub",
+            "/usr/lib/systemd/boot/efi/linuxaa64.efi.stub",
+        ]),
+        package: "systemd-boot-efi",
+        purposes: &[Test],
+        reason: "images that UEFI starts begin with it",
+    },
+    Need {
+        sign: File(&["/sbin/e2fsck.static", "/usr/sbin/e2fsck.static"]),
+        package: "e2fsck-static",
+        purposes: &[Test],
+        reason: "machines mend their data file systems with it",
+    },
+    Need {
+        sign: File(&["/usr/lib/ISOLINUX/isolinux.bin", "/usr/share/syslinux/isolinux.bin"]),
+        package: "isolinux",
+        purposes: &[Test],
+        reason: "ISO images that a BIOS starts begin with it",
+    },
+    Need {
+        sign: File(&["/usr/lib/syslinux/modules/bios/ldlinux.c32", "/usr/share/syslinux/ldlinux.c32"]),
+        package: "syslinux-common",
+        purposes: &[Test],
+        reason: "ISO images that a BIOS starts go on with it",
+    },
     Need { sign: Program("make"), package: "make", purposes: &[Kernel], reason: "drives the kernel's build" },
     Need { sign: Program("flex"), package: "flex", purposes: &[Kernel], reason: "the kernel's Kconfig" },
     Need { sign: Program("bison"), package: "bison", purposes: &[Kernel], reason: "the kernel's Kconfig" },
@@ -187,6 +227,7 @@ fn missing_where(purposes: &[Purpose], is_met: impl Fn(Sign) -> bool) -> Vec<Nee
 fn is_met(sign: Sign) -> bool {
     match sign {
         Program(name) => shell::find_program(name).is_some(),
+        File(places) => places.iter().any(|place| Path::new(place).is_file()),
         Header(name) => {
             let multiarch = format!("/usr/include/{}-linux-gnu", std::env::consts::ARCH);
             ["/usr/include", "/usr/local/include", &multiarch]

@@ -171,7 +171,7 @@ mod tests {
         let newer = device("sr0", "sr0", None, Kind::Iso9660, "SOLUM", "2027");
         assert_eq!(name(&[whole.clone(), part.clone()], "LABEL=SOLUM"), Ok(Some("sda1".into())));
         assert_eq!(name(&[whole.clone(), part.clone(), cd], "LABEL=SOLUM"), Ok(Some("sr0".into())));
-        assert_eq!(name(&[whole.clone()], "LABEL=SOLUM"), Ok(Some("sda".into())));
+        assert_eq!(name(std::slice::from_ref(&whole), "LABEL=SOLUM"), Ok(Some("sda".into())));
         assert!(name(&[whole, part, newer], "LABEL=SOLUM").is_err());
     }
 }

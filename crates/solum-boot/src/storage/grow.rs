@@ -81,6 +81,8 @@ fn grow_file_system(device: &Device, kind: Kind, target: &str) -> io::Result<()>
             // SAFETY: it reads eight bytes, which live until the call is over.
             done(unsafe { libc::ioctl(directory.as_raw_fd(), EXT4_IOC_RESIZE_FS as _, &raw const blocks) })
         }
+        // Its own size is that of its device, in whole blocks, and the kernel refuses to touch a small one.
+        Kind::Btrfs if is_as_large(&directory, scan::bytes(&device.name))? => Ok(()),
         Kind::Btrfs => {
             /// `_IOW(0x94, 3, struct btrfs_ioctl_vol_args)` (include/uapi/linux/btrfs.h): a descriptor, which is not used
             /// here, and a text.
@@ -92,6 +94,11 @@ fn grow_file_system(device: &Device, kind: Kind, target: &str) -> io::Result<()>
         }
         _ => Err(io::Error::other(format!("{kind} cannot be"))),
     }
+}
+
+fn is_as_large(directory: &File, bytes: u64) -> io::Result<bool> {
+    let space = rustix::fs::fstatvfs(directory)?;
+    Ok(space.f_blocks.saturating_mul(space.f_frsize) >= bytes / (1 << 20) * (1 << 20))
 }
 
 fn done(result: i32) -> io::Result<()> {

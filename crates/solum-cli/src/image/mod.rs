@@ -18,10 +18,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use solum_image::Architecture;
 use solum_image::disk::Identity;
-use solum_image::initramfs::{Bundled, BundledContent};
 use solum_image::uki;
 use solum_spec::ByteSize;
-use solum_spec::storage::{self, DataKind, FileSystem, Kind, Source};
+use solum_spec::storage::{self, DataKind, FileSystem, Source};
 use solum_spec::system::Disk;
 
 use crate::arguments::Format;
@@ -137,17 +136,7 @@ impl Maker<'_> {
     fn initramfs(&self, mut contents: Contents) -> Result<Vec<u8>, Failure> {
         let file_systems = &contents.description.file_systems;
         contents.modules = self.kernel()?.modules_of_image(&self.modules, file_systems)?;
-        let may_be_ext = |one: &FileSystem| {
-            one.source != Source::Memory
-                && matches!(one.kind, None | Some(Kind::Ext2 | Kind::Ext3 | Kind::Ext4))
-        };
-        if file_systems.iter().any(may_be_ext) {
-            contents.provided.push(Bundled {
-                path: CHECKER.to_owned(),
-                permissions: 0o755,
-                content: BundledContent::File(self.parts.e2fsck()?),
-            });
-        }
+        contents.provide_checker(&self.parts)?;
         assemble::compress(contents.archive()?, self.kernel()?.compression())
     }
 
@@ -233,9 +222,6 @@ impl Maker<'_> {
         Err(Failure::new(ExitCode::KernelUnavailable, message).hint(hint.to_owned()))
     }
 }
-
-/// Where the machine looks for the program that checks file systems.
-const CHECKER: &str = "/sbin/e2fsck";
 
 /// What an image was made of lies beside those that are directories.
 pub const BILL_OF_MATERIALS: &str = "sbom.cdx.json";

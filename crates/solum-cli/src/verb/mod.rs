@@ -6,6 +6,7 @@ pub mod check;
 pub mod completions;
 pub mod doctor;
 pub mod exec;
+pub mod flash;
 pub mod graph;
 pub mod inspect;
 pub mod kernel;

@@ -7,6 +7,7 @@ use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::kernel_modules::Modules;
 use crate::output::write_whole;
+use crate::parts::Parts;
 use crate::program::Purpose;
 use crate::{init, kernel_choice, program, system};
 
@@ -39,6 +40,7 @@ pub fn take(arguments: &Take) -> Result<(), Failure> {
     let init = if program.executable.is_machine { None } else { Some(init::find(&cache)?) };
     let mut contents = Contents::of_program(&machine, &arguments.inside, program, init)?;
     contents.modules = modules;
+    contents.provide_checker(&Parts::new(&cache))?;
     let compressed = assemble::compress(contents.archive()?, arguments.compress.into())?;
     write_whole(&arguments.out_initramfs, &compressed)
 }

@@ -23,7 +23,11 @@ use chapter::{Block, Chapter};
 use session::Session;
 
 /// Commands that are only shown, by their beginnings, and why.
-const SHOWN: [(&str, &str); 6] = [
+const SHOWN: [(&str, &str); 7] = [
+    (
+        "solum flash hello.img /dev/sdb",
+        "nobody's stick is to be overwritten; `tests/media` writes to devices that are files",
+    ),
     ("solum kernel build --config", "a build takes minutes"),
     ("solum kernel build --profile pc", "a build takes minutes"),
     ("solum take --kernel debian-pc", "what is in it depends on the devices of the host"),
@@ -46,8 +50,8 @@ macro_rules! chapters {
 }
 
 chapters!(
-    first, programs, inside, network, end, kernels, alone, containers, system, ported, simulation, trouble,
-    limits
+    first, programs, inside, storage, network, end, kernels, alone, images, containers, system, ported,
+    simulation, trouble, limits
 );
 
 fn repository() -> PathBuf {

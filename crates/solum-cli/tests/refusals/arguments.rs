@@ -104,7 +104,7 @@ fn flags_and_verbs_that_do_not_exist() {
     let scratch = Scratch::new();
     for (arguments, sentence) in [
         (&["fly"][..], "error: unrecognized subcommand 'fly'\n"),
-        (&["run"], "error: the following required arguments were not provided:\n  <PROGRAM>\n"),
+        (&["build"], "error: the following required arguments were not provided:\n  --format <FORMAT>\n"),
         (&["run", "a", "--fly"], "error: unexpected argument '--fly' found\n"),
         (&["exec", "a"], "error: the following required arguments were not provided:\n  <INITRAMFS>\n"),
         (

@@ -4,14 +4,16 @@ use crate::harness::kernel::{option, words_of};
 use crate::harness::{Scratch, elf};
 use crate::without_a_trace;
 
-const VERBS: [&str; 19] = [
+const VERBS: [&str; 21] = [
     "build",
     "check",
     "completions",
     "doctor",
     "down",
     "exec",
+    "flash",
     "graph",
+    "inspect",
     "kernel",
     "logs",
     "man",
