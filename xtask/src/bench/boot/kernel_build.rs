@@ -1,6 +1,6 @@
 //! The `vm` kernel: how large it is, and what its build costs.
 
-use super::lab::{self, Lab};
+use crate::bench::lab::{self, Lab};
 use crate::bench::processor_time;
 use crate::bench::table::{Row, grouped};
 use crate::failure::{Failure, Outcome};

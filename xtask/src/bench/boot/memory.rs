@@ -1,6 +1,6 @@
 //! The smallest memory in which hello still says its line.
 
-use super::lab::{HELLO, Lab};
+use crate::bench::lab::{HELLO, Lab};
 use crate::bench::table::Row;
 use crate::failure::{Failure, Outcome};
 use crate::shell;

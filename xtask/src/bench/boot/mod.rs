@@ -1,21 +1,18 @@
 //! `cargo xtask bench boot`: the figures that a boot is held to. `docs/benchmarks.md` says how each is measured.
 
-mod debugger;
 mod instructions;
 mod kernel_build;
-mod lab;
 mod memory;
 mod overhead;
-mod probe;
 mod reproducible;
 mod sizes;
 
+use crate::bench::lab::Lab;
+use crate::bench::surroundings;
 use crate::bench::table::{self, Row};
 use crate::failure::Outcome;
 use crate::workspace::Workspace;
 use clap::{Args, ValueEnum};
-use lab::Lab;
-use std::fs;
 
 /// What to measure.
 #[derive(Args)]
@@ -93,12 +90,4 @@ fn command(arguments: &Arguments) -> String {
     words.extend(arguments.figures.iter().map(|figure| figure.title()));
     words.extend(arguments.build.then_some("--build"));
     words.join(" ")
-}
-
-/// The machine, as far as it bears on what is timed rather than counted.
-fn surroundings() -> String {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split(' ').next().unwrap_or_default();
-    format!("{processors} processors at a load of {load} when it ended")
 }

@@ -1,7 +1,8 @@
 //! What `solum run` adds to what cargo and the machine need anyway, when nothing has changed.
 
-use super::lab::{HELLO, Lab};
+use crate::bench::lab::{HELLO, Lab};
 use crate::bench::processor_time;
+use crate::bench::spread::Spread;
 use crate::bench::table::Row;
 use crate::failure::{Failure, Outcome};
 use crate::shell;
@@ -71,29 +72,6 @@ fn machine_time(said: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// The middle of some durations, and their ends.
-#[derive(Clone, Copy)]
-struct Spread {
-    least: Duration,
-    median: Duration,
-    most: Duration,
-}
-
-impl Spread {
-    fn of(mut durations: Vec<Duration>) -> Self {
-        durations.sort();
-        let at = |index: usize| durations.get(index).copied().unwrap_or_default();
-        Self { least: at(0), median: at(durations.len() / 2), most: at(durations.len().saturating_sub(1)) }
-    }
-}
-
-impl std::fmt::Display for Spread {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let [least, median, most] = [self.least, self.median, self.most].map(|time| time.as_secs_f64());
-        write!(formatter, "{median:.2} s ({least:.2} to {most:.2})")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,11 +81,5 @@ mod tests {
         let said = "solum: PID 1 after 0.51 s, program after 0.60 s, ended after 0.61 s, machine gone after 0.75 s\n";
         assert_eq!(machine_time(said), Some(Duration::from_millis(750)));
         assert_eq!(machine_time("solum: machine gone after never"), None);
-    }
-
-    #[test]
-    fn the_middle_is_not_the_mean() {
-        let spread = Spread::of([9, 1, 2].map(Duration::from_secs).to_vec());
-        assert_eq!(spread.to_string(), "2.00 s (1.00 to 9.00)");
     }
 }

@@ -1,7 +1,7 @@
 //! Whether the same sources give the same bytes wherever they lie.
 
-use super::lab::{ALONE, HELLO, Lab, read};
-use super::sizes::file_in_archive;
+use crate::bench::archive::file_in_archive;
+use crate::bench::lab::{ALONE, HELLO, Lab, read};
 use crate::bench::table::Row;
 use crate::failure::{Failure, Outcome};
 use crate::shell;
