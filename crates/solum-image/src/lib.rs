@@ -3,7 +3,6 @@
 //! Nothing here reads a file or a clock, so the same inputs give the same image, byte for byte, on every machine.
 
 pub mod compress;
-pub mod container;
 pub mod cpio;
 pub mod disk;
 pub mod executable;
@@ -17,6 +16,7 @@ pub mod oci;
 pub mod sparse;
 pub mod uki;
 pub mod unpack;
+pub mod wrapping;
 
 pub use compress::Compression;
 pub use executable::{Architecture, Executable, Refusal};

@@ -94,11 +94,11 @@ mod disk {
     }
 }
 
-mod containers {
+mod wrappings {
     use super::*;
-    use solum_image::container::{qcow2, vhd, vmdk};
     use solum_image::gpt::Guid;
     use solum_image::sparse::read_vec;
+    use solum_image::wrapping::{qcow2, vhd, vmdk};
     use std::io::{BufWriter, Write};
 
     fn disk() -> Sparse {
@@ -112,8 +112,8 @@ mod containers {
         disk
     }
 
-    /// Makes all containers of a disk, and the raw one.
-    fn containers(directory: &Path) -> [(&'static str, std::path::PathBuf); 4] {
+    /// Makes all wrappings of a disk, and the raw one.
+    fn wrappings(directory: &Path) -> [(&'static str, std::path::PathBuf); 4] {
         let all = ["raw", "qcow2", "vmdk", "vpc"].map(|format| (format, directory.join(format)));
         save(&disk(), &all[0].1);
         for (format, path) in &all[1..] {
@@ -132,7 +132,7 @@ mod containers {
     #[test]
     fn qemu_reads_the_same_disk_in_all_of_them() {
         let directory = tempfile::tempdir().unwrap();
-        let [(_, raw), containers @ ..] = containers(directory.path());
+        let [(_, raw), containers @ ..] = wrappings(directory.path());
         for (format, path) in &containers {
             let (raw, path) = (raw.to_str().unwrap(), path.to_str().unwrap());
             let Some(compared) = run("qemu-img", &["compare", "-f", "raw", "-F", format, raw, path]) else {
@@ -171,7 +171,7 @@ mod containers {
             let Some(converted) = run("qemu-img", &arguments) else { return };
             assert!(converted.status.success(), "{format}: {}", said(&converted));
             // Only what is allocated is read into memory: the file is a few gibibytes of holes for a VHD.
-            let (_, inside) = solum_image::container::open(OnDisk(File::open(&made).unwrap())).unwrap();
+            let (_, inside) = solum_image::wrapping::open(OnDisk(File::open(&made).unwrap())).unwrap();
             assert_eq!(inside.length(), disk().length(), "{format} {options:?}");
             for (offset, length) in [(0, 80_000), ((1 << 20) - 10, 500_000), ((3 << 30) - 1000, 1000)] {
                 let (expected, found) =

@@ -4,10 +4,10 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-use solum_image::container::{qcow2, vhd, vmdk};
 use solum_image::disk::{self, Boot, Extra, Frame, disk_label};
 use solum_image::gpt::Guid;
 use solum_image::sparse::ReadAt;
+use solum_image::wrapping::{qcow2, vhd, vmdk};
 use solum_spec::storage;
 
 use super::{ARCHITECTURE, Maker, data_file_system, mounting, mounts};

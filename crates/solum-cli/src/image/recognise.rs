@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use solum_image::container;
 use solum_image::gpt;
 use solum_image::oci;
 use solum_image::sparse::ReadAt;
 use solum_image::uki;
+use solum_image::wrapping;
 use solum_vm::DiskFormat;
 
 use super::firecracker;
@@ -57,12 +57,12 @@ pub fn recognise(path: &Path) -> Result<Kind, Failure> {
     if file.read_at(ISO_MAGIC_AT, &mut magic).is_ok() && magic == ISO_MAGIC {
         return Ok(Kind::Iso);
     }
-    let (wrapping, disk) = container::open(&file).map_err(|why| unknown(path, &format!("damaged: {why}")))?;
+    let (wrapping, disk) = wrapping::open(&file).map_err(|why| unknown(path, &format!("damaged: {why}")))?;
     let format = match wrapping {
-        container::Container::Raw => DiskFormat::Raw,
-        container::Container::Qcow2 => DiskFormat::Qcow2,
-        container::Container::Vmdk => DiskFormat::Vmdk,
-        container::Container::Vhd => DiskFormat::Vhd,
+        wrapping::Wrapping::Raw => DiskFormat::Raw,
+        wrapping::Wrapping::Qcow2 => DiskFormat::Qcow2,
+        wrapping::Wrapping::Vmdk => DiskFormat::Vmdk,
+        wrapping::Wrapping::Vhd => DiskFormat::Vhd,
     };
     if gpt::read(&disk).is_ok() {
         return Ok(Kind::Disk(format));

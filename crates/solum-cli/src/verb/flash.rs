@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use indicatif::HumanBytes;
-use solum_image::{ReadAt, container};
+use solum_image::{ReadAt, wrapping};
 use solum_kernel::{Interrupt, Progress, Unit};
 
 use crate::arguments::Flash;
@@ -69,7 +69,7 @@ fn open(path: &Path) -> Result<Opened, Failure> {
 impl Opened {
     /// The disk without its wrapping.
     fn image(&self, path: &Path) -> Result<Box<dyn ReadAt + '_>, Failure> {
-        container::open(&self.0).map(|(_, disk)| disk).map_err(|error| {
+        wrapping::open(&self.0).map(|(_, disk)| disk).map_err(|error| {
             Failure::new(ExitCode::UnusableInput, format_args!("{} is damaged: {error}", path.display()))
         })
     }

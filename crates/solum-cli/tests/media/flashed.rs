@@ -6,8 +6,8 @@ use std::os::unix::fs::FileExt;
 
 use rustix::process::Signal;
 use solum_image::ReadAt;
-use solum_image::container::{qcow2, vhd, vmdk};
 use solum_image::gpt::Guid;
+use solum_image::wrapping::{qcow2, vhd, vmdk};
 
 use crate::device::{Device, Mounted, bytes, disk, run};
 use crate::harness::{Finished, Scratch};

@@ -5,14 +5,14 @@ use solum_image::fat::{self, Fat};
 use solum_image::gpt::{self, kind};
 use solum_image::iso9660::{Platform, Volume};
 use solum_image::sparse::Window;
-use solum_image::{ReadAt, Unreadable, container, filesystem};
+use solum_image::{ReadAt, Unreadable, filesystem, wrapping};
 
 use super::report::{Cd, Disk, FileSystem, Partition, Report};
 use super::{boot, is_uki};
 
 /// A disk in any wrapping.
 pub fn disk(file: &impl ReadAt, report: &mut Report) -> Result<(), Unreadable> {
-    let (_, disk) = container::open(file)?;
+    let (_, disk) = wrapping::open(file)?;
     let table = gpt::read(&disk)?;
     if table.is_backup {
         report

@@ -3,10 +3,10 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use solum_image::compress::{Compression, compress};
-use solum_image::container::{qcow2, vhd, vmdk};
 use solum_image::disk::{FIRST_IMAGE, Identity, single_image_esp};
 use solum_image::gpt::{self, Guid, Wanted};
 use solum_image::initramfs::{Bundled, BundledContent, Module, program_path, with_init};
+use solum_image::wrapping::{qcow2, vhd, vmdk};
 use solum_image::{Architecture, ReadAt, fat, oci};
 use solum_spec::Description;
 use solum_spec::description::{GiveUp, Network, Readiness, Restart, Unit, WhenEnded};

@@ -6,13 +6,13 @@ use std::io::Cursor;
 
 const VHD: vhd::Options = vhd::Options { id: Guid::new(7), epoch_s: 1_763_763_013 };
 
-fn wrap(container: Container, disk: &Sparse) -> Vec<u8> {
+fn wrap(wrapping: Wrapping, disk: &Sparse) -> Vec<u8> {
     let mut sink = Cursor::new(Vec::new());
-    match container {
-        Container::Raw => write_raw(disk, &mut sink).unwrap(),
-        Container::Qcow2 => qcow2::write(disk, &mut sink).unwrap(),
-        Container::Vmdk => vmdk::write(disk, "disk.vmdk", &mut sink).unwrap(),
-        Container::Vhd => vhd::write(disk, &VHD, &mut sink).unwrap(),
+    match wrapping {
+        Wrapping::Raw => write_raw(disk, &mut sink).unwrap(),
+        Wrapping::Qcow2 => qcow2::write(disk, &mut sink).unwrap(),
+        Wrapping::Vmdk => vmdk::write(disk, "disk.vmdk", &mut sink).unwrap(),
+        Wrapping::Vhd => vhd::write(disk, &VHD, &mut sink).unwrap(),
     }
     sink.into_inner()
 }
@@ -38,41 +38,41 @@ fn disk() -> Sparse {
 
 #[test]
 fn what_is_wrapped_is_unwrapped() {
-    for container in [Container::Qcow2, Container::Vmdk, Container::Vhd] {
-        let bytes = wrap(container, &disk());
-        assert!(bytes == wrap(container, &disk()), "{container:?}: the same bytes");
+    for wrapping in [Wrapping::Qcow2, Wrapping::Vmdk, Wrapping::Vhd] {
+        let bytes = wrap(wrapping, &disk());
+        assert!(bytes == wrap(wrapping, &disk()), "{wrapping:?}: the same bytes");
         let (found, inside) = open(bytes).unwrap();
-        assert_eq!(found, container);
+        assert_eq!(found, wrapping);
         assert_eq!(inside.length(), disk().length());
-        assert!(read_vec(&inside, 0, inside.length()).unwrap() == disk().to_vec(), "{container:?}");
+        assert!(read_vec(&inside, 0, inside.length()).unwrap() == disk().to_vec(), "{wrapping:?}");
         assert!(inside.read_at(inside.length() - 1, &mut [0; 2]).is_err());
     }
 }
 
 #[test]
 fn zeros_cost_nothing_and_the_rest_is_compressed() {
-    let vmdk = wrap(Container::Vmdk, &disk()).len();
+    let vmdk = wrap(Wrapping::Vmdk, &disk()).len();
     assert!(vmdk < 600_000, "{vmdk}");
-    let qcow2 = wrap(Container::Qcow2, &disk()).len();
+    let qcow2 = wrap(Wrapping::Qcow2, &disk()).len();
     // Noise and its cluster's rest, and four clusters of tables.
     assert!(qcow2 < 700_000, "{qcow2}");
     let empty = Sparse::new(1 << 40);
-    assert!(wrap(Container::Qcow2, &empty).len() < 500_000);
+    assert!(wrap(Wrapping::Qcow2, &empty).len() < 500_000);
 }
 
 #[test]
 fn a_fixed_vhd_has_whole_mebibytes() {
     let mut odd = Sparse::new((2 << 20) + 512);
     odd.push(2 << 20, vec![9; 512]);
-    let bytes = wrap(Container::Vhd, &odd);
+    let bytes = wrap(Wrapping::Vhd, &odd);
     assert_eq!(bytes.len(), (3 << 20) + 512);
     assert_eq!(bytes[2 << 20], 9);
 }
 
 #[test]
-fn a_raw_disk_is_one_without_container() {
-    assert_eq!(open(vec![1; 600]).unwrap().0, Container::Raw);
-    assert_eq!(open(vec![]).unwrap().0, Container::Raw);
+fn a_raw_disk_is_one_without_wrapping() {
+    assert_eq!(open(vec![1; 600]).unwrap().0, Wrapping::Raw);
+    assert_eq!(open(vec![]).unwrap().0, Wrapping::Raw);
 }
 
 #[test]
@@ -93,7 +93,7 @@ proptest! {
     ) {
         let mut small = Sparse::new(1 << 20);
         small.push(100_000, vec![5; 100_000]);
-        let mut bytes = wrap([Container::Qcow2, Container::Vmdk, Container::Vhd][which], &small);
+        let mut bytes = wrap([Wrapping::Qcow2, Wrapping::Vmdk, Wrapping::Vhd][which], &small);
         let end = bytes.len();
         for (at, value) in damage {
             // A VHD's numbers are at the end.

@@ -1,4 +1,4 @@
-//! Containers of disks: files that hypervisors and clouds take in place of a raw disk.
+//! Wrappings of disks: files that hypervisors and clouds take in place of a raw disk.
 //!
 //! Each is written from anything to be read at any place, a cluster at a time, and read as the disk inside.
 
@@ -12,7 +12,7 @@ use crate::sparse::{ReadAt, Unreadable};
 
 /// How a disk is wrapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Container {
+pub enum Wrapping {
     /// Not at all.
     Raw,
     /// QEMU's.
@@ -23,26 +23,26 @@ pub enum Container {
     Vhd,
 }
 
-/// Something to write a container into, beginning at its start.
+/// Something to write a wrapping into, beginning at its start.
 pub trait Sink: Write + Seek {}
 
 impl<S: Write + Seek> Sink for S {}
 
-/// Opens the disk in a container. What is no container is a raw disk.
+/// Opens the disk in a wrapping. What is no wrapping is a raw disk.
 ///
 /// # Errors
 ///
-/// [`Unreadable`], if it is a damaged container, or one of a kind that is not read.
-pub fn open<'a>(medium: impl ReadAt + 'a) -> Result<(Container, Box<dyn ReadAt + 'a>), Unreadable> {
+/// [`Unreadable`], if it is a damaged wrapping, or one of a kind that is not read.
+pub fn open<'a>(medium: impl ReadAt + 'a) -> Result<(Wrapping, Box<dyn ReadAt + 'a>), Unreadable> {
     let mut magic = [0; 4];
     if medium.length() >= 512 {
         medium.read_at(0, &mut magic)?;
     }
     Ok(match &magic {
-        qcow2::MAGIC => (Container::Qcow2, Box::new(qcow2::Qcow2::open(medium)?)),
-        vmdk::MAGIC => (Container::Vmdk, Box::new(vmdk::Vmdk::open(medium)?)),
-        _ if vhd::is_one(&medium)? => (Container::Vhd, Box::new(vhd::open(medium)?)),
-        _ => (Container::Raw, Box::new(medium)),
+        qcow2::MAGIC => (Wrapping::Qcow2, Box::new(qcow2::Qcow2::open(medium)?)),
+        vmdk::MAGIC => (Wrapping::Vmdk, Box::new(vmdk::Vmdk::open(medium)?)),
+        _ if vhd::is_one(&medium)? => (Wrapping::Vhd, Box::new(vhd::open(medium)?)),
+        _ => (Wrapping::Raw, Box::new(medium)),
     })
 }
 
