@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -41,8 +41,11 @@ impl Permanent {
         if fs::create_dir(&private).is_ok() {
             fs::set_permissions(&private, Permissions::from_mode(0o700)).ok()?;
         }
-        // Somebody else's link would lead PID 1 to somebody else's files.
-        let is_own = fs::symlink_metadata(&private).is_ok_and(|found| found.is_dir());
+        // Somebody else's link would lead PID 1 to somebody else's files; and where it is somebody else's (on vfat, or a directory
+        // that the host shares) he could put anything there, and know what is to be secret.
+        let is_own = fs::symlink_metadata(&private).is_ok_and(|found| {
+            found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o077 == 0
+        });
         is_own.then(|| Self { public, private, clock_kept: Instant::now() })
     }
 
@@ -104,11 +107,11 @@ impl Permanent {
     }
 
     /// Writes what failed, and its last words, where people will look for it.
-    pub fn last_panic(&self, what: &str, words: &[u8]) {
+    pub fn last_panic(&self, what: &str, words: &[u8]) -> bool {
         let head = format!("{}: {what}\n\n", Calendar::from_unix(time::now_s()));
         let words = &words[words.len().saturating_sub(LAST_WORDS_MAX)..];
         // A full disk shall not hinder the end; the old file stays then.
-        let _ = self.keep("last-panic", &[head.as_bytes(), words], &self.public);
+        self.keep("last-panic", &[head.as_bytes(), words], &self.public).is_ok()
     }
 
     /// Takes over what the kernel kept of its own panic, if it did. Whether there was any.
@@ -135,11 +138,13 @@ impl Permanent {
         if records.is_empty() {
             return false;
         }
-        self.last_panic("the kernel panicked in the machine's last life, and kept this", &words);
-        for record in records {
+        let is_kept =
+            self.last_panic("the kernel panicked in the machine's last life, and kept this", &words);
+        // The kernel keeps it until there is room for it here.
+        for record in records.iter().filter(|_| is_kept) {
             let _ = fs::remove_file(record);
         }
-        true
+        is_kept
     }
 
     /// Replaces a file in one step.

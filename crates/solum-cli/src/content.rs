@@ -5,6 +5,8 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 
@@ -46,6 +48,37 @@ pub fn scan(directory: &Path) -> Result<Vec<Item>, Failure> {
     let mut scan = Scan { items: Vec::new(), linked: HashMap::new() };
     scan.directory(directory, Path::new(""))?;
     Ok(scan.items)
+}
+
+/// Tells `add` everything about a directory that an image would have of it.
+pub fn digest(directory: &Path, add: &mut dyn FnMut(&[u8])) -> Result<(), Failure> {
+    for item in scan(directory)? {
+        add(item.path.as_os_str().as_encoded_bytes());
+        add(&item.permissions.to_le_bytes());
+        add(format!("{:?}", item.kind).as_bytes());
+        if matches!(item.kind, Kind::File(_)) {
+            let refused = |error: std::io::Error| Failure::file("cannot read", &item.source, &error);
+            let mut hash = Sha256::new();
+            std::io::copy(&mut fs::File::open(&item.source).map_err(refused)?, &mut Sink(&mut hash))
+                .map_err(refused)?;
+            add(&hash.finalize());
+        }
+    }
+    Ok(())
+}
+
+/// What is written is hashed.
+struct Sink<'a>(&'a mut Sha256);
+
+impl std::io::Write for Sink<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 struct Scan {

@@ -155,7 +155,9 @@ impl Iso<'_> {
         ];
         for (name, bytes) in files {
             fs::write(directory.join(name), bytes)?;
-            fs::set_permissions(directory.join(name), PermissionsExt::from_mode(0o644))?;
+            // A plan with a machine's secret key may be in the initramfs, and units look around in /iso.
+            let mode = if name == "initramfs" { 0o600 } else { 0o644 };
+            fs::set_permissions(directory.join(name), PermissionsExt::from_mode(mode))?;
         }
         Ok(())
     }

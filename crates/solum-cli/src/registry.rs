@@ -242,6 +242,12 @@ impl<'a> Registry<'a> {
     /// The token for what the registry just refused.
     fn token(&self, realm: &str, service: Option<&str>, scope: Option<&str>) -> Result<String, Failure> {
         let unreachable = |error: &ureq::Error| self.unreachable(realm, error);
+        // A name and a password go to nobody who asks for them in the open, unless all of it is.
+        if self.credentials.is_some() && !realm.starts_with("https://") && !self.is_plain {
+            return Err(self
+                .failure(&format!("asks for the login in the open, at {realm}"))
+                .hint(self.not_a_registry()));
+        }
         let pairs = [("service", service), ("scope", scope)];
         let pairs = pairs.into_iter().filter_map(|(name, value)| value.map(|value| (name, value)));
         let response = match &self.credentials {

@@ -60,3 +60,21 @@ pub fn refuse_for_image(given: &[(&str, bool)]) -> Result<(), Failure> {
     Err(Failure::new(ExitCode::UnusableInput, message)
         .hint(format!("give {what} to `solum build`, or leave it out")))
 }
+
+/// Refuses what this kind of image has nothing for.
+pub fn refuse_for_kind(given: &[(&str, bool)]) -> Result<(), Failure> {
+    let Some((what, _)) = given.iter().find(|(_, is_given)| *is_given) else { return Ok(()) };
+    let message = format!("{what} means nothing for an image of this kind");
+    Err(Failure::new(ExitCode::UnusableInput, message).hint(
+        "leave it out; a container takes more from `podman run`, and `solum inspect` says what an image is"
+            .to_owned(),
+    ))
+}
+
+/// Refuses what none of the formats has anything for.
+pub fn refuse_for_formats(given: &[(&str, bool, &str)]) -> Result<(), Failure> {
+    let Some((what, _, formats)) = given.iter().find(|(_, is_given, _)| *is_given) else { return Ok(()) };
+    let message = format!("{what} is for {formats}, and no such image is made");
+    Err(Failure::new(ExitCode::UnusableInput, message)
+        .hint(format!("leave {what} out, or add such a format; `solum build --list` explains them")))
+}

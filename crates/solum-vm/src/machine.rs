@@ -87,6 +87,8 @@ pub struct Medium {
     pub format: DiskFormat,
     /// How the machine sees it.
     pub bus: Bus,
+    /// The machine may not write to it.
+    pub read_only: bool,
     /// What the machine writes is forgotten at its end.
     pub snapshot: bool,
 }

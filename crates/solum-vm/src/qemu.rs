@@ -149,9 +149,16 @@ impl Command {
             drive.push(escape_path(file.as_os_str()));
             self.option("-drive", drive);
         }
-        let Medium { file, format, bus, snapshot } = &firmware.medium;
-        let snapshot = if *snapshot { "on" } else { "off" };
-        let media = if *bus == Bus::Cd { "media=cdrom,readonly=on," } else { "" };
+        let Medium { file, format, bus, read_only, snapshot } = &firmware.medium;
+        let is_unwritable = *read_only && matches!(bus, Bus::Sata | Bus::Nvme);
+        let snapshot = if *snapshot || is_unwritable { "on" } else { "off" };
+        let media = match (bus, read_only) {
+            (Bus::Cd, _) => "media=cdrom,readonly=on,",
+            // Disks of these kinds can be written to, or QEMU refuses them; nothing of it reaches the file.
+            (Bus::Sata | Bus::Nvme, true) => "",
+            (_, true) => "readonly=on,",
+            (_, false) => "",
+        };
         let mut drive = OsString::from(format!(
             "if=none,id=medium,{media}format={},cache=writeback,discard=unmap,snapshot={snapshot},file=",
             format.name()

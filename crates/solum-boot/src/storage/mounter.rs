@@ -55,6 +55,9 @@ pub fn mount(wanted: &FileSystem, device: Option<&Device>, owners: &Owners) -> R
         warnings.extend(examine(device, kind, read_only).map_err(failed)?);
     }
     let source = device.map_or_else(|| kind.name().to_owned(), |device| format!("/dev/{}", device.name));
+    if let Some(link) = link_above(Path::new(target)) {
+        return Err(failed(format!("{} is a link, and may lead anywhere", link.display())));
+    }
     fs::create_dir_all(target).map_err(|error| failed(reason(&error)))?;
     let data = CString::new(own.as_str()).unwrap_or_default();
     mount_kernel(source.as_str(), target.as_str(), driver(kind), flags, data.as_c_str())
@@ -72,6 +75,13 @@ pub fn mount(wanted: &FileSystem, device: Option<&Device>, owners: &Owners) -> R
 }
 
 /// The kind that is mounted: what is there, which has to be what is wanted.
+/// The first link on the way to a place. A program that may write to a file system that was mounted earlier could have made it, to
+/// have the next one mounted over what is root's.
+fn link_above(target: &Path) -> Option<&Path> {
+    let is_link = |path: &&Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    target.ancestors().find(is_link)
+}
+
 fn kind(wanted: &FileSystem, device: Option<&Device>) -> Result<Kind, String> {
     let found = device.and_then(|device| device.volume.as_ref()).map(|volume| volume.kind);
     let name = device.map_or("", |device| &device.name);

@@ -8,7 +8,7 @@ use solum_image::disk::{self, Boot, Extra, Frame, disk_label};
 use solum_image::gpt::Guid;
 use solum_image::sparse::ReadAt;
 use solum_image::wrapping::{qcow2, vhd, vmdk};
-use solum_spec::storage;
+use solum_spec::storage::{self, DataKind};
 
 use super::{ARCHITECTURE, Maker, data_file_system, mounting, mounts};
 use crate::arguments::Format;
@@ -50,6 +50,10 @@ fn wrap(maker: &Maker<'_>, format: Format, raw: &Path, path: &Path) -> Result<io
 fn raw(maker: &Maker<'_>, path: &Path) -> Result<(), Failure> {
     let seed = maker.seed()?;
     let kind = maker.data.kind;
+    if kind == DataKind::Btrfs {
+        let hint = "take a kernel that has it: `--kernel debian`, or one for PCs with `--for pc`";
+        maker.refuse_without("CONFIG_BTRFS_FS", "mount Btrfs", hint)?;
+    }
     let contents = match mounts(&maker.contents, storage::PERMANENT) {
         true => maker.contents.clone(),
         false => mounting(&maker.contents, data_file_system(kind)),

@@ -27,17 +27,16 @@ pub fn iso(maker: &Maker<'_>, path: &Path) -> Result<(), Failure> {
             mounting(&maker.contents, content_of(&volume))
         }
     };
+    // Before the bill of materials is written into the image.
+    let loader = maker.bios.then(|| maker.parts.bios_loader()).transpose()?;
     let image = maker.unified(contents.clone())?;
     let boot_partition = disk::single_image_esp(ARCHITECTURE, image, &maker.identity(&seed))
         .map_err(|error| Failure::new(ExitCode::UnusableInput, error))?;
-    let bios = match maker.bios {
-        false => None,
-        true => Some((
-            maker.parts.bios_loader()?,
-            maker.kernel()?.packed()?,
-            maker.initramfs(contents)?,
-            maker.kernel_line()?,
-        )),
+    let bios = match loader {
+        None => None,
+        Some(loader) => {
+            Some((loader, maker.kernel()?.packed()?, maker.initramfs(contents)?, maker.kernel_line()?))
+        }
     };
     let bios = bios.as_ref().map(|([loader, module, hybrid_sector], kernel, initramfs, line)| Bios {
         loader,

@@ -28,6 +28,7 @@ use crate::assemble::{self, Contents};
 use crate::bill::Bill;
 use crate::cache::Cache;
 use crate::certificates;
+use crate::content;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::kernel_choice::Chosen;
@@ -123,12 +124,22 @@ impl<'a> Deref for Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// Bytes that are the same whenever an image is made of the same, and different whenever it is not.
+    /// Bytes that are the same whenever an image is made of the same, and different whenever it is not: of everything that goes in.
     fn seed(&self) -> Result<[u8; 32], Failure> {
         let mut hash = Sha256::new();
-        hash.update(self.name.as_bytes());
-        hash.update(self.contents.clone().archive()?);
-        hash.update(self.kernel()?.hash());
+        let mut add = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        add(self.name.as_bytes());
+        add(self.kernel()?.hash().as_bytes());
+        add(self.kernel_line()?.as_bytes());
+        let Data { size, kind, .. } = &self.data;
+        add(format!("{:?} {} {size:?} {kind:?} {:?}", self.modules, self.bios, self.disks).as_bytes());
+        add(&self.contents.clone().archive()?);
+        for directory in [&self.iso_content, &self.data.content].into_iter().flatten() {
+            content::digest(directory, &mut add)?;
+        }
         Ok(hash.finalize().into())
     }
 

@@ -43,6 +43,11 @@ fn replace(made: &Path, path: &Path, old: &Path) -> io::Result<()> {
     let is_directory = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
     match (is_directory(made), is_directory(path)) {
         (true, true) => {
+            // Nobody meant a directory of his own that happens to have this name.
+            let is_empty = fs::read_dir(path)?.next().is_none();
+            if !is_empty && super::recognise(path).is_err() {
+                return Err(io::ErrorKind::DirectoryNotEmpty.into());
+            }
             fs::rename(path, old)?;
             // Whoever cannot have the new one keeps the old one.
             fs::rename(made, path).inspect_err(|_| drop(fs::rename(old, path)))
@@ -98,12 +103,30 @@ mod tests {
         for (name, text) in [("a", "1"), ("b", "22")] {
             let product = Product::make(&path, |staged| {
                 fs::create_dir(staged).unwrap();
+                // What there is has to be an image.
+                write(&staged.join("vmlinuz"), "")?;
+                write(&staged.join("initramfs"), "")?;
                 write(&staged.join(name), text)
             });
             assert_eq!(product.unwrap().size, ByteSize::bytes(text.len() as u64));
         }
-        assert_eq!(files(&path).unwrap(), [path.join("b")]);
+        assert_eq!(files(&path).unwrap(), ["b", "initramfs", "vmlinuz"].map(|name| path.join(name)));
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing else is left");
+    }
+
+    #[test]
+    fn a_directory_that_is_no_image_is_not_replaced() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("mine");
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("letter"), "dear").unwrap();
+        let made = Product::make(&path, |staged| {
+            fs::create_dir(staged).unwrap();
+            Ok(())
+        });
+        assert!(made.is_err());
+        assert_eq!(fs::read_to_string(path.join("letter")).unwrap(), "dear");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::kernel_choice::{self, Chosen};
 use crate::kernel_modules::Modules;
 use crate::output::{print, print_line};
 use crate::program::{self, Purpose};
-use crate::suited::{flags_of_a_program, refuse_for_system};
+use crate::suited::{flags_of_a_program, refuse_for_formats, refuse_for_system};
 use crate::system::{self, Described};
 use crate::terminal::{Spinner, say};
 use crate::{certificates, init};
@@ -41,10 +41,32 @@ pub fn build(arguments: &Build) -> Result<(), Failure> {
     let mut formats = arguments.formats.clone();
     formats.sort_unstable();
     formats.dedup();
+    refuse_unused(arguments)?;
     if arguments.check {
         return build_check::check();
     }
     Shop::open(arguments, &formats)?.make_all(&formats)
+}
+
+/// What was asked for and would be in none of the images.
+fn refuse_unused(arguments: &Build) -> Result<(), Failure> {
+    let makes = |wanted: &[Format]| arguments.formats.iter().any(|format| wanted.contains(format));
+    let no_iso = !makes(&[Format::Iso]);
+    let no_disk = !makes(&[Format::Disk, Format::Qcow2, Format::Vmdk, Format::Vhd]);
+    let no_container = !makes(&[Format::Oci]);
+    let (iso, disk, oci) = ("the format iso", "the formats disk, qcow2, vmdk and vhd", "the format oci");
+    refuse_for_formats(&[
+        ("--iso-content", no_iso && arguments.iso_content.is_some(), iso),
+        ("--bios", no_iso && arguments.bios, iso),
+        ("--medium-size", no_iso && arguments.medium_size.is_some(), iso),
+        ("--data", no_disk && arguments.data.is_some(), disk),
+        ("--data-size", no_disk && arguments.data_size.is_some(), disk),
+        ("--data-file-system", no_disk && arguments.data_file_system.is_some(), disk),
+        ("--tag", no_container && arguments.tag.is_some(), oci),
+        ("--expose", no_container && !arguments.exposed.is_empty(), oci),
+        ("--label", no_container && !arguments.labels.is_empty(), oci),
+        ("--time-zones", no_container && arguments.time_zones, oci),
+    ])
 }
 
 fn show(product: &Product) {
@@ -185,7 +207,10 @@ impl<'a> Shop<'a> {
         };
         let no_container =
             format!("machine {} cannot be a container: its units need their supervisor", machine.name);
+        let is_chosen = machine.modules.is_empty() || self.arguments.modules.is_given();
+        let modules = if is_chosen { self.modules.clone() } else { Modules::Named(machine.modules.clone()) };
         Ok(Material {
+            modules,
             iso_content: machine.iso_content.as_ref().map(seen),
             disks: machine.disks.clone(),
             memory: machine.memory,

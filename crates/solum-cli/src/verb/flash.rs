@@ -126,8 +126,12 @@ fn write(image: &dyn ReadAt, target: &Path, device: &Device) -> Result<(), Failu
         !interrupt.is_raised()
     };
     bars.phase(&format!("writing to /dev/{}", device.name));
-    let written = flash::write(image, &mut medium, go_on)
-        .and_then(|()| medium.forget_end(image.length()).map_err(Trouble::Write));
+    let written = flash::write(image, &mut medium, go_on).and_then(|()| {
+        medium
+            .forget_end(image.length())
+            .and_then(|()| flash::Target::sync(&mut medium))
+            .map_err(Trouble::Write)
+    });
     written.map_err(|trouble| ended(&trouble, device, "holds half an image now, which boots nowhere"))?;
     bars.phase(&format!("reading back /dev/{}", device.name));
     flash::verify(image, &mut medium, go_on)

@@ -18,7 +18,7 @@ use crate::image::{self, ImageKind as Kind, kernel_words, recognise};
 use crate::launch::{Launch, file_stem};
 use crate::output::Kept;
 use crate::parts::Parts;
-use crate::suited::{flags_of_a_program, refuse_for_image};
+use crate::suited::{flags_of_a_program, refuse_for_image, refuse_for_kind};
 
 /// Boots the image, and gives back the exit status of its program.
 pub fn run(image: &Path, arguments: &Run) -> Result<u8, Failure> {
@@ -36,10 +36,10 @@ pub fn run(image: &Path, arguments: &Run) -> Result<u8, Failure> {
             let medium = disk::single_image_esp(Architecture::HOST, bytes, &identity)
                 .map_err(|error| Failure::new(ExitCode::UnusableInput, error))?;
             let medium = Kept::new(&file_stem(image), &medium.to_vec(), "esp", arguments.around.dry_run)?;
-            from_medium(image, medium.path(), DiskFormat::Raw, bus, arguments)
+            from_medium(image, medium.path(), DiskFormat::Raw, bus, false, arguments)
         }
-        Kind::Iso => from_medium(image, image, DiskFormat::Raw, bus, arguments),
-        Kind::Disk(format) => from_medium(image, image, format, bus, arguments),
+        Kind::Iso => from_medium(image, image, DiskFormat::Raw, bus, true, arguments),
+        Kind::Disk(format) => from_medium(image, image, format, bus, false, arguments),
     }
 }
 
@@ -56,7 +56,20 @@ fn refuse_unsuited(kind: Kind, arguments: &Run) -> Result<(), Failure> {
         ("--append", has_own_line && !around.append.is_empty()),
         ("--machine", has_own_line && around.machine == MachineKind::Microvm),
     ]);
-    refuse_for_image(&given)
+    let is_container = kind == Kind::Oci;
+    let has_medium = matches!(kind, Kind::Uki | Kind::Iso | Kind::Disk(_));
+    refuse_for_image(&given)?;
+    refuse_for_kind(&[
+        ("--attach", !has_medium && arguments.attach.is_some()),
+        ("--snapshot", !has_medium && arguments.snapshot),
+        ("--dry-run", is_container && around.dry_run),
+        ("--timeout", is_container && around.timeout.is_some()),
+        ("--memory", is_container && around.memory.is_some()),
+        ("--cpus", is_container && around.cpus.is_some()),
+        ("--publish", is_container && !around.publish.is_empty()),
+        ("--disk", is_container && !around.disks.is_empty()),
+        ("--append", is_container && !around.append.is_empty()),
+    ])
 }
 
 /// A kernel and an initramfs: nothing is to be found by firmware.
@@ -72,6 +85,7 @@ fn from_medium(
     file: &Path,
     format: DiskFormat,
     bus: Bus,
+    is_iso: bool,
     arguments: &Run,
 ) -> Result<u8, Failure> {
     let cache = Cache::of_user()?;
@@ -79,7 +93,13 @@ fn from_medium(
     let boot = Boot::Firmware(Firmware {
         code: firmware.code.path,
         variables: firmware.variables.path,
-        medium: Medium { file: file.to_owned(), format, bus, snapshot: arguments.snapshot },
+        medium: Medium {
+            file: file.to_owned(),
+            format,
+            bus,
+            read_only: is_iso,
+            snapshot: arguments.snapshot,
+        },
     });
     let mut around = arguments.around.clone();
     around.memory.get_or_insert(MEMORY);

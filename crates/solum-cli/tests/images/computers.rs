@@ -39,6 +39,33 @@ fn the_disks_of_pcs_are_disks() {
 }
 
 #[test]
+fn a_data_volume_can_be_btrfs() {
+    if Command::new("mkfs.btrfs").arg("--version").output().is_err() {
+        println!("skipped: mkfs.btrfs is not installed");
+        return;
+    }
+    let scratch = Scratch::new();
+    let note = scratch.file("given/note", "from the start\n");
+    for path in [note.as_path(), note.parent().unwrap()] {
+        std::os::unix::fs::chown(path, Some(1000), Some(1000)).unwrap();
+    }
+    let options = [
+        "--for",
+        "pc",
+        "--append",
+        "no_timer_check",
+        "--data-file-system",
+        "btrfs",
+        "--data",
+        "[SCRATCH]/given",
+    ];
+    built(&scratch, "disk", "m.img", &options, "print /perm/note then write /perm/note hello");
+    let first = boot(&scratch, "m.img", &[]).run();
+    first.exits(0).prints("from the start\n/perm/note: Ok(())\n");
+    boot(&scratch, "m.img", &[]).run().exits(0).prints("hello/perm/note: Ok(())\n");
+}
+
+#[test]
 fn a_pc_without_uefi_boots_the_iso_too() {
     let scratch = Scratch::new();
     built(&scratch, "iso", "m.iso", &["--bios"], "write /tmp/told x");

@@ -85,6 +85,18 @@ fn a_kernel_without_what_a_format_needs() {
 }
 
 #[test]
+fn btrfs_for_a_kernel_that_has_none() {
+    let scratch = Scratch::new();
+    let finished = build(&scratch, "disk", "m.img", &["--data-file-system", "btrfs"], "status 0");
+    if crate::harness::kernel::name() == "source" {
+        finished.exits(104).mentions("cannot mount Btrfs: it lacks CONFIG_BTRFS_FS");
+        assert!(!scratch.path("m.img").exists(), "nothing half-written is left");
+    } else {
+        println!("skipped: only the small kernel lacks Btrfs");
+    }
+}
+
+#[test]
 fn a_time_that_is_none() {
     let scratch = Scratch::new();
     let finished = scratch

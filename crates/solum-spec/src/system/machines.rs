@@ -37,6 +37,7 @@ fn group(reader: &mut Reader<'_>, name: Located<String>, raw: raw::Machine) -> G
         keys: raw.keys.is_some_and(|keys| keys.value),
         file_systems: file_systems(reader, raw.mount),
         when_ended: raw.when_ended.map(|when| when.value).unwrap_or_default(),
+        modules: raw.modules.into_iter().map(|module| module.value).collect(),
         iso_content: raw.iso.and_then(|iso| iso.content).map(|content| content.value),
         data: data(reader, raw.data.unwrap_or_default()),
         units: Vec::new(),

@@ -151,6 +151,8 @@ pub struct Machine {
     pub file_systems: Vec<FileSystem>,
     /// What it does when its units have ended by themselves.
     pub when_ended: WhenEnded,
+    /// Modules of the kernel that its images load; those for common hardware, if there is none.
+    pub modules: Vec<String>,
     /// What an ISO of it holds beside the system: a directory, seen from the description's.
     pub iso_content: Option<String>,
     /// The data volume of a disk image of it.

@@ -168,6 +168,9 @@ pub struct Machine {
     pub mount: Named<Located<String>>,
     /// What it does when all of its units have ended by themselves. Without it: `poweroff`.
     pub when_ended: Option<Located<WhenEnded>>,
+    /// Modules of the kernel that its images load, with what they need, where the kernel has its drivers as modules. Without it:
+    /// those for what `solum build --for` says.
+    pub modules: Vec<Located<String>>,
     /// What an ISO of it holds beside the system.
     pub iso: Option<Iso>,
     /// The data volume of a disk image of it.
