@@ -62,8 +62,8 @@ pub fn make(maker: &Maker<'_>, path: &Path) -> Result<Vec<Product>, Failure> {
     };
     let image = oci::image(contents)
         .map_err(|error| Failure::new(ExitCode::UnusableInput, &error).hint(error.hint()))?;
-    let layout = Product::make(path, |staged| layout(&image, staged))?;
-    let archive = Product::make(&with_suffix(path, ".tar"), |staged| {
+    let layout = Product::make(path, false, |staged| layout(&image, staged))?;
+    let archive = Product::make(&with_suffix(path, ".tar"), false, |staged| {
         let bytes = image.archive().map_err(|error| Failure::file("cannot write", path, &error))?;
         write(staged, &bytes)
     })?;

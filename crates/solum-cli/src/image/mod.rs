@@ -96,7 +96,7 @@ impl Material<'_> {
         if format == Format::Oci {
             return container::make(&maker, path);
         }
-        let one = Product::make(path, |staged| match format {
+        let one = Product::make(path, self.has_secret(), |staged| match format {
             Format::Initramfs => maker.directory(staged),
             Format::Firecracker => maker.firecracker(staged),
             Format::Uki => write(staged, &maker.unified(self.contents.clone())?),
@@ -105,6 +105,11 @@ impl Material<'_> {
             Format::Oci => Ok(()),
         });
         Ok(vec![one?])
+    }
+
+    /// Whether the key of a machine is inside.
+    fn has_secret(&self) -> bool {
+        self.contents.plan.as_ref().is_some_and(|plan| plan.network.is_some())
     }
 }
 

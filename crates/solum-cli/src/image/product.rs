@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use solum_spec::ByteSize;
@@ -21,7 +22,12 @@ pub struct Product {
 
 impl Product {
     /// Lets `make` write a file or a directory beside `path`, and moves it there when it is whole. What was there is replaced.
-    pub fn make(path: &Path, make: impl FnOnce(&Path) -> Result<(), Failure>) -> Result<Self, Failure> {
+    /// Nobody but its owner reads one that is private.
+    pub fn make(
+        path: &Path,
+        is_private: bool,
+        make: impl FnOnce(&Path) -> Result<(), Failure>,
+    ) -> Result<Self, Failure> {
         let refused = |error: io::Error| Failure::file("cannot write", path, &error);
         let beside = match path.parent() {
             Some(parent) if parent != Path::new("") => parent,
@@ -31,6 +37,9 @@ impl Product {
         let stage = tempfile::Builder::new().prefix(".solum-").tempdir_in(beside).map_err(refused)?;
         let staged = stage.path().join("made");
         make(&staged)?;
+        if is_private {
+            hide(&staged).map_err(refused)?;
+        }
         let (size, taken) = weigh(&staged).map_err(refused)?;
         replace(&staged, path, &stage.path().join("old")).map_err(refused)?;
         Ok(Self { path: path.to_owned(), taken: ByteSize::bytes(taken), size: ByteSize::bytes(size) })
@@ -55,6 +64,14 @@ fn replace(made: &Path, path: &Path, old: &Path) -> io::Result<()> {
         (false, true) => Err(io::ErrorKind::IsADirectory.into()),
         _ => fs::rename(made, path),
     }
+}
+
+/// The directory in which it is made is its owner's alone, so nobody has read it until now.
+fn hide(path: &Path) -> io::Result<()> {
+    for file in files(path)? {
+        fs::set_permissions(file, fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(())
 }
 
 fn sync(path: &Path) -> io::Result<()> {
@@ -101,7 +118,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("made/it");
         for (name, text) in [("a", "1"), ("b", "22")] {
-            let product = Product::make(&path, |staged| {
+            let product = Product::make(&path, false, |staged| {
                 fs::create_dir(staged).unwrap();
                 // What there is has to be an image.
                 write(&staged.join("vmlinuz"), "")?;
@@ -120,7 +137,7 @@ mod tests {
         let path = place.path().join("mine");
         fs::create_dir(&path).unwrap();
         fs::write(path.join("letter"), "dear").unwrap();
-        let made = Product::make(&path, |staged| {
+        let made = Product::make(&path, false, |staged| {
             fs::create_dir(staged).unwrap();
             Ok(())
         });
@@ -130,11 +147,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_private_is_read_by_its_owner_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("it");
+        Product::make(&path, true, |staged| write(staged, "secret")).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
     fn what_fails_leaves_the_old_one_and_nothing_else() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("it");
-        Product::make(&path, |staged| write(staged, "old")).unwrap();
-        let failed = Product::make(&path, |staged| {
+        Product::make(&path, false, |staged| write(staged, "old")).unwrap();
+        let failed = Product::make(&path, false, |staged| {
             write(staged, "half")?;
             Err(Failure::new(ExitCode::HostRefuses, "no"))
         });
