@@ -46,6 +46,8 @@ impl Tool {
 
     /// Runs such a command to its end.
     pub fn run(&self, mut command: Command) -> Result<(), Failure> {
+        // Whatever ends this process, nobody waits for what the tool makes.
+        solum_vm::die_with_us(&mut command);
         let output = command.output().map_err(|error| {
             let message = format_args!("{} cannot be started: {}", self.program, reason(&error));
             Failure::new(ExitCode::HostRefuses, message)

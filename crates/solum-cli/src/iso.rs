@@ -87,8 +87,8 @@ impl Iso<'_> {
         let permissions = PermissionsExt::from_mode(0o666);
         let made = tempfile::Builder::new().prefix(".solum-").permissions(permissions).tempfile_in(directory);
         let made = made.map_err(unwritable)?;
-        let staged = tempfile::tempdir()
-            .map_err(|error| Failure::file("cannot use", &std::env::temp_dir(), &error))?;
+        // Beside the image: what is removed with one is removed with the other.
+        let staged = tempfile::Builder::new().prefix(".solum-").tempdir_in(directory).map_err(unwritable)?;
         self.stage(&items, staged.path())
             .map_err(|error| Failure::file("cannot write", staged.path(), &error))?;
         let mut command = XORRISO.command()?;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ enum Stage {
     Ordinary,
     /// Getting a kernel is to be given up.
     Kernel(Interrupt),
+    /// An image is being made, in this directory, which is to be removed.
+    Making(PathBuf),
     /// There is a simulation, which is to end: its process.
     Simulation(OwnedFd),
     /// There is a machine, and whoever runs it obeys.
@@ -72,28 +75,41 @@ impl Requests {
 /// How long giving up may take: to remove a gigabyte of object files.
 const GIVING_UP: Duration = Duration::from_secs(10);
 
-/// While this lives, requests interrupt the getting of a kernel, or a simulation.
-pub struct Interruptible;
+/// While this lives, requests interrupt what goes on; afterwards they mean again what they meant before.
+pub struct Interruptible(Option<Stage>);
+
+impl Interruptible {
+    fn begin(stage: Stage) -> Self {
+        Self(Some(std::mem::replace(&mut state().stage, stage)))
+    }
+}
 
 impl Drop for Interruptible {
     fn drop(&mut self) {
-        state().stage = Stage::Ordinary;
+        if let Some(before) = self.0.take() {
+            state().stage = before;
+        }
     }
 }
 
 /// Lets the first request raise an interrupt; the second ends this process at once. SIGHUP keeps its default, or its being
 /// ignored under `nohup`: whatever commands run end with this process in any case.
 pub fn interruptible(interrupt: Interrupt) -> io::Result<Interruptible> {
-    state().stage = Stage::Kernel(interrupt);
-    let interruptible = Interruptible;
+    let interruptible = Interruptible::begin(Stage::Kernel(interrupt));
     listen(&[SIGINT, SIGTERM])?;
+    Ok(interruptible)
+}
+
+/// Lets a request end this process, and remove the directory in which it makes something.
+pub fn making(directory: PathBuf) -> io::Result<Interruptible> {
+    let interruptible = Interruptible::begin(Stage::Making(directory));
+    listen(&[SIGINT, SIGTERM, SIGHUP])?;
     Ok(interruptible)
 }
 
 /// Lets a request end the process of a simulation; a second one ends this process at once.
 pub fn end_simulation(process: OwnedFd) -> io::Result<Interruptible> {
-    state().stage = Stage::Simulation(process);
-    let interruptible = Interruptible;
+    let interruptible = Interruptible::begin(Stage::Simulation(process));
     listen(&[SIGINT, SIGTERM, SIGHUP])?;
     Ok(interruptible)
 }
@@ -141,6 +157,11 @@ fn heard(signal: i32) {
                 thread::sleep(GIVING_UP);
                 let _ = emulate_default_handler(signal);
             });
+        }
+        (Stage::Making(directory), _) => {
+            let _ = fs::remove_dir_all(directory);
+            terminal::say("interrupted; nothing was written");
+            std::process::exit(ExitCode::of_signal(signal) as i32)
         }
         (Stage::Simulation(process), 1) => {
             // A process that has ended needs no killing.

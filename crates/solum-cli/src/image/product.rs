@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use solum_spec::ByteSize;
 
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
+use crate::signals;
 
 /// A file or a directory that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,12 +31,24 @@ impl Product {
         make: impl FnOnce(&Path) -> Result<(), Failure>,
     ) -> Result<Self, Failure> {
         let refused = |error: io::Error| Failure::file("cannot write", path, &error);
+        // What a link leads to is what is meant; and a device or a pipe is nothing to be replaced.
+        let resolved = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        if fs::metadata(&resolved).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            let message = format!(
+                "{} is neither a file nor a directory, and no image is written there",
+                path.display()
+            );
+            return Err(Failure::new(ExitCode::UnusableInput, message)
+                .hint("write a file, and then that to a stick or card with `solum flash`".to_owned()));
+        }
+        let path = resolved.as_path();
         let beside = match path.parent() {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
         };
         fs::create_dir_all(beside).map_err(refused)?;
         let stage = tempfile::Builder::new().prefix(".solum-").tempdir_in(beside).map_err(refused)?;
+        let _interruptible = signals::making(stage.path().to_owned()).map_err(refused)?;
         let staged = stage.path().join("made");
         make(&staged)?;
         if is_private {
@@ -107,7 +121,6 @@ pub fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit_code::ExitCode;
 
     fn write(path: &Path, text: &str) -> Result<(), Failure> {
         fs::write(path, text).map_err(|error| Failure::file("cannot write", path, &error))
@@ -144,6 +157,21 @@ mod tests {
         assert!(made.is_err());
         assert_eq!(fs::read_to_string(path.join("letter")).unwrap(), "dear");
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_device_stays_and_a_link_is_followed() {
+        let place = tempfile::tempdir().unwrap();
+        let socket = place.path().join("socket");
+        let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert!(Product::make(&socket, false, |staged| write(staged, "image")).is_err());
+        assert!(!fs::metadata(&socket).unwrap().is_file());
+        let (file, link) = (place.path().join("file"), place.path().join("link"));
+        fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        Product::make(&link, false, |staged| write(staged, "new")).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     }
 
     #[test]
