@@ -55,7 +55,13 @@ impl Product {
             hide(&staged).map_err(refused)?;
         }
         let (size, taken) = weigh(&staged).map_err(refused)?;
-        replace(&staged, path, &stage.path().join("old")).map_err(refused)?;
+        replace(&staged, path, &stage.path().join("old")).map_err(|error| match error.kind() {
+            io::ErrorKind::DirectoryNotEmpty => refused(error).hint(format!(
+                "it holds something else than an image of this kind; write into it with `--output {}/`",
+                path.display()
+            )),
+            _ => refused(error),
+        })?;
         Ok(Self { path: path.to_owned(), taken: ByteSize::bytes(taken), size: ByteSize::bytes(size) })
     }
 }
