@@ -38,14 +38,13 @@ impl Permanent {
     }
 
     fn at(public: PathBuf, private: PathBuf) -> Option<Self> {
-        if fs::create_dir(&private).is_ok() {
-            fs::set_permissions(&private, Permissions::from_mode(0o700)).ok()?;
-        }
+        // There mostly is one; and whoever prepared it may not have known that nobody else is to look into it.
+        let _ = fs::create_dir(&private);
         // Somebody else's link would lead PID 1 to somebody else's files; and where it is somebody else's (on vfat, or a directory
         // that the host shares) he could put anything there, and know what is to be secret.
-        let is_own = fs::symlink_metadata(&private).is_ok_and(|found| {
-            found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o077 == 0
-        });
+        let is_own = fs::symlink_metadata(&private)
+            .is_ok_and(|found| found.is_dir() && found.uid() == rustix::process::geteuid().as_raw());
+        let is_own = is_own && fs::set_permissions(&private, Permissions::from_mode(0o700)).is_ok();
         is_own.then(|| Self { public, private, clock_kept: Instant::now() })
     }
 
