@@ -27,11 +27,6 @@ const ESP_LABEL: &str = "SOLUM-ESP";
 /// systemd-boot starts what is there without showing a menu; a key held down shows it.
 const LOADER: &str = "timeout 0\neditor no\n";
 
-/// Name of the partition that is a machine's disk.
-pub fn disk_label(disk: &str) -> String {
-    format!("solum-disk-{disk}")
-}
-
 /// Where firmware looks for what to start on a medium that it was told nothing about (UEFI 2.10, 3.5.1.1).
 pub const fn default_program(architecture: Architecture) -> &'static str {
     match architecture {
@@ -54,7 +49,7 @@ pub struct Boot {
 /// A partition beside the boot partition. What is in it is the caller's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extra {
-    /// Its name ([`DATA_LABEL`], [`disk_label`]).
+    /// Its name ([`DATA_LABEL`], [`disk_partition`](solum_spec::storage::disk_partition)).
     pub name: String,
     /// Its size in bytes.
     pub size: u64,
@@ -199,7 +194,7 @@ mod tests {
     #[test]
     fn a_disk_boots_an_image_and_has_places_for_the_rest() {
         let extras = [
-            Extra { name: disk_label("a"), size: 1 << 20 },
+            Extra { name: solum_spec::storage::disk_partition("a"), size: 1 << 20 },
             Extra { name: DATA_LABEL.into(), size: (64 << 20) + 1 },
         ];
         let frame = write(boot(), &extras, None, &IDENTITY).unwrap();

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-use solum_image::disk::{self, Boot, Extra, Frame, disk_label};
+use solum_image::disk::{self, Boot, Extra, Frame};
 use solum_image::gpt::Guid;
 use solum_image::sparse::ReadAt;
 use solum_image::wrapping::{qcow2, vhd, vmdk};
@@ -19,36 +19,32 @@ use crate::sparse_file::{self, SparseFile};
 
 /// A disk that boots by UEFI and keeps data.
 pub fn make(maker: &Maker<'_>, format: Format, path: &Path) -> Result<(), Failure> {
+    // Once: it reads all content.
+    let seed = maker.seed()?;
     if format == Format::Disk {
-        return raw(maker, path);
+        return raw(maker, &seed, path);
     }
     let beside = path.with_extension("raw");
-    raw(maker, &beside)?;
-    wrap(maker, format, &beside, path)?.map_err(|error| Failure::file("cannot write", path, &error))
+    raw(maker, &seed, &beside)?;
+    wrap(maker, &seed, format, &beside, path).map_err(|error| Failure::file("cannot write", path, &error))
 }
 
-fn wrap(maker: &Maker<'_>, format: Format, raw: &Path, path: &Path) -> Result<io::Result<()>, Failure> {
-    let seed = maker.seed()?;
+fn wrap(maker: &Maker<'_>, seed: &[u8], format: Format, raw: &Path, path: &Path) -> io::Result<()> {
     let name = format!("{}.{}", maker.name, format.suffix());
-    let wrapped = || {
-        let disk = SparseFile::open(raw)?;
-        let mut sink = File::create(path)?;
-        match format {
-            Format::Qcow2 => qcow2::write(&disk, &mut sink),
-            Format::Vmdk => vmdk::write(&disk, &name, &mut sink),
-            _ => vhd::write(
-                &disk,
-                &vhd::Options { id: Guid::derived(&seed, "disk"), epoch_s: maker.epoch_s },
-                &mut sink,
-            ),
-        }?;
-        fs::remove_file(raw)
-    };
-    Ok(wrapped())
+    let disk = SparseFile::open(raw)?;
+    let mut sink = File::create(path)?;
+    match format {
+        Format::Qcow2 => qcow2::write(&disk, &mut sink),
+        Format::Vmdk => vmdk::write(&disk, &name, &mut sink),
+        _ => {
+            let options = vhd::Options { id: Guid::derived(seed, "disk"), epoch_s: maker.epoch_s };
+            vhd::write(&disk, &options, &mut sink)
+        }
+    }?;
+    fs::remove_file(raw)
 }
 
-fn raw(maker: &Maker<'_>, path: &Path) -> Result<(), Failure> {
-    let seed = maker.seed()?;
+fn raw(maker: &Maker<'_>, seed: &[u8], path: &Path) -> Result<(), Failure> {
     let kind = maker.data.kind;
     if kind == DataKind::Btrfs {
         let hint = "take a kernel that has it: `--kernel debian`, or one for PCs with `--for pc`";
@@ -65,10 +61,13 @@ fn raw(maker: &Maker<'_>, path: &Path) -> Result<(), Failure> {
         image: maker.unified(contents)?,
     };
     // The data volume is the last one, so that it can grow.
-    let mut extras: Vec<Extra> =
-        maker.disks.iter().map(|disk| Extra { name: disk_label(&disk.name), size: disk.bytes }).collect();
+    let mut extras: Vec<Extra> = maker
+        .disks
+        .iter()
+        .map(|disk| Extra { name: storage::disk_partition(&disk.name), size: disk.bytes })
+        .collect();
     extras.push(Extra { name: storage::DATA_LABEL.to_owned(), size: size.as_bytes() });
-    let Frame { image, places } = disk::write(boot, &extras, None, &maker.identity(&seed))
+    let Frame { image, places } = disk::write(boot, &extras, None, &maker.identity(seed))
         .map_err(|error| Failure::new(ExitCode::UnusableInput, &error).hint(error.hint()))?;
     let Some(place) = places.last() else {
         return Err(Failure::new(ExitCode::UnusableInput, "the disk has no place for data"));
@@ -80,7 +79,7 @@ fn raw(maker: &Maker<'_>, path: &Path) -> Result<(), Failure> {
         size: place.size,
         content: maker.data.content.as_deref(),
         owner: (owner, owner),
-        id: Guid::derived(&seed, "data volume"),
+        id: Guid::derived(seed, "data volume"),
         epoch_s: maker.epoch_s,
     }
     .write(&volume)?;
