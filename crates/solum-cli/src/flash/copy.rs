@@ -15,6 +15,8 @@ pub trait Target {
     fn zero(&mut self, range: Range<u64>) -> io::Result<()>;
     /// Waits until everything that was written is kept.
     fn sync(&mut self) -> io::Result<()>;
+    /// Forgets what lies behind an image of this length and would be taken for a part of it: the copy of an older partition table.
+    fn forget_behind(&mut self, length: u64) -> io::Result<()>;
     /// Reads what is really kept.
     fn read_back(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
 }
@@ -45,6 +47,27 @@ impl fmt::Display for Trouble {
             }
             Self::Interrupted => f.write_str("interrupted"),
         }
+    }
+}
+
+/// What a target holds after work that did not come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// What it held before.
+    Untouched,
+    /// A part of the image, and no head.
+    Half,
+    /// The image, but it is not known whether all of it was kept.
+    Unread,
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Untouched => "is as it was",
+            Self::Half => "holds half an image now, which boots nowhere",
+            Self::Unread => "holds the image, but nobody has read all of it back",
+        })
     }
 }
 
@@ -104,15 +127,32 @@ pub fn write(
     image: &(impl ReadAt + ?Sized),
     target: &mut impl Target,
     mut go_on: impl FnMut(u64) -> bool,
+) -> Result<(), (Trouble, Left)> {
+    let steps = steps(image).map_err(|error| (Trouble::Image(error), Left::Untouched))?;
+    if !go_on(0) {
+        return Err((Trouble::Interrupted, Left::Untouched));
+    }
+    let written = target
+        .forget_behind(image.length())
+        .map_err(Trouble::Write)
+        .and_then(|()| write_steps(steps, image, target, go_on));
+    written.map_err(|trouble| {
+        // As much as was written is kept, whoever looks at it.
+        let _ = target.sync();
+        (trouble, Left::Half)
+    })
+}
+
+fn write_steps(
+    steps: Vec<Step>,
+    image: &(impl ReadAt + ?Sized),
+    target: &mut impl Target,
+    mut go_on: impl FnMut(u64) -> bool,
 ) -> Result<(), Trouble> {
     let mut buffer = vec![0; PIECE as usize];
     let (mut kept, mut waiting) = (0, 0);
-    for step in steps(image).map_err(Trouble::Image)? {
-        if !go_on(kept) {
-            // As much as was written is kept, whoever looks at it.
-            let _ = target.sync();
-            return Err(Trouble::Interrupted);
-        }
+    let mut steps = steps.into_iter();
+    while let Some(step) = steps.next() {
         let range = match step {
             Step::Copy(range) => {
                 let piece = &mut buffer[..(range.end - range.start) as usize];
@@ -132,6 +172,10 @@ pub fn write(
             kept += waiting;
             waiting = 0;
         }
+        // After the last step the head is there: it is no half image any more.
+        if steps.len() > 0 && !go_on(kept) {
+            return Err(Trouble::Interrupted);
+        }
     }
     target.sync().map_err(Trouble::Write)?;
     go_on(kept + waiting);
@@ -140,6 +184,14 @@ pub fn write(
 
 /// Reads everything back, and compares it with the image.
 pub fn verify(
+    image: &(impl ReadAt + ?Sized),
+    target: &mut impl Target,
+    go_on: impl FnMut(u64) -> bool,
+) -> Result<(), (Trouble, Left)> {
+    compare(image, target, go_on).map_err(|trouble| (trouble, Left::Unread))
+}
+
+fn compare(
     image: &(impl ReadAt + ?Sized),
     target: &mut impl Target,
     mut go_on: impl FnMut(u64) -> bool,

@@ -6,7 +6,7 @@ mod device;
 mod facts;
 mod target;
 
-pub use copy::{Target, Trouble, verify, write};
+pub use copy::{Left, Trouble, verify, write};
 pub use decide::{Image, decide};
 pub use device::{Device, describe};
 pub use facts::find;

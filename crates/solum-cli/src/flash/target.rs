@@ -42,14 +42,6 @@ impl BlockDevice {
         Ok(Self { file, direct, size: device.size })
     }
 
-    /// Forgets what was at the end of the device, behind an image of this length: the copy of an older partition table.
-    pub fn forget_end(&mut self, length: u64) -> io::Result<()> {
-        const OLD_TABLE: u64 = 1 << 20;
-        let start = length.max(self.size.saturating_sub(OLD_TABLE)).next_multiple_of(ALIGNMENT as u64);
-        let end = self.size / ALIGNMENT as u64 * ALIGNMENT as u64;
-        if start < end { self.zero(start..end) } else { Ok(()) }
-    }
-
     /// Lets the kernel see the new partitions. It may not: then they are seen when the device is plugged in again.
     pub fn show_partitions(&self) -> io::Result<()> {
         // SAFETY: BLKRRPART takes no argument, and so touches no memory of this process.
@@ -86,6 +78,13 @@ impl Target for BlockDevice {
 
     fn sync(&mut self) -> io::Result<()> {
         self.file.sync_data()
+    }
+
+    fn forget_behind(&mut self, length: u64) -> io::Result<()> {
+        const OLD_TABLE: u64 = 1 << 20;
+        let start = length.max(self.size.saturating_sub(OLD_TABLE)).next_multiple_of(ALIGNMENT as u64);
+        let end = self.size / ALIGNMENT as u64 * ALIGNMENT as u64;
+        if start < end { self.zero(start..end) } else { Ok(()) }
     }
 
     fn read_back(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {

@@ -12,7 +12,7 @@ use solum_kernel::{Interrupt, Progress, Unit};
 use crate::arguments::Flash;
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, reason};
-use crate::flash::{self, BlockDevice, Device, Image, Trouble};
+use crate::flash::{self, BlockDevice, Device, Image, Left, Trouble};
 use crate::image::{ImageKind, recognise};
 use crate::output::print_line;
 use crate::signals::{self, interruptible};
@@ -126,16 +126,9 @@ fn write(image: &dyn ReadAt, target: &Path, device: &Device) -> Result<(), Failu
         !interrupt.is_raised()
     };
     bars.phase(&format!("writing to /dev/{}", device.name));
-    let written = flash::write(image, &mut medium, go_on).and_then(|()| {
-        medium
-            .forget_end(image.length())
-            .and_then(|()| flash::Target::sync(&mut medium))
-            .map_err(Trouble::Write)
-    });
-    written.map_err(|trouble| ended(&trouble, device, "holds half an image now, which boots nowhere"))?;
+    flash::write(image, &mut medium, go_on).map_err(|ended| failure(&ended, device))?;
     bars.phase(&format!("reading back /dev/{}", device.name));
-    flash::verify(image, &mut medium, go_on)
-        .map_err(|trouble| ended(&trouble, device, "holds the image, but nobody has read all of it back"))?;
+    flash::verify(image, &mut medium, go_on).map_err(|ended| failure(&ended, device))?;
     // Whoever plugs it in again sees them in any case.
     let _ = medium.show_partitions();
     drop(listening);
@@ -156,7 +149,7 @@ fn refused(target: &Path, error: &io::Error) -> Failure {
 }
 
 /// What came between, and what the device holds now.
-fn ended(trouble: &Trouble, device: &Device, left: &str) -> Failure {
+fn failure((trouble, left): &(Trouble, Left), device: &Device) -> Failure {
     let name = &device.name;
     let code = match trouble {
         Trouble::Interrupted => signals::asked().unwrap_or(ExitCode::Interrupted),

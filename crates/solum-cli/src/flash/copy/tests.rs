@@ -12,6 +12,7 @@ struct Memory {
     /// This byte is kept wrong.
     forgets: Option<usize>,
     synced: bool,
+    forgotten_behind: Option<u64>,
 }
 
 impl Memory {
@@ -22,6 +23,7 @@ impl Memory {
             written: 0,
             forgets: None,
             synced: true,
+            forgotten_behind: None,
         }
     }
 
@@ -48,6 +50,12 @@ impl Target for Memory {
 
     fn sync(&mut self) -> io::Result<()> {
         self.synced = true;
+        Ok(())
+    }
+
+    fn forget_behind(&mut self, length: u64) -> io::Result<()> {
+        self.take(0)?;
+        self.forgotten_behind = Some(length);
         Ok(())
     }
 
@@ -85,7 +93,7 @@ fn holes_are_zeros_afterwards_and_what_lies_behind_is_left() {
         true
     })
     .unwrap();
-    assert!(device.synced);
+    assert!(device.synced && device.forgotten_behind == Some(image.length()));
     assert!(device.bytes[..image.length() as usize] == image.to_vec());
     assert!(device.bytes[image.length() as usize..].iter().all(|byte| *byte == 0xee));
     assert_eq!(told.last(), Some(&image.length()));
@@ -93,21 +101,42 @@ fn holes_are_zeros_afterwards_and_what_lies_behind_is_left() {
     verify(&image, &mut device, |_| true).unwrap();
 }
 
+/// Whenever the user wants no more, it is told what is on the device then.
 #[test]
-fn half_an_image_has_no_head() {
+fn what_is_left_is_what_is_told() {
     let image = large();
+    for asked_before in 0.. {
+        let mut device = Memory::new(48 << 20);
+        let mut asked = 0;
+        let written = write(&image, &mut device, |_| {
+            asked += 1;
+            asked <= asked_before
+        });
+        assert!(device.synced);
+        match written {
+            Err((Trouble::Interrupted, Left::Untouched)) => {
+                assert!(asked_before == 0 && device.bytes.iter().all(|byte| *byte == 0xee));
+            }
+            Err((Trouble::Interrupted, Left::Half)) => {
+                assert!(device.bytes[..HEAD as usize].iter().all(|byte| *byte == 0));
+            }
+            Err(other) => panic!("{other:?} after {asked_before}"),
+            Ok(()) => {
+                assert!(asked_before > 3 && device.bytes[..image.length() as usize] == image.to_vec());
+                break;
+            }
+        }
+    }
     let mut device = Memory::new(48 << 20);
-    let stopped = write(&image, &mut device, |kept| kept == 0).unwrap_err();
-    assert!(matches!(stopped, Trouble::Interrupted));
-    assert!(device.synced && device.bytes[..HEAD as usize].iter().all(|byte| *byte == 0));
-    assert!(matches!(verify(&image, &mut device, |_| false), Err(Trouble::Interrupted)));
+    assert!(matches!(verify(&image, &mut device, |_| false), Err((Trouble::Interrupted, Left::Unread))));
 }
 
 #[test]
 fn a_device_that_goes_away_is_an_error() {
     let mut device = Memory { fails_after: 20 << 20, ..Memory::new(48 << 20) };
     let device_full = image(48 << 20, &[(0, 48 << 20)]);
-    let failed = write(&device_full, &mut device, |_| true).unwrap_err();
+    let (failed, left) = write(&device_full, &mut device, |_| true).unwrap_err();
+    assert_eq!(left, Left::Half);
     assert_eq!(failed.to_string(), "the device cannot be written: input/output error");
     assert!(device.bytes[..HEAD as usize].iter().all(|byte| *byte == 0));
 }
@@ -118,7 +147,7 @@ fn a_byte_that_is_not_kept_is_found() {
     for at in [0, 5_000_000, 20 << 20, image.length() as usize - 1] {
         let mut device = Memory { forgets: Some(at), ..Memory::new(48 << 20) };
         write(&image, &mut device, |_| true).unwrap();
-        let found = verify(&image, &mut device, |_| true).unwrap_err();
+        let (found, _) = verify(&image, &mut device, |_| true).unwrap_err();
         assert!(matches!(found, Trouble::Different(place) if place == at as u64), "{found}");
     }
 }
