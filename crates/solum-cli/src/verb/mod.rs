@@ -15,6 +15,7 @@ pub mod operate;
 pub mod push;
 pub mod run;
 mod run_image;
+mod run_images;
 pub mod sim;
 mod sim_init;
 pub mod system;

@@ -10,11 +10,12 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use solum_image::cpio::MemberKind;
+use solum_image::cpio::{Member, MemberKind};
 use solum_image::oci::CERTIFICATES_PATH;
 use solum_image::unpack::{self, unpack};
 use solum_image::{kernel, uki};
-use solum_spec::plan;
+use solum_spec::description::{self, Description};
+use solum_spec::plan::{self, Plan};
 use solum_vm::DiskFormat;
 
 use super::recognise::{Kind, recognise};
@@ -210,6 +211,19 @@ pub fn file_of(path: &Path, report: &Report, wanted: &str) -> Result<Vec<u8>, Fa
     let found =
         members.iter().rev().find(|one| one.kind == MemberKind::File && absolute(&one.path) == wanted);
     found.map(|member| member.content.to_vec()).ok_or_else(none)
+}
+
+/// What PID 1 of a machine of a system is told: of a disk with two slots, in the second one. Nothing, if there is no such machine,
+/// or another version of Solum made it.
+pub fn machine_of(report: &Report) -> Option<(Description, Plan)> {
+    let unpacked = unpack(&report.boots.last()?.archive);
+    let members = unpacked.members().ok()?;
+    let content = |wanted: &str| {
+        let is_it = |one: &&Member<'_>| one.kind == MemberKind::File && absolute(&one.path) == wanted;
+        members.iter().rev().find(is_it).map(|member| member.content)
+    };
+    let description = Description::from_bytes(content(description::PATH)?).ok()?;
+    Some((description, Plan::from_bytes(content(plan::PATH)?).ok()?))
 }
 
 /// The bill of materials: of a disk with two slots, that of the second one.
