@@ -24,8 +24,8 @@ pub struct Bootable {
     pub boot: Boot,
     /// The image's own words for the kernel's command line, where it is not on a medium with the kernel.
     pub words: Vec<String>,
-    /// The memory of a machine of which nobody said how much it has.
-    pub memory: ByteSize,
+    /// Firmware boots it, which needs memory of its own.
+    is_by_firmware: bool,
     _medium: Option<Kept>,
 }
 
@@ -61,10 +61,16 @@ impl Bootable {
         }
     }
 
+    /// The memory of a machine that was described with so much, unless the user says how much it has.
+    pub fn memory(&self, described: Option<ByteSize>) -> ByteSize {
+        let wanted = described.unwrap_or(DEFAULT_MEMORY);
+        if self.is_by_firmware { wanted.max(MEMORY) } else { wanted }
+    }
+
     /// A kernel and an initramfs: nothing is to be found by firmware.
     fn directly(image: &Path, kernel: &str) -> Result<Self, Failure> {
         let boot = Boot::Kernel { kernel: image.join(kernel), initramfs: image.join("initramfs") };
-        Ok(Self { boot, words: kernel_words(image)?, memory: DEFAULT_MEMORY, _medium: None })
+        Ok(Self { boot, words: kernel_words(image)?, is_by_firmware: false, _medium: None })
     }
 
     fn from_medium(file: &Path, format: DiskFormat, is_iso: bool, arguments: &Run) -> Result<Self, Failure> {
@@ -81,6 +87,6 @@ impl Bootable {
                 snapshot: arguments.snapshot,
             },
         });
-        Ok(Self { boot, words: Vec::new(), memory: MEMORY, _medium: None })
+        Ok(Self { boot, words: Vec::new(), is_by_firmware: true, _medium: None })
     }
 }

@@ -38,7 +38,7 @@ use crate::parts::Parts;
 
 pub use container::Container;
 pub use format::explain;
-pub use inspect::{bill_of_materials, file_of, inspect, render};
+pub use inspect::{bill_of_materials, file_of, inspect, render, told};
 pub use product::{Product, files};
 use recognise::kernel_line_in;
 pub use recognise::{Kind as ImageKind, kernel_words, recognise};

@@ -6,10 +6,11 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use solum_link::stream::SecretKey;
+use solum_spec::ByteSize;
 use solum_spec::network::SystemNetwork;
 use solum_spec::plan::{Link, Plan};
 
-use super::inspect::{inspect, machine_of};
+use super::inspect::{self, inspect};
 use super::recognise::{Kind, recognise};
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
@@ -23,6 +24,10 @@ pub struct Member {
     pub kind: Kind,
     /// Its machine.
     pub machine: String,
+    /// The memory that it was described with.
+    pub memory: Option<ByteSize>,
+    /// The processors that it was described with.
+    pub cpus: Option<u16>,
     /// What its machine runs.
     pub plan: Plan,
 }
@@ -76,7 +81,7 @@ fn member(file: PathBuf) -> Result<Member, Failure> {
         Err(_) => failure,
     })?;
     let report = inspect(&file)?;
-    let Some((description, plan)) = machine_of(&report) else {
+    let Some((description, Some(plan))) = inspect::told(&report) else {
         let why = match (report.damage.first(), report.notes.first()) {
             (Some(damage), _) => format!("is damaged: {damage}"),
             (None, Some(note)) => format!("shows no machine of a system: {note}"),
@@ -90,7 +95,8 @@ fn member(file: PathBuf) -> Result<Member, Failure> {
         return Err(Failure::new(ExitCode::UnusableInput, message).hint(alone));
     };
     let machine = plan.units.first().map_or(description.host_name, |unit| unit.machine.clone());
-    Ok(Member { file, kind, machine, plan })
+    let memory = description.memory_bytes.map(ByteSize::bytes);
+    Ok(Member { file, kind, machine, memory, cpus: description.cpus, plan })
 }
 
 const ANEW: &str = "build all of them anew: `solum build SYSTEM --format FORMAT --output DIRECTORY/`";

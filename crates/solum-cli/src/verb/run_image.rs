@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
+use solum_spec::ByteSize;
 use solum_spec::description::Network;
 
 use super::run_images;
@@ -33,7 +34,13 @@ pub fn run(image: &Path, arguments: &Run) -> Result<u8, Failure> {
     let bootable = Bootable::new(image, kind, arguments)?;
     let mut around = arguments.around.clone();
     around.append = [&bootable.words[..], &around.append].concat();
-    around.memory.get_or_insert(bootable.memory);
+    // One that cannot be read says so when it boots.
+    let told = image::inspect(image).ok().and_then(|report| image::told(&report));
+    let (description, plan) = told.unzip();
+    let described = description.as_ref();
+    let memory = described.and_then(|described| described.memory_bytes).map(ByteSize::bytes);
+    around.memory.get_or_insert(bootable.memory(memory));
+    around.cpus = around.cpus.or(described.and_then(|described| described.cpus));
     let launch = Launch {
         name: file_stem(image),
         boot: bootable.boot.clone(),
@@ -44,7 +51,7 @@ pub fn run(image: &Path, arguments: &Run) -> Result<u8, Failure> {
         grace_seconds: GRACE_SECONDS,
         says_hello: true,
         // Units print on the machine's console where no host speaks with them.
-        has_console: is_of_system(image),
+        has_console: plan.flatten().is_some(),
     };
     launch.boot()
 }
@@ -76,13 +83,6 @@ pub fn refuse_unsuited(kind: Kind, arguments: &Run) -> Result<(), Failure> {
         ("--disk", is_container && !around.disks.is_empty()),
         ("--append", is_container && !around.append.is_empty()),
     ])
-}
-
-/// Whether the machine in an image has units. One that cannot be read says so when it boots.
-fn is_of_system(image: &Path) -> bool {
-    let report = image::inspect(image);
-    let machines = report.iter().flat_map(|report| &report.boots).filter_map(|boot| boot.machine.as_ref());
-    machines.into_iter().any(|machine| machine.system.is_some())
 }
 
 /// The grace of its program stands in the image; this is for a machine that does not end at all.

@@ -63,8 +63,8 @@ fn boot(
     let files = disks_in_files(member).iter().map(|disk| disks.path(disk)).collect();
     let mut machine = machines.around(name, plan, bootable.boot.clone(), files)?;
     machine.command_line = [&bootable.words[..], &machine.command_line].concat();
-    machine.memory = arguments.around.memory.unwrap_or(bootable.memory);
-    machine.cpus = arguments.around.cpus.unwrap_or_else(|| processors(plan));
+    machine.memory = arguments.around.memory.unwrap_or_else(|| bootable.memory(member.memory));
+    machine.cpus = arguments.around.cpus.or(member.cpus).unwrap_or(1);
     machine.machine_type = match arguments.around.machine {
         // Nobody knows what its kernel needs.
         MachineKind::Auto | MachineKind::Q35 => MachineType::Q35,
@@ -83,10 +83,4 @@ fn disks_in_files(member: &Member) -> Vec<solum_spec::plan::Disk> {
 
 fn keeps_files(member: &Member) -> bool {
     !disks_in_files(member).is_empty()
-}
-
-/// As many as its units name.
-fn processors(plan: &Plan) -> u16 {
-    let last = plan.units.iter().flat_map(|unit| &unit.cores).max();
-    last.map_or(1, |last| u16::try_from(last + 1).unwrap_or(u16::MAX))
 }

@@ -213,9 +213,9 @@ pub fn file_of(path: &Path, report: &Report, wanted: &str) -> Result<Vec<u8>, Fa
     found.map(|member| member.content.to_vec()).ok_or_else(none)
 }
 
-/// What PID 1 of a machine of a system is told: of a disk with two slots, in the second one. Nothing, if there is no such machine,
-/// or another version of Solum made it.
-pub fn machine_of(report: &Report) -> Option<(Description, Plan)> {
+/// What PID 1 is told: of a disk with two slots, in the second one. Nothing, if the machine is its program alone, or another
+/// version of Solum made it.
+pub fn told(report: &Report) -> Option<(Description, Option<Plan>)> {
     let unpacked = unpack(&report.boots.last()?.archive);
     let members = unpacked.members().ok()?;
     let content = |wanted: &str| {
@@ -223,7 +223,8 @@ pub fn machine_of(report: &Report) -> Option<(Description, Plan)> {
         members.iter().rev().find(is_it).map(|member| member.content)
     };
     let description = Description::from_bytes(content(description::PATH)?).ok()?;
-    Some((description, Plan::from_bytes(content(plan::PATH)?).ok()?))
+    let plan = content(plan::PATH).map(Plan::from_bytes).transpose().ok()?;
+    Some((description, plan))
 }
 
 /// The bill of materials: of a disk with two slots, that of the second one.
