@@ -14,10 +14,11 @@ use crate::harness::{Finished, Scratch, free_port, kernel};
 const PAIR: &str = "[machine.a]\ndisk.data = \"64 KiB\"\n\
     [machine.a.unit.server]\nprogram = \"echo-server\"\narguments = [\"the server\"]\n\
     [machine.a.unit.keeper]\nprogram = \"disk-user\"\nports.disk = \"disk.data\"\narguments = [\"stay\"]\n\
+    [machine.b]\nmemory = \"192 MiB\"\ncores = 2\n\
     [machine.b.unit.caller]\nprogram = \"echo-caller\"\n\
     arguments = [\"again\", \"again\", \"again\", \"again\", \"again\", \"again\"]\nports.echo = \"a/server.echo\"\n\
     [machine.b.unit.page]\nprogram = \"web-page\"\nports.http = \"tcp.80\"\n\
-    [machine.b.unit.reader]\nprogram = \"plain\"\narguments = [\"read\", \"/etc/hosts\"]\n";
+    [machine.b.unit.reader]\nprogram = \"plain\"\narguments = [\"read\", \"/etc/hosts\", \"/sys/devices/system/cpu/online\", \"/proc/meminfo\"]\n";
 
 /// `solum build` of the system in a directory, into another.
 fn build(scratch: &Scratch, system: &str, format: &str, output: &str) -> Finished {
@@ -26,6 +27,11 @@ fn build(scratch: &Scratch, system: &str, format: &str, output: &str) -> Finishe
     let mut words = vec!["build", &system, "--format", format, "--output", &output];
     words.extend(chosen.iter().flat_map(|kernel| ["--kernel", kernel]));
     scratch.solum(&words).run()
+}
+
+fn total_memory_kib(printed: &str) -> u64 {
+    let total = printed.lines().find_map(|line| line.split_once("MemTotal:")).unwrap().1;
+    total.split_whitespace().next().unwrap().parse().unwrap()
 }
 
 #[test]
@@ -39,7 +45,10 @@ fn units_on_different_machines_reach_each_other_by_link_and_by_name() {
         .until_it_prints("b.caller | the server: again\n")
         .until_it_prints("b.reader | /etc/hosts: ")
         .until_it_prints("b.reader | 10.83.0.1 a\n")
+        .until_it_prints("b.reader | /sys/devices/system/cpu/online: 0-1\n")
+        .until_it_prints("b.reader | MemAvailable:")
         .until_it_prints("a.keeper | life 1 on 65536 bytes");
+    assert!(total_memory_kib(&running.stdout.so_far()) > 150_000, "as much as it was described with");
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.write_all(b"GET /here HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
