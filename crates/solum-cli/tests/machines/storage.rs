@@ -293,6 +293,28 @@ fn a_disk_that_disappears_is_said_and_the_machine_still_ends() {
 }
 
 #[test]
+fn another_disk_of_the_same_name_that_comes_later_is_said() {
+    let scratch = Scratch::new();
+    let made = [("data.img", "data"), ("other.img", "dat_")].map(|(name, label)| ext4(&scratch, name, label));
+    if made.iter().any(Option::is_none) {
+        return;
+    }
+    let options = words(
+        "--machine q35 --root --disk [SCRATCH]/data.img --disk [SCRATCH]/other.img --mount LABEL=data:/perm",
+    );
+    // The label's fourth byte (Documentation/filesystems/ext4/super.rst, `s_volume_name`).
+    let errand = "patch /dev/vdb 1147 a then write /sys/bus/virtio/drivers/virtio_blk/unbind virtio4 then \
+                  write /sys/bus/virtio/drivers/virtio_blk/bind virtio4 then polite";
+    let running = probe(&scratch, &options, &words(errand)).start();
+    let running = running.until_it_prints("ready\n").until_it_says("or take the other away");
+    running.signal(Signal::TERM);
+    running.finish().exits(7).mentions(
+        "solum: warning: vda stays mounted at /perm, but at the next start it would not be: LABEL=data is not clear, because \
+         both vda (ext4, label data) and vdb (ext4, label data) are that; name the right one, by UUID=",
+    );
+}
+
+#[test]
 fn a_partition_and_its_file_system_grow_with_their_disk() {
     let scratch = Scratch::new();
     let Some(volume) = ext4(&scratch, "volume", "solum-data") else { return };
