@@ -26,7 +26,7 @@ use crate::output::{print, print_line};
 use crate::program::{self, Purpose};
 use crate::suited::{flags_of_a_program, refuse_for_formats, refuse_for_system};
 use crate::system::{self, Described};
-use crate::terminal::{Spinner, say};
+use crate::terminal::say;
 use crate::{certificates, content, init};
 
 /// The time that files in images have where `SOURCE_DATE_EPOCH` does not say: an image does not tell when it was made.
@@ -148,10 +148,7 @@ impl<'a> Shop<'a> {
             for format in formats {
                 let path = places.of(&material.name, *format);
                 let start = Instant::now();
-                let spinner = Spinner::new(format!("making {}", path.display()));
-                let products = material.make(*format, &path);
-                spinner.finish();
-                products?.iter().for_each(show);
+                material.make(*format, &path)?.iter().for_each(show);
                 if self.arguments.verbose {
                     say(&format!("made in {} ms", start.elapsed().as_millis()));
                 }
