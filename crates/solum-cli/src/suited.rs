@@ -40,10 +40,10 @@ pub fn flags_of_a_system(arguments: &Run) -> [(&'static str, bool); 4] {
     ]
 }
 
-/// Refuses what belongs to a system where one program was given; it has no meaning there, and is not left unheard.
-pub fn refuse_for_one(given: &[(&str, bool)], hint: &str) -> Result<(), Failure> {
+/// Refuses what belongs to a system where one program or one image was given; it has no meaning there, and is not left unheard.
+pub fn refuse_for_one(given: &[(&str, bool)], one: &str, hint: &str) -> Result<(), Failure> {
     let Some((what, _)) = given.iter().find(|(_, is_given)| *is_given) else { return Ok(()) };
-    let message = format!("{what} is for a system, and this is one program");
+    let message = format!("{what} is for a system, and this is one {one}");
     Err(Failure::new(ExitCode::UnusableInput, message).hint(hint.to_owned()))
 }
 

@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::kernel_choice::{self, Chosen};
 use crate::launch::{self, Launch};
 use crate::output::Kept;
+use crate::parts::Parts;
 use crate::program::{Found, Purpose};
 use crate::suited::{flags_of_a_system, refuse_for_one};
 use crate::terminal::say;
@@ -28,7 +29,7 @@ pub fn run(arguments: &Run) -> Result<u8, Failure> {
         return verb::system::run(arguments);
     }
     let hint = "give the directory of a system, one with a solum.toml";
-    refuse_for_one(&flags_of_a_system(arguments), hint)?;
+    refuse_for_one(&flags_of_a_system(arguments), "program", hint)?;
     let program = program::find(&arguments.program, Purpose::Run)?;
     let mut draft = assemble::draft(&arguments.inside, &arguments.arguments, &program)?;
     draft.memory = arguments.around.memory();
@@ -95,5 +96,6 @@ fn image(
     let init = if program.executable.is_machine { None } else { Some(init::find(cache)?) };
     let mut contents = Contents::of_program(machine, &arguments.inside, program, init)?;
     contents.modules = modules;
+    contents.offer_checker(&Parts::new(cache))?;
     assemble::compress(contents.archive()?, kernel.compression())
 }

@@ -1,16 +1,15 @@
 //! `solum run --image`: whatever `solum build` makes, booted as its machine would be.
 
 use std::path::Path;
-use std::process::{Command, ExitStatus};
 
 use solum_spec::ByteSize;
 use solum_spec::description::Network;
 
-use super::run_images;
+use super::{run_container, run_images};
 use crate::arguments::{MachineKind, Place, Run};
 use crate::bootable::Bootable;
 use crate::exit_code::ExitCode;
-use crate::failure::{Failure, reason};
+use crate::failure::Failure;
 use crate::image::{self, ImageKind as Kind, recognise};
 use crate::launch::{Launch, file_stem};
 use crate::suited::{
@@ -24,12 +23,10 @@ pub fn run(image: &Path, arguments: &Run) -> Result<u8, Failure> {
         kind => kind?,
     };
     refuse_unsuited(kind, arguments)?;
-    refuse_for_one(
-        &flags_of_a_system(arguments),
-        "give a directory with an image of each machine of a system",
-    )?;
+    let hint = "give a directory with an image of each machine of a system";
+    refuse_for_one(&flags_of_a_system(arguments), "image", hint)?;
     if kind == Kind::Oci {
-        return in_container(image);
+        return run_container::run(image);
     }
     let bootable = Bootable::new(image, kind, arguments)?;
     let mut around = arguments.around.clone();
@@ -87,26 +84,3 @@ pub fn refuse_unsuited(kind: Kind, arguments: &Run) -> Result<(), Failure> {
 
 /// The grace of its program stands in the image; this is for a machine that does not end at all.
 const GRACE_SECONDS: u32 = 60;
-
-/// A container needs a program that runs containers.
-fn in_container(image: &Path) -> Result<u8, Failure> {
-    let transport = if image.is_dir() { "oci" } else { "oci-archive" };
-    let full = image.canonicalize().map_err(|error| Failure::file("cannot read", image, &error))?;
-    let status = Command::new("podman")
-        .args(["run", "--rm", "--interactive"])
-        .arg(format!("{transport}:{}", full.display()))
-        .status()
-        .map_err(|error| {
-            Failure::new(ExitCode::ToolMissing, format_args!("podman cannot be started: {}", reason(&error)))
-                .hint("install it, for example with `apt-get install podman`".to_owned())
-        })?;
-    Ok(exit_status(status))
-}
-
-fn exit_status(status: ExitStatus) -> u8 {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
-        (Some(code), _) => u8::try_from(code).unwrap_or(u8::MAX),
-        (None, signal) => 128u8.saturating_add(u8::try_from(signal.unwrap_or_default()).unwrap_or_default()),
-    }
-}

@@ -149,5 +149,5 @@ fn what_is_beside_the_images_is_not_passed_over() {
         boot(scratch, "out", flags).run().exits(102).prints("").mentions(said);
     }
     let finished = boot(scratch, "out/a.efi", &["--only", "server"]).run();
-    finished.exits(102).mentions("--only is for a system, and this is one program\n");
+    finished.exits(102).mentions("--only is for a system, and this is one image\n");
 }
