@@ -8,7 +8,6 @@ use solum_spec::description::Network;
 use super::{run_container, run_images};
 use crate::arguments::{MachineKind, Place, Run};
 use crate::bootable::Bootable;
-use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::image::{self, ImageKind as Kind, recognise};
 use crate::launch::{Launch, file_stem};

@@ -1,7 +1,7 @@
 //! Addresses and published ports.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::net::{Shutdown, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use crate::harness::{Scratch, free_port};
