@@ -165,8 +165,8 @@ fn plan_units(machine: &mut Machine, plan: &Plan) {
     machine.when_ended = None;
     machine.disks = plan.disks.iter().map(|disk| (disk.name.clone(), disk.bytes)).collect();
     if let Some(SystemNetwork { address, prefix, mac, .. }) = &plan.network {
-        let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
-        machine.network = Some(format!("{address}/{prefix} at the interface {mac}"));
+        machine.network = Some(format!("{address}/{prefix}"));
+        machine.mac = Some(mac.map(|byte| format!("{byte:02x}")).join(":"));
     }
     let name_of = |place: usize| plan.units.get(place).map_or(String::new(), |unit| unit.name.clone());
     machine.units.extend(plan.units.iter().map(|unit| {

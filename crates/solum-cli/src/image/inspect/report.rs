@@ -195,6 +195,8 @@ pub struct Machine {
     pub disks: BTreeMap<String, u64>,
     /// How it gets its addresses.
     pub network: Option<String>,
+    /// The Ethernet address of the interface that leads to the other machines of its system.
+    pub mac: Option<String>,
     /// Its NTP servers, beside those that DHCP offers.
     pub time_servers: Vec<String>,
     /// What it does when its program ended by itself: `poweroff`, `reboot`, `restart` or `halt`.

@@ -149,7 +149,8 @@ fn machine(rows: &mut Rows, machine: &Machine, is_verbose: bool) {
         rows.add(&format!("disk.{name}"), HumanBytes(*size).to_string());
     }
     machine.mounts.iter().for_each(|found| rows.add("mounts", mount(found)));
-    rows.may_add("network", machine.network.clone());
+    let interface = machine.mac.as_ref().map(|mac| format!(" at the interface {mac}")).unwrap_or_default();
+    rows.may_add("network", machine.network.as_ref().map(|network| format!("{network}{interface}")));
     machine.time_servers.iter().for_each(|server| rows.add("time server", server.clone()));
     rows.may_add("when ended", machine.when_ended.clone());
     list(rows, "modules", &machine.modules, is_verbose);
