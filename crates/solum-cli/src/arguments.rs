@@ -220,10 +220,10 @@ impl From<Afterwards> for WhenEnded {
 /// The virtual machine around it.
 #[derive(Clone, Debug, Args)]
 pub struct Around {
-    /// Memory of the machine, like 512M; a number without a unit is bytes [default: 128 MiB]
+    /// Memory of the machine, like 512M; a number without a unit is bytes [default: 128 MiB, or its image's]
     #[arg(long, value_name = "SIZE", help_heading = "Machine")]
     pub memory: Option<ByteSize>,
-    /// Number of processors [default: 1]
+    /// Number of processors [default: 1, or its image's]
     #[arg(long, value_name = "N", help_heading = "Machine")]
     pub cpus: Option<u16>,
     /// Makes a port of the machine reachable from the host
