@@ -43,22 +43,34 @@ pub fn start(scratch: &Scratch, printed: &Finished, more: &[&str]) -> ByHand {
 }
 
 impl ByHand {
-    /// Reads until the machine has said this.
-    pub fn until(&mut self, text: &str) {
+    /// Reads until the machine has said this; gives all that it said so far. To drop it then is to pull the plug.
+    pub fn until(&mut self, text: &str) -> String {
         while !self.seen.contains(text) {
             let mut line = Vec::new();
             assert!(self.output.read_until(b'\n', &mut line).unwrap() > 0, "it ended:\n{}", self.seen);
             self.seen += &String::from_utf8_lossy(&line);
         }
+        self.seen.clone()
+    }
+
+    pub fn press_power_button(&self) {
+        self.command(r#"{"execute":"system_powerdown"}"#);
+    }
+
+    /// Presses these keys together, named as QEMU's `QKeyCode`.
+    pub fn press_keys(&self, keys: &[&str]) {
+        let keys = keys.iter().map(|key| format!(r#"{{"type":"qcode","data":"{key}"}}"#));
+        let keys = keys.collect::<Vec<_>>().join(",");
+        self.command(&format!(r#"{{"execute":"send-key","arguments":{{"keys":[{keys}]}}}}"#));
     }
 
     /// QMP: after the greeting and the capabilities, a command.
-    pub fn press_power_button(&self) {
+    fn command(&self, command: &str) {
         let mut replies = BufReader::new(&self.monitor).lines();
         let mut writer = &self.monitor;
         assert!(replies.next().unwrap().unwrap().contains("QMP"));
-        for command in ["qmp_capabilities", "system_powerdown"] {
-            writeln!(writer, "{{\"execute\":\"{command}\"}}").unwrap();
+        for command in [r#"{"execute":"qmp_capabilities"}"#, command] {
+            writeln!(writer, "{command}").unwrap();
             while !replies.next().unwrap().unwrap().contains("return") {}
         }
     }
