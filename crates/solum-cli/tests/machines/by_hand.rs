@@ -23,10 +23,22 @@ pub struct ByHand {
 /// Starts what was printed, with more words.
 pub fn start(scratch: &Scratch, printed: &Finished, more: &[&str]) -> ByHand {
     printed.exits(0);
+    launch(scratch, &words_of(&printed.stdout()), more)
+}
+
+/// As [`start`], but a machine that reboots does so in the same QEMU, as hardware does: what is no memory stays, such as the
+/// firmware's variables.
+pub fn start_for_good(scratch: &Scratch, printed: &Finished) -> ByHand {
+    printed.exits(0);
+    let mut words = words_of(&printed.stdout());
+    words.retain(|word| word != "-no-reboot");
+    launch(scratch, &words, &[])
+}
+
+fn launch(scratch: &Scratch, words: &[String], more: &[&str]) -> ByHand {
     let socket = scratch.path("monitor");
-    let words = words_of(&printed.stdout());
     // An image that firmware boots has none.
-    let initramfs = words.iter().any(|word| word == "-initrd").then(|| option(&words, "-initrd").into());
+    let initramfs = words.iter().any(|word| word == "-initrd").then(|| option(words, "-initrd").into());
     let mut qemu = Command::new(&words[0])
         .args(&words[1..])
         .args(["-qmp", &format!("unix:{},server=on,wait=off", socket.display())])
