@@ -124,7 +124,7 @@ fn a_panic_of_the_kernel_is_found_after_the_reboot() {
     // The first life ends in the panic; the next one, which the firmware's variables outlive, reads of it.
     let errand =
         "read /perm/last-panic then list /sys/fs/pstore then write /proc/sys/vm/panic_on_oom 2 then hog";
-    built(&scratch, "disk", "m.img", &["--root", "--append", "panic=-1"], errand);
+    built(&scratch, "disk", "m.img", &["--root", "--append", "panic=-1 panic_print=0"], errand);
     let printed = boot(&scratch, "m.img", &by_hand::OPTIONS).run();
     let mut machine = by_hand::start_for_good(&scratch, &printed);
     machine.until("/perm/last-panic: Err(NotFound)\n");

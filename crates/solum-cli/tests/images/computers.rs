@@ -38,14 +38,12 @@ fn the_disks_of_pcs_are_disks() {
     }
 }
 
-/// The words of a PC's image whose program writes to the serial port, where a test can read it.
-const ON_SERIAL_PORT: [&str; 4] = ["--for", "pc", "--append", "no_timer_check console=ttyS0,115200"];
-
 #[test]
 fn ctrl_alt_del_reboots_a_pc_and_its_program_writes_a_last_line() {
     let scratch = Scratch::new();
+    let options = ["--for", "pc", "--append", "no_timer_check"];
     let errand = "read /perm/line then polite then write /perm/line goodbye";
-    built(&scratch, "disk", "m.img", &ON_SERIAL_PORT, errand);
+    built(&scratch, "disk", "m.img", &options, errand);
     let printed = boot(&scratch, "m.img", &by_hand::OPTIONS).run();
     let mut machine = by_hand::start_for_good(&scratch, &printed);
     machine.until("/perm/line: Err(NotFound)\nready");
