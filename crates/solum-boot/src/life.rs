@@ -499,7 +499,13 @@ impl Life {
             return;
         }
         self.forget_restarts();
-        self.phase = Phase::Sweeping { outcome, ending, next_at: now + ORPHAN_GRACE_MS, killed: false };
+        // A repair of a file system ends at the next place where that does no harm (e2fsck(8) on SIGTERM), if it is given time.
+        let grace_ms = if self.storage_ready {
+            ORPHAN_GRACE_MS
+        } else {
+            ORPHAN_GRACE_MS.max(self.terms.grace_ms.into())
+        };
+        self.phase = Phase::Sweeping { outcome, ending, next_at: now + grace_ms, killed: false };
         effects.push(Effect::SignalAll(SIGTERM));
     }
 

@@ -73,3 +73,15 @@ fn a_reason_that_was_told_is_not_replaced_by_the_roles_end() {
     life.step(2, Event::Ended(Child::Storage, Status::Exited(0)));
     assert_eq!(outcome(&mut life), Outcome::NotStarted("it is damaged".into()));
 }
+
+#[test]
+fn a_repair_has_the_programs_grace_to_end() {
+    let mut life = waiting();
+    life.step(1, Event::EndRequested(Ending::PowerOff));
+    assert_eq!(life.deadline(), Some(10_001));
+    assert_eq!(life.step(10_001, Event::DeadlineReached), [Effect::SignalAll(SIGKILL)]);
+    let mut life = waiting();
+    life.step(1, Event::Storage(StorageReport::Complete));
+    life.step(2, Event::Ended(Child::Program, Status::Exited(0)));
+    assert_eq!(life.deadline(), Some(1_002), "all is mounted, and nothing is being repaired");
+}

@@ -14,7 +14,8 @@ use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::parts::Parts;
 use crate::program::Found;
-use crate::{bundle, certificates};
+use crate::terminal::say;
+use crate::{bundle, certificates, signals};
 
 /// What goes into the initramfs of a machine, whatever that is packed into.
 #[derive(Clone)]
@@ -188,6 +189,17 @@ impl Contents {
             self.provided.push(Bundled { path: E2FSCK.to_owned(), permissions: 0o755, content });
         }
         Ok(())
+    }
+
+    /// The same for a machine of this host: it runs without, and its user is told.
+    pub fn offer_checker(&mut self, parts: &Parts<'_>) -> Result<(), Failure> {
+        match self.provide_checker(parts) {
+            Err(why) if signals::asked().is_none() => {
+                say(&format!("warning: the machine cannot check file systems: {}", why.message()));
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     /// The bytes of the machine's initramfs, uncompressed.

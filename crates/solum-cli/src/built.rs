@@ -165,7 +165,12 @@ pub fn kept_keys(system: &System, directory: &Path) -> Result<Vec<Keys>, Failure
         // Nobody else knows them, and they are not in the image.
         return new_keys(system);
     }
-    let path = state_directory(directory)?.join(KEYS);
+    let state = state_directory(directory)?;
+    let path = state.join(KEYS);
+    // Two first builds at once would make two sets, and the images of one of them would know nobody. It ends with this function.
+    let _locked = fs::File::open(&state)
+        .and_then(|state| state.lock().map(|()| state))
+        .map_err(|error| Failure::file("cannot lock", &state, &error))?;
     let kept = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -217,4 +222,34 @@ fn write_keys(path: &Path, keys: &[(String, Keys)]) -> io::Result<()> {
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&beside, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use solum_spec::system::Draft;
+
+    use super::*;
+
+    #[test]
+    fn builds_at_the_same_time_have_the_same_keys() {
+        const BUILDS: usize = 8;
+        let directory = tempfile::tempdir().unwrap();
+        let text = "[system]\nname = \"s\"\n[program.p]\nfile = \"p\"\n\
+                    [machine.a.unit.x]\nprogram = \"p\"\n[machine.b.unit.y]\nprogram = \"p\"\n";
+        let programs = BTreeMap::from([("p".to_owned(), None)]);
+        let system = Draft::read(text).unwrap().wire(&programs).unwrap();
+        let together = Barrier::new(BUILDS);
+        let build = || {
+            together.wait();
+            let keys = kept_keys(&system, directory.path()).unwrap();
+            keys.into_iter().map(|keys| keys.public).collect::<Vec<_>>()
+        };
+        let all: Vec<_> = std::thread::scope(|scope| {
+            let running: Vec<_> = (0..BUILDS).map(|_| scope.spawn(build)).collect();
+            running.into_iter().map(|running| running.join().unwrap()).collect()
+        });
+        assert!(all.iter().all(|keys| keys.len() == 2 && *keys == all[0]), "{all:?}");
+    }
 }

@@ -68,6 +68,11 @@ impl Failure {
         self.wrong.as_deref()
     }
 
+    /// What happened, in a sentence without its end.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The status that the process ends with.
     pub fn status(&self) -> u8 {
         self.code as u8

@@ -1,11 +1,12 @@
 //! The person at the terminal: what is going on.
 
 use std::cell::Cell;
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use solum_kernel::{Progress, Unit};
 
 /// The line that shows that something goes on, if there is one.
@@ -48,9 +49,23 @@ pub struct Spinner(ProgressBar);
 impl Spinner {
     /// Shows it.
     pub fn new(text: String) -> Self {
+        Self::with(text, "{spinner} {msg} {elapsed}", |style| style)
+    }
+
+    /// Shows it, and how many bytes there are by now.
+    pub fn growing(text: String, bytes: impl Fn() -> u64 + Clone + Send + Sync + 'static) -> Self {
+        let measured = move |_: &ProgressState, out: &mut dyn fmt::Write| {
+            // What cannot be drawn is drawn the next time.
+            let _ = write!(out, "{}", HumanBytes(bytes()));
+        };
+        Self::with(text, "{spinner} {msg} {measured} {elapsed}", |style| style.with_key("measured", measured))
+    }
+
+    fn with(text: String, template: &str, style: impl FnOnce(ProgressStyle) -> ProgressStyle) -> Self {
         let bar = ProgressBar::new_spinner().with_message(text);
-        let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        let plain =
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner());
+        bar.set_style(style(plain));
         bar.enable_steady_tick(Duration::from_millis(120));
         show(Some(bar.clone()));
         Self(bar)

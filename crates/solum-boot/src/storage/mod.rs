@@ -104,8 +104,19 @@ pub fn run(errand: &Errand, report: &mut dyn FnMut(FromMachine)) -> io::Result<(
 struct Role {
     announcements: Announcements,
     started: Instant,
-    /// The names of devices, and where they are mounted.
-    mounted: Vec<(String, String)>,
+    mounted: Vec<InUse>,
+}
+
+/// A device whose file system is mounted.
+struct InUse {
+    /// The name of the device.
+    name: String,
+    /// What it was found by.
+    source: Source,
+    /// Where it is mounted.
+    target: String,
+    /// It was said that another device is found by the same.
+    is_unclear: bool,
 }
 
 impl Role {
@@ -119,7 +130,12 @@ impl Role {
         let device = if wanted.source == Source::Memory { None } else { Some(self.find(wanted)?) };
         let Mounted { what, warnings } = mounter::mount(wanted, device.as_ref(), owners)?;
         if let Some(device) = device {
-            self.mounted.push((device.name, wanted.target.clone()));
+            self.mounted.push(InUse {
+                name: device.name,
+                source: wanted.source.clone(),
+                target: wanted.target.clone(),
+                is_unclear: false,
+            });
         }
         for warning in warnings {
             report(FromMachine::Warning(format!("{}: {warning}", wanted.target)));
@@ -154,19 +170,50 @@ impl Role {
         }
     }
 
-    /// Says when a disk disappears whose file system is in use. Whoever uses it gets errors from the kernel.
+    /// Says when a disk disappears whose file system is in use: whoever uses it gets errors from the kernel. And when another
+    /// appears that could be meant as well: at the next start neither would be mounted.
     fn watch(mut self, report: &mut dyn FnMut(FromMachine)) {
+        // What came while others were mounted is looked at, too.
+        let mut seen = Vec::new();
         while !self.mounted.is_empty() {
-            let gone = || self.mounted.iter().position(|(name, _)| !scan::exists(name));
-            let Some(place) = self.announcements.wait_for(Duration::from_secs(u64::from(u32::MAX)), gone)
+            let next = || Some(scan::generation()).filter(|now| *now != seen);
+            let Some(now) = self.announcements.wait_for(Duration::from_secs(u64::from(u32::MAX)), next)
             else {
                 return;
             };
-            let (name, target) = self.mounted.remove(place);
-            report(FromMachine::Warning(format!(
-                "{name}, which is mounted at {target}, has disappeared: what was not written yet is lost, and programs \
-                 get errors there until the machine is started again"
-            )));
+            seen = now;
+            let devices = scan::devices();
+            self.mounted.retain_mut(|one| {
+                if !scan::exists(&one.name) {
+                    report(FromMachine::Warning(one.has_disappeared()));
+                    return false;
+                }
+                if let Some(warning) = one.look_for_another(&devices) {
+                    report(FromMachine::Warning(warning));
+                }
+                true
+            });
         }
+    }
+}
+
+impl InUse {
+    fn has_disappeared(&self) -> String {
+        format!(
+            "{}, which is mounted at {}, has disappeared: what was not written yet is lost, and programs get errors there \
+             until the machine is started again",
+            self.name, self.target
+        )
+    }
+
+    fn look_for_another(&mut self, devices: &[Device]) -> Option<String> {
+        let was_unclear = self.is_unclear;
+        let why = find::choose(devices, &self.source).err();
+        self.is_unclear = why.is_some();
+        let why = why.filter(|_| !was_unclear)?;
+        Some(format!(
+            "{} stays mounted at {}, but at the next start it would not be: {why}",
+            self.name, self.target
+        ))
     }
 }

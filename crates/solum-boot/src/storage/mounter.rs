@@ -74,7 +74,6 @@ pub fn mount(wanted: &FileSystem, device: Option<&Device>, owners: &Owners) -> R
     Ok(Mounted { what, warnings })
 }
 
-/// The kind that is mounted: what is there, which has to be what is wanted.
 /// The first link on the way to a place. A program that may write to a file system that was mounted earlier could have made it, to
 /// have the next one mounted over what is root's.
 fn link_above(target: &Path) -> Option<&Path> {
@@ -82,6 +81,7 @@ fn link_above(target: &Path) -> Option<&Path> {
     target.ancestors().find(is_link)
 }
 
+/// The kind that is mounted: what is there, which has to be what is wanted.
 fn kind(wanted: &FileSystem, device: Option<&Device>) -> Result<Kind, String> {
     let found = device.and_then(|device| device.volume.as_ref()).map(|volume| volume.kind);
     let name = device.map_or("", |device| &device.name);

@@ -22,12 +22,26 @@ impl Bytes for File {
 
 /// All of them, by name.
 pub fn devices() -> Vec<Device> {
+    names().into_iter().map(device).collect()
+}
+
+/// What differs when a disk was plugged in or out, without looking at any: to look at a drive without a medium can be an event
+/// of its own. A disk has a number that no other has (Documentation/ABI/testing/sysfs-block, `diskseq`).
+pub fn generation() -> Vec<(String, Option<u64>)> {
+    let with_number = |name: String| {
+        let number = number(&name, "diskseq");
+        (name, number)
+    };
+    names().into_iter().map(with_number).collect()
+}
+
+fn names() -> Vec<String> {
     let entries = fs::read_dir(BLOCK).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     let mut names: Vec<String> =
         names.filter(|name| !NO_DISKS.iter().any(|prefix| name.starts_with(prefix))).collect();
     names.sort();
-    names.into_iter().map(device).collect()
+    names
 }
 
 /// Whether the kernel still knows it.

@@ -10,6 +10,7 @@ use solum_spec::ByteSize;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::signals;
+use crate::terminal::Spinner;
 
 /// A file or a directory that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,10 @@ impl Product {
         let stage = tempfile::Builder::new().prefix(".solum-").tempdir_in(beside).map_err(refused)?;
         let _interruptible = signals::making(stage.path().to_owned()).map_err(refused)?;
         let staged = stage.path().join("made");
+        let growing = stage.path().to_owned();
+        let spinner = Spinner::growing(format!("making {}", path.display()), move || {
+            weigh(&growing).map_or(0, |(_, taken)| taken)
+        });
         make(&staged)?;
         if is_private {
             hide(&staged).map_err(refused)?;
@@ -62,6 +67,7 @@ impl Product {
             )),
             _ => refused(error),
         })?;
+        spinner.finish();
         Ok(Self { path: path.to_owned(), taken: ByteSize::bytes(taken), size: ByteSize::bytes(size) })
     }
 }

@@ -26,8 +26,8 @@ use crate::output::{print, print_line};
 use crate::program::{self, Purpose};
 use crate::suited::{flags_of_a_program, refuse_for_formats, refuse_for_system};
 use crate::system::{self, Described};
-use crate::terminal::{Spinner, say};
-use crate::{certificates, init};
+use crate::terminal::say;
+use crate::{certificates, content, init};
 
 /// The time that files in images have where `SOURCE_DATE_EPOCH` does not say: an image does not tell when it was made.
 const EPOCH_S: u64 = 1_767_225_600;
@@ -42,6 +42,7 @@ pub fn build(arguments: &Build) -> Result<(), Failure> {
     formats.sort_unstable();
     formats.dedup();
     refuse_unused(arguments)?;
+    read_content(arguments)?;
     if arguments.check {
         return build_check::check();
     }
@@ -67,6 +68,15 @@ fn refuse_unused(arguments: &Build) -> Result<(), Failure> {
         ("--label", no_container && !arguments.labels.is_empty(), oci),
         ("--time-zones", no_container && arguments.time_zones, oci),
     ])
+}
+
+/// Refuses content that no image could have before a program is compiled for it.
+fn read_content(arguments: &Build) -> Result<(), Failure> {
+    if let Some(directory) = &arguments.iso_content {
+        content::check_links(directory, &content::scan(directory)?)?;
+    }
+    arguments.data.as_deref().map(content::scan).transpose()?;
+    Ok(())
 }
 
 fn show(product: &Product) {
@@ -138,10 +148,7 @@ impl<'a> Shop<'a> {
             for format in formats {
                 let path = places.of(&material.name, *format);
                 let start = Instant::now();
-                let spinner = Spinner::new(format!("making {}", path.display()));
-                let products = material.make(*format, &path);
-                spinner.finish();
-                products?.iter().for_each(show);
+                material.make(*format, &path)?.iter().for_each(show);
                 if self.arguments.verbose {
                     say(&format!("made in {} ms", start.elapsed().as_millis()));
                 }

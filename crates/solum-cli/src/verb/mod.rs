@@ -14,6 +14,7 @@ pub mod man;
 pub mod operate;
 pub mod push;
 pub mod run;
+mod run_container;
 mod run_image;
 pub mod sim;
 mod sim_init;

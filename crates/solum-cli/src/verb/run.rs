@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::kernel_choice::{self, Chosen};
 use crate::launch::{self, Launch};
 use crate::output::Kept;
+use crate::parts::Parts;
 use crate::program::{Found, Purpose};
 use crate::terminal::say;
 use crate::{init, program, system, verb};
@@ -111,5 +112,6 @@ fn image(
     let init = if program.executable.is_machine { None } else { Some(init::find(cache)?) };
     let mut contents = Contents::of_program(machine, &arguments.inside, program, init)?;
     contents.modules = modules;
+    contents.offer_checker(&Parts::new(cache))?;
     assemble::compress(contents.archive()?, kernel.compression())
 }

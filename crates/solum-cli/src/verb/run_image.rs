@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, ExitStatus};
 
 use solum_image::Architecture;
 use solum_image::disk::{self, Identity};
@@ -10,10 +9,11 @@ use solum_spec::ByteSize;
 use solum_spec::description::Network;
 use solum_vm::{Boot, Bus, DiskFormat, Firmware, Medium};
 
+use super::run_container;
 use crate::arguments::{MachineKind, Place, Run};
 use crate::cache::Cache;
 use crate::exit_code::ExitCode;
-use crate::failure::{Failure, reason};
+use crate::failure::Failure;
 use crate::image::{self, ImageKind as Kind, kernel_words, recognise};
 use crate::launch::{Launch, file_stem};
 use crate::output::Kept;
@@ -28,7 +28,7 @@ pub fn run(image: &Path, arguments: &Run) -> Result<u8, Failure> {
     match kind {
         Kind::Initramfs => directly(image, "vmlinuz", arguments),
         Kind::Firecracker => directly(image, "vmlinux", arguments),
-        Kind::Oci => in_container(image),
+        Kind::Oci => run_container::run(image),
         Kind::Uki => {
             let bytes = fs::read(image).map_err(|error| Failure::file("cannot read", image, &error))?;
             // Firmware starts it from a medium that holds nothing else.
@@ -135,26 +135,3 @@ fn is_of_system(image: &Path) -> bool {
 
 /// The grace of its program stands in the image; this is for a machine that does not end at all.
 const GRACE_SECONDS: u32 = 60;
-
-/// A container needs a program that runs containers.
-fn in_container(image: &Path) -> Result<u8, Failure> {
-    let transport = if image.is_dir() { "oci" } else { "oci-archive" };
-    let full = image.canonicalize().map_err(|error| Failure::file("cannot read", image, &error))?;
-    let status = Command::new("podman")
-        .args(["run", "--rm", "--interactive"])
-        .arg(format!("{transport}:{}", full.display()))
-        .status()
-        .map_err(|error| {
-            Failure::new(ExitCode::ToolMissing, format_args!("podman cannot be started: {}", reason(&error)))
-                .hint("install it, for example with `apt-get install podman`".to_owned())
-        })?;
-    Ok(exit_status(status))
-}
-
-fn exit_status(status: ExitStatus) -> u8 {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
-        (Some(code), _) => u8::try_from(code).unwrap_or(u8::MAX),
-        (None, signal) => 128u8.saturating_add(u8::try_from(signal.unwrap_or_default()).unwrap_or_default()),
-    }
-}

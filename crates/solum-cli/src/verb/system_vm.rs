@@ -20,6 +20,7 @@ use crate::exit_code::ExitCode;
 use crate::failure::{Failure, reason};
 use crate::kernel_choice::{self, Chosen};
 use crate::output::Nameless;
+use crate::parts::Parts;
 use crate::running::Claim;
 use crate::system::Executables;
 use crate::terminal::say;
@@ -182,6 +183,7 @@ impl<'a> Builder<'a> {
         let mut modules = virtual_machine.kernel_modules();
         modules.extend(kernel_choice::file_system_modules(&contents.description.file_systems));
         contents.modules = self.kernel.modules(&modules)?;
+        contents.offer_checker(&Parts::new(&Cache::of_user()?))?;
         let image = assemble::compress(contents.archive()?, self.kernel.compression())?;
         Nameless::new(&image).map_err(|error| {
             let why = format!("the image of {} cannot be kept: {}", machine.name, reason(&error));

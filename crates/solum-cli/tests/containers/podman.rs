@@ -74,6 +74,25 @@ impl<'a> Podman<'a> {
         command
     }
 
+    /// A directory with a `podman` that is this one, for the PATH of who starts it himself.
+    pub fn for_path(&self) -> String {
+        let mut command = self.command(&[]);
+        // Else it would find itself.
+        command.env("PATH", std::env::var_os("PATH").unwrap());
+        let quoted = |text: &std::ffi::OsStr| format!("'{}'", text.to_str().unwrap().replace('\'', "'\\''"));
+        let words = std::iter::once(command.get_program()).chain(command.get_args()).map(quoted);
+        let exports = command.get_envs().filter_map(|(name, value)| {
+            Some(format!("export {}={}\n", name.to_str().unwrap(), quoted(value?)))
+        });
+        let script = format!(
+            "#!/bin/sh\n{}exec {} \"$@\"\n",
+            exports.collect::<String>(),
+            words.collect::<Vec<_>>().join(" ")
+        );
+        let script = self.scratch.executable("with-podman/podman", script);
+        script.parent().unwrap().to_str().unwrap().to_owned()
+    }
+
     /// Runs it to its end.
     pub fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).stdin(Stdio::null()).output().unwrap()

@@ -87,6 +87,28 @@ fn the_status_is_the_programs_own() {
 }
 
 #[test]
+fn solum_runs_both_and_leaves_the_users_images_as_they_were() {
+    let scratch = Scratch::new();
+    let Some(podman) = Podman::new(&scratch) else { return };
+    let path = format!("{}:{}", podman.for_path(), std::env::var("PATH").unwrap());
+    make(&scratch, probe::path(), &[], &["status", "7"]);
+    // A name with capitals, which Podman would not take as that of an image.
+    std::fs::rename(scratch.path("image"), scratch.path("Image.oci")).unwrap();
+    let run = |image: &str| scratch.solum(&["run", "--image", image]).env("PATH", &path).run();
+    for image in ["[SCRATCH]/Image.oci", "[SCRATCH]/image.tar"] {
+        run(image).exits(7);
+        assert_eq!(podman.done(&["images", "--all", "--quiet"]), "", "after {image}");
+    }
+    // The same image is the user's as well.
+    podman.done(&["load", "--input", "[SCRATCH]/image.tar"]);
+    let names = || podman.done(&["images", "--format", "{{.Id}} {{.Repository}}:{{.Tag}}"]);
+    let before = names();
+    run("[SCRATCH]/image.tar").exits(7);
+    assert_eq!(names(), before);
+    assert!(before.contains("localhost/probe:latest"), "{before}");
+}
+
+#[test]
 fn stopping_the_container_reaches_a_single_file_program_as_its_shutdown() {
     let scratch = Scratch::new();
     let Some(podman) = Podman::new(&scratch) else { return };

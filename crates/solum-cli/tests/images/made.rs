@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use solum_image::unpack::unpack;
+
 use crate::harness::Scratch;
 use crate::{build, built, probe};
 
@@ -64,6 +66,21 @@ fn the_same_inputs_give_the_same_bytes_anywhere_at_any_time() {
     for ((one, left), (other, right)) in first.iter().zip(&second) {
         assert!(left == right, "{one} is not {other}");
     }
+}
+
+#[test]
+fn an_image_does_not_tell_who_made_it() {
+    let scratch = Scratch::new();
+    built(&scratch, "initramfs", "image", &[], "status 0");
+    let archive = fs::read(scratch.path("image/initramfs")).unwrap();
+    let unpacked = unpack(&archive);
+    let members = unpacked.members().unwrap();
+    let init = members.iter().find(|member| member.path == "init").unwrap();
+    let holds = |text: &str| init.content.windows(text.len()).any(|found| found == text.as_bytes());
+    assert!(holds("/cargo/registry/src/"), "messages of libraries name their sources");
+    let home =
+        std::env::var("CARGO_HOME").unwrap_or_else(|_| format!("{}/.cargo", std::env::var("HOME").unwrap()));
+    assert!(!holds(&home), "{home}");
 }
 
 #[test]

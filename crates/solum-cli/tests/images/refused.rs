@@ -32,6 +32,19 @@ fn content_that_cannot_be_on_a_cd() {
 }
 
 #[test]
+fn content_is_refused_before_a_program_is_compiled_for_it() {
+    let scratch = Scratch::new();
+    let manifest = "[package]\nname = \"broken\"\nedition = \"2024\"\n[workspace]\n";
+    scratch.file("package/Cargo.toml", manifest);
+    scratch.file("package/src/main.rs", "this is no program");
+    for (format, option) in [("iso", "--iso-content"), ("disk", "--data")] {
+        let words = ["build", "[SCRATCH]/package", "--format", format, option, "[SCRATCH]/missing"];
+        let finished = scratch.solum(&words).run();
+        finished.exits(102).mentions("missing: no such file or directory");
+    }
+}
+
+#[test]
 fn data_that_does_not_fit() {
     let scratch = Scratch::new();
     scratch.file("data/large", vec![1; 40 << 20]);

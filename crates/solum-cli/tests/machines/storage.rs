@@ -52,22 +52,6 @@ fn debugfs(image: &Path, requests: &[&str]) {
     }
 }
 
-/// A static e2fsck(8), which images have and `solum run` leaves to its user.
-fn static_e2fsck() -> Option<String> {
-    let installed = PathBuf::from("/sbin/e2fsck.static");
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
-    let parts = fs::read_dir(cache.join("solum/parts")).into_iter().flatten().flatten();
-    let fetched = parts.map(|entry| entry.path()).filter(|path| text(path).contains("e2fsck-static"));
-    let files =
-        fetched.flat_map(|part| ["sbin", "usr/sbin"].map(|place| part.join(place).join("e2fsck.static")));
-    let found = std::iter::once(installed).chain(files).find(|path| path.is_file());
-    if found.is_none() {
-        println!("skipped: there is no static e2fsck");
-    }
-    found.map(|path| format!("{}:/sbin/e2fsck", text(&path)))
-}
-
 /// At how many places two files differ, and the last one.
 fn differences(one: &[u8], other: &[u8]) -> (usize, usize) {
     assert_eq!(one.len(), other.len());
@@ -201,10 +185,10 @@ fn every_kind_of_file_system_is_mounted() {
 #[test]
 fn what_can_be_mended_is_mended() {
     let scratch = Scratch::new();
-    let (Some(image), Some(e2fsck)) = (ext4(&scratch, "data.img", "data"), static_e2fsck()) else { return };
+    let Some(image) = ext4(&scratch, "data.img", "data") else { return };
     let wrong_count = "set_super_value free_blocks_count 1";
     debugfs(&image, &[wrong_count, "set_super_value state 2"]);
-    let options = ["--disk", "[SCRATCH]/data.img", "--mount", "LABEL=data:/perm", "--file", &e2fsck];
+    let options = ["--disk", "[SCRATCH]/data.img", "--mount", "LABEL=data:/perm"];
     let finished = probe(&scratch, &options, &["write", "/perm/x", "y"]).run();
     finished
         .exits(0)
@@ -217,13 +201,13 @@ fn what_can_be_mended_is_mended() {
 #[test]
 fn what_cannot_be_mended_is_left_alone() {
     let scratch = Scratch::new();
-    let (Some(image), Some(e2fsck)) = (ext4(&scratch, "data.img", "data"), static_e2fsck()) else { return };
+    let Some(image) = ext4(&scratch, "data.img", "data") else { return };
     let precious = scratch.file("precious", "all that there is");
     let into = [format!("write {} precious", text(&precious)), format!("write {} broken", text(&precious))];
     debugfs(&image, &into.each_ref().map(String::as_str));
     debugfs(&image, &["set_inode_field broken block[0] 99999999", "set_super_value state 2"]);
     let before = fs::read(&image).unwrap();
-    let options = ["--disk", "[SCRATCH]/data.img", "--mount", "LABEL=data:/perm", "--file", &e2fsck];
+    let options = ["--disk", "[SCRATCH]/data.img", "--mount", "LABEL=data:/perm"];
     let why = "/perm cannot be mounted: vda (ext4, label data) is damaged (e2fsck ended with 4 and said: data: Inode 13 has \
                corrupt extent header.; data: UNEXPECTED INCONSISTENCY; RUN fsck MANUALLY.). It is left as it is; repair it on \
                another computer with `e2fsck -f /dev/vda`, under the name that it has there\n";
@@ -233,7 +217,7 @@ fn what_cannot_be_mended_is_left_alone() {
     let (count, last) = differences(&before, &fs::read(&image).unwrap());
     assert!(count < 16 && last < 2048, "{count} bytes were changed, the last at {last}");
     assert_eq!(printed("debugfs", &["-R", "cat precious", text(&image)]), "all that there is");
-    let optional = [&options[..3], &["LABEL=data:/perm:nofail"], &options[4..]].concat();
+    let optional = [&options[..3], &["LABEL=data:/perm:nofail"]].concat();
     let finished = probe(&scratch, &optional, &["list", "/"]).run();
     finished.exits(0).says(&format!("solum: warning: {why}"));
 }
@@ -244,7 +228,10 @@ fn without_a_mender_a_damaged_file_system_is_not_even_touched() {
     let Some(image) = ext4(&scratch, "data.img", "data") else { return };
     debugfs(&image, &["set_super_value state 2"]);
     let before = fs::read(&image).unwrap();
-    let options = ["--disk", "[SCRATCH]/data.img", "--mount", "LABEL=data:/perm"];
+    // A link that leads nowhere stands where it would be put.
+    std::os::unix::fs::symlink("nothing", scratch.directory("sbin").join("e2fsck")).unwrap();
+    let options =
+        ["--disk", "[SCRATCH]/data.img", "--mount", "LABEL=data:/perm", "--dir", "[SCRATCH]/sbin:/sbin"];
     probe(&scratch, &options, &["status", "0"]).run().exits(107).mentions(
         "is damaged (the kernel has found errors in it, and there is no e2fsck to repair it). It is left as it is",
     );
@@ -290,6 +277,28 @@ fn a_disk_that_disappears_is_said_and_the_machine_still_ends() {
              errors there until the machine is started again\n",
         )
         .check(finished.stdout().contains("/perm/x: Err("), "reading should fail");
+}
+
+#[test]
+fn another_disk_of_the_same_name_that_comes_later_is_said() {
+    let scratch = Scratch::new();
+    let made = [("data.img", "data"), ("other.img", "dat_")].map(|(name, label)| ext4(&scratch, name, label));
+    if made.iter().any(Option::is_none) {
+        return;
+    }
+    let options = words(
+        "--machine q35 --root --disk [SCRATCH]/data.img --disk [SCRATCH]/other.img --mount LABEL=data:/perm",
+    );
+    // The label's fourth byte (Documentation/filesystems/ext4/super.rst, `s_volume_name`).
+    let errand = "patch /dev/vdb 1147 a then write /sys/bus/virtio/drivers/virtio_blk/unbind virtio4 then \
+                  write /sys/bus/virtio/drivers/virtio_blk/bind virtio4 then polite";
+    let running = probe(&scratch, &options, &words(errand)).start();
+    let running = running.until_it_prints("ready\n").until_it_says("or take the other away");
+    running.signal(Signal::TERM);
+    running.finish().exits(7).mentions(
+        "solum: warning: vda stays mounted at /perm, but at the next start it would not be: LABEL=data is not clear, because \
+         both vda (ext4, label data) and vdb (ext4, label data) are that; name the right one, by UUID=",
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod terminal;
 use std::env;
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::process::{self, ExitCode};
 
 fn main() -> io::Result<ExitCode> {
@@ -41,6 +41,9 @@ fn run(errand: &[&str]) -> io::Result<u8> {
         ["print", path] => print!("{}", fs::read_to_string(path)?),
         ["write", path, text] => {
             println!("{path}: {:?}", fs::write(path, text).map_err(|error| error.kind()))
+        }
+        ["patch", path, offset, text] => {
+            fs::File::options().write(true).open(path)?.write_all_at(text.as_bytes(), offset.parse().unwrap())?
         }
         ["list", path] => list(path)?,
         ["look", path] => look(path)?,
