@@ -290,8 +290,8 @@ pub struct KernelChoice {
 pub struct Run {
     #[command(flatten)]
     pub program: Program,
-    /// Boots an image instead, in any format that `solum build` makes
-    #[arg(long, value_name = "FILE", conflicts_with = "program", help_heading = "Image")]
+    /// Boots an image instead, or a directory with the image of each machine of a system, as `solum build` makes them
+    #[arg(long, value_name = "FILE|DIR", conflicts_with = "program", help_heading = "Image")]
     pub image: Option<PathBuf>,
     /// How the machine sees the image [default: virtio]
     #[arg(long, value_enum, value_name = "BUS", requires = "image", help_heading = "Image")]

@@ -111,6 +111,8 @@ fn describe(machine: &Machine, inside: &Inside, program: &str) -> Description {
         network: machine.network.clone(),
         time_servers: inside.time_servers.clone(),
         when_ended: inside.when_ended(),
+        memory_bytes: None,
+        cpus: None,
         unit: Unit {
             name: program.to_owned(),
             path: initramfs::program_path(program),

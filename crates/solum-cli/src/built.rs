@@ -99,6 +99,8 @@ impl<'a> Built<'a> {
             network: if needs_network(&plan) { Network::Automatic } else { Network::None },
             time_servers: inside.time_servers.clone(),
             when_ended: machine.when_ended,
+            memory_bytes: Some(machine.memory.as_bytes()),
+            cpus: Some(machine.cores),
             unit: no_unit(),
         };
         let assets = bundle::read_either(self.assets(machine))?;

@@ -274,6 +274,11 @@ pub fn conclude_machine(name: &str, report: Result<Report, VmError>) -> Result<u
     })
 }
 
+/// As [`conclude_machine`], of a machine whose image is there already: what it has around it is given by flags.
+pub fn conclude_image(_: &str, report: Result<Report, VmError>) -> Result<u8, Failure> {
+    report.map_err(failed_to_run).and_then(|report| conclude(report, false))
+}
+
 /// Turns the end of a run into an exit status, or into what the user is told.
 fn conclude(report: Report, verbose: bool) -> Result<u8, Failure> {
     if verbose {

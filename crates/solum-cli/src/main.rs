@@ -5,7 +5,9 @@
 
 mod arguments;
 mod assemble;
+mod attended;
 mod bill;
+mod bootable;
 mod built;
 mod bundle;
 mod cache;
@@ -24,6 +26,7 @@ mod kernel_choice;
 mod kernel_modules;
 mod launch;
 mod lines;
+mod machines;
 mod output;
 mod parts;
 mod program;

@@ -1,6 +1,6 @@
 //! Flags that have no meaning for what was given: none is left unheard.
 
-use crate::arguments::{Inside, Program};
+use crate::arguments::{Inside, Program, Run, ScreenKind};
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 
@@ -28,6 +28,35 @@ pub fn flags_of_a_program(
         ("--grace", inside.grace.is_some()),
         ("--network", inside.network.is_some()),
     ]
+}
+
+/// The flags that are for a system that runs, and whether they were given.
+pub fn flags_of_a_system(arguments: &Run) -> [(&'static str, bool); 4] {
+    [
+        ("--only", !arguments.only.is_empty()),
+        ("--publish-unit", !arguments.publish_units.is_empty()),
+        ("--screen", arguments.screen != ScreenKind::Auto),
+        ("--frames", arguments.frames.is_some()),
+    ]
+}
+
+/// Refuses what belongs to a system where one program or one image was given; it has no meaning there, and is not left unheard.
+pub fn refuse_for_one(given: &[(&str, bool)], one: &str, hint: &str) -> Result<(), Failure> {
+    let Some((what, _)) = given.iter().find(|(_, is_given)| *is_given) else { return Ok(()) };
+    let message = format!("{what} is for a system, and this is one {one}");
+    Err(Failure::new(ExitCode::UnusableInput, message).hint(hint.to_owned()))
+}
+
+/// Refuses what belongs to one machine where the images of several were given.
+pub fn refuse_for_images(given: &[(&str, bool)]) -> Result<(), Failure> {
+    let Some((what, _)) = given.iter().find(|(_, is_given)| *is_given) else { return Ok(()) };
+    let message = format!("{what} cannot be given to the images of a system: it is for one machine");
+    let hint = match *what {
+        "--publish" => "write --publish-unit MACHINE.UNIT.PORT=HOST",
+        "--disk" => "describe it in solum.toml, and build the images anew",
+        _ => "give it to one image, with --image FILE",
+    };
+    Err(Failure::new(ExitCode::UnusableInput, message).hint(hint.to_owned()))
 }
 
 /// Refuses what belongs to a machine of one program where a system was given.

@@ -150,6 +150,8 @@ mod tests {
             network: Network::None,
             time_servers: vec![],
             when_ended: Default::default(),
+            memory_bytes: None,
+            cpus: None,
             unit: Unit {
                 name: "p".into(),
                 path: program_path("p"),

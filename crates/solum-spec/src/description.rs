@@ -29,6 +29,10 @@ pub struct Description {
     pub time_servers: Vec<String>,
     /// What follows when the program ended by itself.
     pub when_ended: WhenEnded,
+    /// The memory that it was described with, in bytes. PID 1 takes what is there; whoever boots an image may want to know.
+    pub memory_bytes: Option<u64>,
+    /// The processors that it was described with.
+    pub cpus: Option<u16>,
     /// The program and how it is run. Left aside if the image has a [`plan`](crate::plan) too.
     pub unit: Unit,
 }
@@ -216,6 +220,8 @@ mod tests {
             }),
             time_servers: vec![],
             when_ended: WhenEnded::Reboot,
+            memory_bytes: Some(128 << 20),
+            cpus: Some(1),
             unit: Unit {
                 name: "hello".into(),
                 path: "/bin/hello".into(),

@@ -220,6 +220,36 @@ impl Plan {
         }
     }
 
+    /// The plans of several machines as one list of what there is, for whoever looks after all of them. A link between two of
+    /// them is there twice, once for each end, and no machine's network is.
+    pub fn of_all(plans: impl IntoIterator<Item = Self>) -> Self {
+        let mut all = Self::default();
+        for plan in plans {
+            all.add(plan);
+        }
+        all
+    }
+
+    fn add(&mut self, plan: Self) {
+        let before = Counts::of(self);
+        let units = plan.units.into_iter().map(|mut unit| {
+            unit.program += before.programs;
+            unit.fits.iter_mut().for_each(|program| *program += before.programs);
+            unit.needs.iter_mut().for_each(|needed| *needed += before.units);
+            let devices = unit.plugs.iter_mut().flat_map(|plug| &mut plug.devices);
+            devices.for_each(|device| *device = before.behind(*device));
+            unit
+        });
+        self.units.extend(units);
+        self.system = plan.system;
+        self.programs.extend(plan.programs);
+        self.links.extend(plan.links);
+        self.disks.extend(plan.disks);
+        self.screens.extend(plan.screens);
+        self.keys.extend(plan.keys);
+        self.listeners.extend(plan.listeners);
+    }
+
     /// Whether a unit here has a link to another machine.
     pub fn reaches_out(&self) -> bool {
         self.links.iter().any(|link| link.remote.is_some())
@@ -243,6 +273,44 @@ impl Plan {
             let names: Vec<String> = self.units.iter().map(Unit::full_name).collect();
             format!("there is no unit `{name}`, or several machines have it; there are {}", names.join(", "))
         })
+    }
+}
+
+/// How much of everything there is in a plan, before more is put behind it.
+struct Counts {
+    programs: usize,
+    units: usize,
+    links: usize,
+    disks: usize,
+    screens: usize,
+    keys: usize,
+    listeners: usize,
+}
+
+impl Counts {
+    fn of(plan: &Plan) -> Self {
+        Self {
+            programs: plan.programs.len(),
+            units: plan.units.len(),
+            links: plan.links.len(),
+            disks: plan.disks.len(),
+            screens: plan.screens.len(),
+            keys: plan.keys.len(),
+            listeners: plan.listeners.len(),
+        }
+    }
+
+    /// What a device is called that is put behind these.
+    fn behind(&self, device: Device) -> Device {
+        match device {
+            Device::Disk(place) => Device::Disk(self.disks + place),
+            Device::Screen(place) => Device::Screen(self.screens + place),
+            Device::Keys(place) => Device::Keys(self.keys + place),
+            Device::Listener(place) => Device::Listener(self.listeners + place),
+            Device::Client(place) => Device::Client(self.links + place),
+            Device::Server(place) => Device::Server(self.links + place),
+            Device::Units => Device::Units,
+        }
     }
 }
 

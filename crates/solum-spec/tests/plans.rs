@@ -264,6 +264,35 @@ fn the_plan_of_one_machine_has_nothing_of_the_others_but_the_ends_of_links() {
     assert_eq!((one.programs.len(), one.system.as_str()), (3, "shop"));
 }
 
+/// What each unit is told, by names.
+fn told(plan: &Plan) -> Vec<String> {
+    let name = |place: &usize| plan.units[*place].full_name();
+    let device = |device: &Device| match *device {
+        Device::Disk(place) => format!("{}.{}", plan.disks[place].machine, plan.disks[place].name),
+        Device::Listener(place) => plan.listeners[place].full_name(),
+        Device::Client(place) => format!("asks {}", plan.links[place].server),
+        Device::Server(place) => format!("serves {}", plan.links[place].client),
+        other => format!("{other:?}"),
+    };
+    let unit = |unit: &solum_spec::plan::Unit| {
+        let program = &plan.programs[unit.program].path;
+        let fits: Vec<&str> = unit.fits.iter().map(|program| plan.programs[*program].name.as_str()).collect();
+        let needs: Vec<String> = unit.needs.iter().map(name).collect();
+        let devices: Vec<String> = unit.plugs.iter().flat_map(|plug| &plug.devices).map(device).collect();
+        format!("{} {program} {fits:?} {needs:?} {devices:?}", unit.full_name())
+    };
+    plan.units.iter().map(unit).collect()
+}
+
+#[test]
+fn the_plans_of_all_machines_together_name_what_they_named_before() {
+    let system = system();
+    let all = Plan::of_all(["a", "b.0", "b.1"].map(|name| plan(&system, &[name])));
+    assert_eq!(told(&all), told(&whole()));
+    assert_eq!((&all.disks, &all.listeners), (&whole().disks, &whole().listeners));
+    assert_eq!((all.system.as_str(), all.network), ("shop", None));
+}
+
 #[test]
 fn only_a_machine_of_its_own_is_started_anew_when_a_unit_is_given_up() {
     let system = system();

@@ -10,6 +10,7 @@ mod kernel_line;
 mod medium;
 mod product;
 mod recognise;
+mod together;
 
 use std::fs;
 use std::ops::Deref;
@@ -37,10 +38,11 @@ use crate::parts::Parts;
 
 pub use container::Container;
 pub use format::explain;
-pub use inspect::{bill_of_materials, file_of, inspect, render};
+pub use inspect::{bill_of_materials, file_of, inspect, render, told};
 pub use product::{Product, files};
 use recognise::kernel_line_in;
 pub use recognise::{Kind as ImageKind, kernel_words, recognise};
+pub use together::{Member, find_together};
 
 /// One machine, and everything that its images are made of.
 pub struct Material<'a> {

@@ -16,6 +16,7 @@ pub mod push;
 pub mod run;
 mod run_container;
 mod run_image;
+mod run_images;
 pub mod sim;
 mod sim_init;
 pub mod system;

@@ -6,7 +6,7 @@ use solum_spec::Machine;
 use solum_spec::description::Wait;
 use solum_vm::Boot;
 
-use crate::arguments::{Place, Run, ScreenKind};
+use crate::arguments::{Place, Run};
 use crate::assemble::{self, Contents};
 use crate::cache::Cache;
 use crate::exit_code::ExitCode;
@@ -16,6 +16,7 @@ use crate::launch::{self, Launch};
 use crate::output::Kept;
 use crate::parts::Parts;
 use crate::program::{Found, Purpose};
+use crate::suited::{flags_of_a_system, refuse_for_one};
 use crate::terminal::say;
 use crate::{init, program, system, verb};
 
@@ -27,7 +28,8 @@ pub fn run(arguments: &Run) -> Result<u8, Failure> {
     if system::is_described(&arguments.program.program) {
         return verb::system::run(arguments);
     }
-    refuse_unsuited(arguments)?;
+    let hint = "give the directory of a system, one with a solum.toml";
+    refuse_for_one(&flags_of_a_system(arguments), "program", hint)?;
     let program = program::find(&arguments.program, Purpose::Run)?;
     let mut draft = assemble::draft(&arguments.inside, &arguments.arguments, &program)?;
     draft.memory = arguments.around.memory();
@@ -38,24 +40,6 @@ pub fn run(arguments: &Run) -> Result<u8, Failure> {
     match arguments.place {
         Place::Host => launch::on_host(&program, &machine, arguments),
         Place::Vm => in_vm(program, &machine, arguments),
-    }
-}
-
-/// What belongs to a system has no meaning for one program, and is not left unheard.
-fn refuse_unsuited(arguments: &Run) -> Result<(), Failure> {
-    let given = [
-        ("--only", !arguments.only.is_empty()),
-        ("--publish-unit", !arguments.publish_units.is_empty()),
-        ("--screen", arguments.screen != ScreenKind::Auto),
-        ("--frames", arguments.frames.is_some()),
-    ];
-    match given.iter().find(|(_, is_given)| *is_given) {
-        None => Ok(()),
-        Some((name, _)) => {
-            let message = format!("{name} is for a system, and this is one program");
-            Err(Failure::new(ExitCode::UnusableInput, message)
-                .hint("give the directory of a system, one with a solum.toml".to_owned()))
-        }
     }
 }
 

@@ -23,10 +23,15 @@ use chapter::{Block, Chapter};
 use session::Session;
 
 /// Commands that are only shown, by their beginnings, and why.
-const SHOWN: [(&str, &str); 7] = [
+const SHOWN: [(&str, &str); 9] = [
     (
         "solum flash hello.img /dev/sdb",
         "nobody's stick is to be overwritten; `tests/media` writes to devices that are files",
+    ),
+    ("solum build examples/web-cluster", "it is built to be run, which takes long"),
+    (
+        "solum run --image cluster",
+        "five machines under firmware take long without KVM; `tests/images` boots smaller systems",
     ),
     ("solum kernel build --config", "a build takes minutes"),
     ("solum kernel build --profile pc", "a build takes minutes"),

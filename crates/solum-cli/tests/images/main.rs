@@ -15,6 +15,7 @@ mod made;
 mod probe;
 mod refused;
 mod system;
+mod together;
 
 use harness::{Finished, Scratch, Solum};
 

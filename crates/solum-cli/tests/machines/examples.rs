@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::harness::free_port;
 use crate::harness::{Scratch, WORKSPACE};
-use crate::network::free_port;
 use crate::run;
 
 #[test]

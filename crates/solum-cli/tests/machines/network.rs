@@ -1,16 +1,11 @@
 //! Addresses and published ports.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::net::{Shutdown, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use crate::harness::Scratch;
+use crate::harness::{Scratch, free_port};
 use crate::probe;
-
-/// A port that nobody has at this moment.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 #[test]
 fn dhcp_gives_address_router_and_name_servers() {

@@ -6,8 +6,8 @@ use std::net::TcpStream;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::harness::free_port;
 use crate::harness::system::System;
-use crate::network::free_port;
 
 #[test]
 fn a_unit_calls_another_that_is_started_again() {

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use crate::alone;
+use crate::harness::free_port;
 use crate::harness::system::System;
 
 const DISK: &str = "[machine.m]\ndisk.data = { size = \"64 KiB\", block-size = \"4 KiB\" }\n\
@@ -101,11 +102,6 @@ pub fn talk(address: &str, words: &str) -> String {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
-}
-
-/// A port that nobody has at this moment.
-pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[test]

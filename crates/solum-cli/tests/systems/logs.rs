@@ -4,7 +4,8 @@ use std::io::{Read, pipe};
 use std::process::Stdio;
 
 use crate::alone;
-use crate::devices::{free_port, talk};
+use crate::devices::talk;
+use crate::harness::free_port;
 use crate::harness::system::System;
 
 /// How many lines of 64 bytes a flood has: several times what a log keeps.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use solum_sim::{Envelope, Outcome, Recipe, Scenario, Setup};
 
-use super::devices::{free_port, talk};
-use crate::harness::WORKSPACE;
+use super::devices::talk;
 use crate::harness::system::System;
+use crate::harness::{WORKSPACE, free_port};
 
 /// Requests in the order in which they are made, and their answers.
 const RECORDED: &str = include_str!("web-cluster.recorded");

@@ -9,6 +9,7 @@ use solum_image::executable;
 use solum_image::initramfs::{INIT_PATH, MODULE_DIRECTORY, PROGRAM_DIRECTORY};
 use solum_image::oci::CERTIFICATES_PATH;
 use solum_spec::description::{self, Description, Network, WhenEnded};
+use solum_spec::network::SystemNetwork;
 use solum_spec::plan::{self, Device, Plan};
 use solum_spec::storage::E2FSCK;
 
@@ -103,6 +104,8 @@ fn modules(files: &BTreeMap<String, &Member<'_>>, description: Option<&Descripti
 fn describe(machine: &mut Machine, description: &Description) {
     machine.name = Some(description.host_name.clone());
     machine.network = Some(network(&description.network));
+    machine.memory_bytes = description.memory_bytes;
+    machine.cpus = description.cpus;
     machine.time_servers.clone_from(&description.time_servers);
     let ended = match description.when_ended {
         WhenEnded::PowerOff => "poweroff",
@@ -161,8 +164,10 @@ fn plan_units(machine: &mut Machine, plan: &Plan) {
     // Who belongs to a system ends with it, whatever the description says of its one program.
     machine.when_ended = None;
     machine.disks = plan.disks.iter().map(|disk| (disk.name.clone(), disk.bytes)).collect();
-    machine.network =
-        plan.network.as_ref().map(|own| format!("{}/{}", own.address, own.prefix)).or(machine.network.take());
+    if let Some(SystemNetwork { address, prefix, mac, .. }) = &plan.network {
+        let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
+        machine.network = Some(format!("{address}/{prefix} at the interface {mac}"));
+    }
     let name_of = |place: usize| plan.units.get(place).map_or(String::new(), |unit| unit.name.clone());
     machine.units.extend(plan.units.iter().map(|unit| {
         Unit {

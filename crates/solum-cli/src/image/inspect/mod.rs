@@ -10,11 +10,12 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use solum_image::cpio::MemberKind;
+use solum_image::cpio::{Member, MemberKind};
 use solum_image::oci::CERTIFICATES_PATH;
 use solum_image::unpack::{self, unpack};
 use solum_image::{kernel, uki};
-use solum_spec::plan;
+use solum_spec::description::{self, Description};
+use solum_spec::plan::{self, Plan};
 use solum_vm::DiskFormat;
 
 use super::recognise::{Kind, recognise};
@@ -210,6 +211,20 @@ pub fn file_of(path: &Path, report: &Report, wanted: &str) -> Result<Vec<u8>, Fa
     let found =
         members.iter().rev().find(|one| one.kind == MemberKind::File && absolute(&one.path) == wanted);
     found.map(|member| member.content.to_vec()).ok_or_else(none)
+}
+
+/// What PID 1 is told: of a disk with two slots, in the second one. Nothing, if the machine is its program alone, or another
+/// version of Solum made it.
+pub fn told(report: &Report) -> Option<(Description, Option<Plan>)> {
+    let unpacked = unpack(&report.boots.last()?.archive);
+    let members = unpacked.members().ok()?;
+    let content = |wanted: &str| {
+        let is_it = |one: &&Member<'_>| one.kind == MemberKind::File && absolute(&one.path) == wanted;
+        members.iter().rev().find(is_it).map(|member| member.content)
+    };
+    let description = Description::from_bytes(content(description::PATH)?).ok()?;
+    let plan = content(plan::PATH).map(Plan::from_bytes).transpose().ok()?;
+    Some((description, plan))
 }
 
 /// The bill of materials: of a disk with two slots, that of the second one.

@@ -177,6 +177,10 @@ pub struct Machine {
     pub name: Option<String>,
     /// The system that it belongs to.
     pub system: Option<String>,
+    /// The memory that it was described with.
+    pub memory_bytes: Option<u64>,
+    /// The processors that it was described with.
+    pub cpus: Option<u16>,
     /// PID 1.
     pub init: Option<Executable>,
     /// The programs.

@@ -50,6 +50,8 @@ fn description() -> Description {
         network: Network::Automatic,
         time_servers: Vec::new(),
         when_ended: WhenEnded::Reboot,
+        memory_bytes: Some(192 << 20),
+        cpus: Some(2),
         unit: Unit {
             name: "hello".to_owned(),
             path: "/bin/hello".to_owned(),
@@ -282,9 +284,10 @@ fn a_machine_of_a_system_tells_its_units_and_not_its_secrets() {
     for fact in [
         "hello, of the system shop",
         "mirror, 1.00 MiB of memory",
+        "192.00 MiB, 2 processors",
+        "10.0.0.2/16 at the interface 02:02:02:02:02:02",
         "port members: disk.a, units",
         "needs mirror",
-        "10.0.0.2/16",
         "with TOKEN in",
     ] {
         assert!(text.contains(fact), "it should say `{fact}`:\n{text}");

@@ -137,6 +137,8 @@ fn machine(rows: &mut Rows, machine: &Machine, is_verbose: bool) {
         "machine",
         machine.name.as_ref().map(|name| format!("{name}{}", system.unwrap_or_default())),
     );
+    let cpus = machine.cpus.map(|cpus| format!(", {}", count(cpus.into(), "processor"))).unwrap_or_default();
+    rows.may_add("described", machine.memory_bytes.map(|bytes| format!("{}{cpus}", HumanBytes(bytes))));
     machine.init.iter().for_each(|init| executable(rows, "PID 1", init));
     machine
         .programs
