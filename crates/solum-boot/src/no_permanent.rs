@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::time::Kept;
+
 /// There is none.
 pub enum Permanent {}
 
@@ -23,11 +25,15 @@ impl Permanent {
         match *self {}
     }
 
-    pub fn clock(&self) -> Option<u64> {
+    pub fn clock(&self) -> Option<Kept> {
         match *self {}
     }
 
-    pub fn save_clock(&mut self) {
+    pub fn reserve_clock(&mut self) {
+        match *self {}
+    }
+
+    pub fn end_clock(&self) {
         match *self {}
     }
 

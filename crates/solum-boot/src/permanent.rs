@@ -1,21 +1,23 @@
 //! What PID 1 keeps where something outlives the machine: who it is, the last moment it knew, randomness for the next
-//! start, and the last words of what failed. Every file is replaced in one step, so that a power cut leaves the old one.
+//! start, and the last words of what failed. Every file but the clock is replaced in one step, so that a power cut leaves the
+//! old one.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::rand::{GetRandomFlags, getrandom};
 use solum_spec::calendar::Calendar;
-use solum_spec::storage::{PERMANENT, PRIVATE};
+use solum_spec::storage::{LAST_PANIC, PERMANENT, PRIVATE};
 
 use crate::tail::LAST_WORDS_MAX;
+use crate::time::Kept;
 use crate::{mounts, seed, time};
 
-/// The clock is kept this often: after a power cut, a machine without a clock of its own is behind by no more.
-const KEEP_CLOCK_EVERY: Duration = Duration::from_secs(3600);
+/// The file of the clock.
+const CLOCK: &str = "clock";
 /// Where the kernel shows what it kept over its own panic (Documentation/admin-guide/ramoops.rst, Documentation/ABI/testing/pstore).
 const PSTORE: &str = "/sys/fs/pstore";
 
@@ -25,7 +27,9 @@ pub struct Permanent {
     public: PathBuf,
     /// Where nobody but PID 1 does.
     private: PathBuf,
-    clock_kept: Instant,
+    found: Instant,
+    /// When the clock is to be kept again.
+    clock_due: Instant,
 }
 
 impl Permanent {
@@ -45,7 +49,8 @@ impl Permanent {
         let is_own = fs::symlink_metadata(&private)
             .is_ok_and(|found| found.is_dir() && found.uid() == rustix::process::geteuid().as_raw());
         let is_own = is_own && fs::set_permissions(&private, Permissions::from_mode(0o700)).is_ok();
-        is_own.then(|| Self { public, private, clock_kept: Instant::now() })
+        let now = Instant::now();
+        is_own.then_some(Self { public, private, found: now, clock_due: now })
     }
 
     /// The machine's identifier: that of its first start, or this one from now on.
@@ -79,29 +84,45 @@ impl Permanent {
         }
     }
 
-    /// The last moment that was kept, in seconds since 1970.
-    pub fn clock(&self) -> Option<u64> {
-        fs::read_to_string(self.private.join("clock")).ok()?.trim_end().parse().ok()
+    /// What was kept of the clock.
+    pub fn clock(&self) -> Option<Kept> {
+        Kept::from_text(&fs::read_to_string(self.private.join(CLOCK)).ok()?)
     }
 
-    /// Keeps the moment, unless it is one that cannot be.
-    pub fn save_clock(&mut self) {
-        self.clock_kept = Instant::now();
-        let now = time::now_s();
-        if now > time::EARLIEST_S {
-            let _ = self.keep("clock", &[format!("{now}\n").as_bytes()], &self.private);
-        }
+    /// Keeps that the clock goes on for a while.
+    pub fn reserve_clock(&mut self) {
+        let kept = Kept::running(time::now_s(), self.found.elapsed());
+        self.clock_due = Instant::now() + kept.renewed_after();
+        self.write_clock(kept);
+    }
+
+    /// Keeps the last moment of this life.
+    pub fn end_clock(&self) {
+        self.write_clock(Kept::ended(time::now_s()));
+    }
+
+    /// In place, which writes one sector, and so all of it or nothing. It neither wears a card by a journal's and a directory's
+    /// blocks nor waits for what the program has the disk do meanwhile, and it works on a disk that is full.
+    fn write_clock(&self, kept: Kept) {
+        let text = kept.to_text();
+        let file = OpenOptions::new().write(true).open(self.private.join(CLOCK)).ok();
+        // What a person put there may be of another length.
+        let alike = file.filter(|file| file.metadata().is_ok_and(|found| found.len() == text.len() as u64));
+        let _ = match alike {
+            Some(file) => file.write_all_at(text.as_bytes(), 0).and_then(|()| file.sync_data()),
+            None => self.keep(CLOCK, &[text.as_bytes()], &self.private),
+        };
     }
 
     /// How long until the clock is to be kept again.
     pub fn patience(&self) -> Duration {
-        KEEP_CLOCK_EVERY.saturating_sub(self.clock_kept.elapsed())
+        self.clock_due.saturating_duration_since(Instant::now())
     }
 
     /// Keeps the clock if it is time.
     pub fn turn(&mut self) {
         if self.patience().is_zero() {
-            self.save_clock();
+            self.reserve_clock();
         }
     }
 
@@ -110,7 +131,7 @@ impl Permanent {
         let head = format!("{}: {what}\n\n", Calendar::from_unix(time::now_s()));
         let words = &words[words.len().saturating_sub(LAST_WORDS_MAX)..];
         // A full disk shall not hinder the end; the old file stays then.
-        self.keep("last-panic", &[head.as_bytes(), words], &self.public).is_ok()
+        self.keep(LAST_PANIC, &[head.as_bytes(), words], &self.public).is_ok()
     }
 
     /// Takes over what the kernel kept of its own panic, if it did. Whether there was any.
@@ -224,14 +245,36 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_is_kept() {
-        let Place { mut permanent, directory } = place();
+    fn the_clock_is_kept_ahead_of_itself_until_the_end() {
+        let Place { directory, mut permanent } = place();
         assert_eq!(permanent.clock(), None);
-        let before = time::now_s();
-        permanent.save_clock();
-        assert!(permanent.clock().is_some_and(|kept| kept >= before));
-        fs::write(directory.path().join(".solum/clock"), "soon").unwrap();
-        assert_eq!(permanent.clock(), None);
+        assert!(permanent.patience().is_zero(), "at once");
+        let path = directory.path().join(".solum/clock");
+        // One that a person set, one that is damaged, and one of its own.
+        for text in ["1893456000\n", "soon", "1893456000 60\n"] {
+            fs::write(&path, text).unwrap();
+            let before = time::now_s();
+            permanent.turn();
+            permanent.clock_due = Instant::now();
+            let kept = permanent.clock().unwrap();
+            assert!(kept.resumed_s(0, false) >= before + 10, "{text:?}: {kept:?}");
+            permanent.end_clock();
+            let kept = permanent.clock().unwrap();
+            assert!((before + 1..before + 9).contains(&kept.resumed_s(0, false)), "{text:?}: {kept:?}");
+        }
+        permanent.turn();
+        assert!(!permanent.patience().is_zero());
+    }
+
+    #[test]
+    fn the_clock_needs_no_room_once_it_was_kept() {
+        let Place { directory, permanent } = place();
+        permanent.end_clock();
+        let path = directory.path().join(".solum/clock");
+        let file = fs::metadata(&path).unwrap();
+        assert_eq!(file.permissions().mode() & 0o777, 0o600);
+        permanent.end_clock();
+        assert_eq!(fs::metadata(&path).unwrap().ino(), file.ino(), "it is the same file");
     }
 
     #[test]

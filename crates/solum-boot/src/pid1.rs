@@ -148,6 +148,8 @@ struct Pid1 {
     /// What outlives the machine, from the program's first start on.
     permanent: Option<Permanent>,
     recalled: bool,
+    /// The hardware has a clock that says what it can be.
+    has_clock: bool,
 }
 
 impl Pid1 {
@@ -179,6 +181,7 @@ impl Pid1 {
             units: None,
             permanent: None,
             recalled: false,
+            has_clock: false,
         }
     }
 
@@ -217,7 +220,7 @@ impl Pid1 {
 
     /// Everything that makes the machine a place to live in, before its program starts.
     fn settle(&mut self) -> Vec<String> {
-        time::catch_up(None);
+        self.has_clock = time::catch_up();
         identity::relax();
         power::take_control();
         process::raise_limits();
@@ -352,7 +355,7 @@ impl Pid1 {
                 FromMachine::Network(report) => self.tell(&FromMachine::Network(report)),
                 FromMachine::Clock(report) => {
                     self.condition(Wait::Clock);
-                    self.permanent.iter_mut().for_each(Permanent::save_clock);
+                    self.permanent.iter_mut().for_each(Permanent::reserve_clock);
                     self.happen(Event::Clock(report));
                 }
                 FromMachine::Storage(report) => self.happen(Event::Storage(report)),
@@ -433,8 +436,10 @@ impl Pid1 {
         if let Some(permanent) = &mut self.permanent {
             permanent.load_seed();
             permanent.save_seed();
-            time::catch_up(permanent.clock());
-            permanent.save_clock();
+            if let Some(kept) = permanent.clock() {
+                time::resume(kept, self.has_clock);
+            }
+            permanent.reserve_clock();
             if permanent.fetch_kernel_panic() {
                 self.warn(
                     "the kernel panicked in the machine's last life; /perm/last-panic says more".into(),
@@ -512,8 +517,8 @@ impl Pid1 {
 
     fn end(&mut self, End { outcome, ending, asked }: End) -> ! {
         self.processes.drain(HANG_UP_PATIENCE);
-        if let Some(permanent) = &mut self.permanent {
-            permanent.save_clock();
+        if let Some(permanent) = &self.permanent {
+            permanent.end_clock();
             permanent.save_seed();
         }
         power::secure_data();

@@ -19,6 +19,9 @@ pub const ISO: &str = "/iso";
 /// Where PID 1 keeps its own state below [`PERMANENT`]; nobody else reads it.
 pub const PRIVATE: &str = "/perm/.solum";
 
+/// The file below [`PERMANENT`] that says what failed last. Units have directories there, and none can have this name.
+pub const LAST_PANIC: &str = "last-panic";
+
 /// The program of a machine that checks and repairs its ext2, ext3 and ext4 file systems, if the image has it: one static
 /// file.
 pub const E2FSCK: &str = "/sbin/e2fsck";

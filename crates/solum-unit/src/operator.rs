@@ -159,6 +159,8 @@ struct Connection {
     watching: Option<Vec<UnitReport>>,
     /// Nothing more is to be said.
     is_answered: bool,
+    /// It has not asked yet, and will.
+    is_awaited: bool,
 }
 
 impl Operator {
@@ -172,9 +174,9 @@ impl Operator {
         Ok(Self { listener: Some(listener), connections: Vec::new() })
     }
 
-    /// Answers in this conversation too.
+    /// Answers in this conversation too, with somebody who is going to ask.
     pub fn talk(&mut self, stream: Box<dyn Talk>) {
-        self.connections.push(Connection::new(stream));
+        self.connections.push(Connection { is_awaited: true, ..Connection::new(stream) });
     }
 
     /// When one of these is ready, a [`turn`](Self::turn) is due.
@@ -196,7 +198,7 @@ impl Operator {
             // What went wrong with one that wanted to connect is its own affair.
             let Some(Ok((stream, _))) = self.listener.as_ref().map(UnixListener::accept) else { break };
             if stream.set_nonblocking(true).is_ok() {
-                self.talk(Box::new(stream));
+                self.connections.push(Connection::new(Box::new(stream)));
             }
         }
         self.connections.retain_mut(|connection| connection.turn(system));
@@ -214,7 +216,14 @@ impl Operator {
                 connection.follows = false;
             }
             self.connections.retain_mut(|connection| connection.turn(system));
-            self.connections.retain(|connection| !connection.output.is_empty());
+            // A unit may be over before the host's first order has come through to the machine.
+            self.connections.retain(|connection| {
+                !connection.output.is_empty() || connection.follows || connection.is_awaited
+            });
+            if self.connections.iter().any(|connection| connection.follows) {
+                // It has asked just now, and gets the end of it.
+                continue;
+            }
             let left = end.checked_duration_since(Instant::now());
             let (Some(left), false) = (left, self.connections.is_empty()) else { return };
             let timeout = Timespec::try_from(left).ok();
@@ -235,6 +244,7 @@ impl Connection {
             follows: false,
             watching: None,
             is_answered: false,
+            is_awaited: false,
         }
     }
 
@@ -290,6 +300,7 @@ impl Connection {
     }
 
     fn obey(&mut self, order: &Order, system: &mut dyn Operated) {
+        self.is_awaited = false;
         let answer = match self.answer(order, system) {
             Ok(Some(answer)) => answer,
             Ok(None) => return,

@@ -261,6 +261,47 @@ fn who_asked_just_before_the_end_is_answered() {
     assert_eq!(person.hear(), (vec![line("m.a", 1, "only"), Answer::Done], true));
 }
 
+/// A conversation in which what was said takes a while to arrive.
+struct Late {
+    stream: UnixStream,
+    reads: u32,
+}
+
+impl Talk for Late {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.reads += 1;
+        if self.reads < 4 { Err(ErrorKind::WouldBlock.into()) } else { Read::read(&mut self.stream, buffer) }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        Write::write(&mut self.stream, bytes)
+    }
+
+    fn input(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+
+    fn output(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+#[test]
+fn whose_first_order_comes_after_the_end_is_told_all() {
+    for what in [What::Watch, logs(&[], None, true)] {
+        let (mut fake, mut operator) = bench(10_000);
+        fake.print(0, 1, "only\n");
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        [&ours, &theirs].into_iter().for_each(|stream| stream.set_nonblocking(true).unwrap());
+        operator.talk(Box::new(Late { stream: theirs, reads: 0 }));
+        let mut person = Person { stream: ours, decoder: Decoder::new() };
+        person.ask(what);
+        operator.finish(&mut fake, Duration::from_secs(60));
+        let (answers, has_ended) = person.hear();
+        assert!(answers.ends_with(&[line("m.a", 1, "only"), Answer::Done]) && has_ended, "{answers:?}");
+    }
+}
+
 /// Prints so many numbered lines while somebody follows who does not read.
 fn flood(fake: &mut Fake, operator: &mut Operator, lines: u64) {
     for number in 0..lines {

@@ -146,6 +146,9 @@ impl Options {
             network: if self.network { Network::Automatic } else { Network::None },
             time_servers: self.time_servers,
             when_ended: self.when_ended,
+            // It has what it finds.
+            memory_bytes: None,
+            cpus: None,
             unit: Unit {
                 name: "init".into(),
                 path: String::new(),

@@ -6,6 +6,7 @@
 mod client;
 mod clock;
 mod exchange;
+mod kept;
 
 use std::convert::Infallible;
 use std::io;
@@ -22,6 +23,7 @@ pub use client::EARLIEST_S;
 use client::{Client, Correction, Effect, Event};
 use clock::{Clock, SystemClock};
 use exchange::Question;
+pub use kept::Kept;
 use solum_spec::calendar::Calendar;
 
 /// What [`run`] may do beyond an ordinary process (capabilities(7)): set clocks.
@@ -55,25 +57,40 @@ pub fn now_s() -> u64 {
     SystemClock.now().as_secs()
 }
 
-/// Moves the clock forward to what is known to be past: the time of the hardware, where the kernel did not read it; the last
-/// moment that was kept; the release of Solum. A machine whose hardware has no clock starts in 1970, where certificates are
-/// not valid yet, and the arithmetic of NTP (differences below 68 years) ends in 2038. This is not yet the right time, and
-/// reported to nobody.
-pub fn catch_up(kept: Option<u64>) {
+/// Moves the clock forward to what is known to be past: the time of the hardware, where the kernel did not read it, or the
+/// release of Solum. A machine whose hardware has no clock starts in 1970, where certificates are not valid yet, and the
+/// arithmetic of NTP (differences below 68 years) ends in 2038. This is not yet the right time, and reported to nobody.
+///
+/// Whether the time is that of a hardware's clock, which went on while the machine was off.
+pub fn catch_up() -> bool {
     let now_s = now_s();
     let hardware = (now_s < EARLIEST_S).then(clock::hardware_s).flatten();
-    if let Some(behind_s) = behind_s(now_s, hardware, kept) {
+    move_on(now_s, hardware);
+    is_moment(now_s) || hardware.is_some_and(is_moment)
+}
+
+/// Goes on from what the machine's last life kept; `is_hardware` is what [`catch_up`] found.
+pub fn resume(kept: Kept, is_hardware: bool) {
+    let now_s = now_s();
+    move_on(now_s, Some(kept.resumed_s(now_s, is_hardware)));
+}
+
+fn move_on(now_s: u64, known: Option<u64>) {
+    if let Some(behind_s) = behind_s(now_s, known) {
         let _ = SystemClock.step(behind_s.saturating_mul(1_000_000));
     }
 }
 
-/// By how much a clock is behind what is known.
-fn behind_s(now_s: u64, hardware: Option<u64>, kept: Option<u64>) -> Option<i64> {
-    // No machine of today lives until 2100: a clock or a file that says so is damaged.
+/// Whether this can be the time. No machine of today lives until 2100: a clock or a file that says so is damaged.
+fn is_moment(seconds: u64) -> bool {
     const LATEST_S: u64 = 4_102_444_800;
-    let known = [hardware, kept].into_iter().flatten().filter(|known| *known < LATEST_S);
-    let behind = known.fold(EARLIEST_S, u64::max).checked_sub(now_s)?;
-    i64::try_from(behind).ok().filter(|behind| *behind > 0)
+    (EARLIEST_S..LATEST_S).contains(&seconds)
+}
+
+/// By how much a clock is behind what is known.
+fn behind_s(now_s: u64, known: Option<u64>) -> Option<i64> {
+    let known = known.filter(|known| is_moment(*known)).unwrap_or(EARLIEST_S);
+    i64::try_from(known.checked_sub(now_s)?).ok().filter(|behind| *behind > 0)
 }
 
 /// Reads bytes as the answer to a question that was asked in 2026.

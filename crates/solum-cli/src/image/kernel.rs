@@ -3,7 +3,7 @@
 use std::fs;
 
 use solum_image::initramfs::Module;
-use solum_kernel::Provider;
+use solum_kernel::{Provider, hardware};
 use solum_spec::storage::FileSystem;
 
 use crate::exit_code::ExitCode;
@@ -58,14 +58,14 @@ impl Chosen {
         matches!(self.0.has(symbol), Ok(Some(false)))
     }
 
-    /// The modules for what an image boots on, and for the file systems that its machine mounts.
+    /// The modules for what an image boots on, UEFI among it, and for the file systems that its machine mounts.
     pub fn modules_of_image(
         &self,
         wanted: &Modules,
         file_systems: &[FileSystem],
     ) -> Result<Vec<Module>, Failure> {
         let mut modules = match wanted {
-            Modules::VirtualMachines => self.modules(&EVERY_DEVICE)?,
+            Modules::VirtualMachines => self.modules(&[&EVERY_DEVICE, hardware::FIRMWARE].concat())?,
             other => self.modules_for(other)?,
         };
         // What they need may be there already, and comes before them in either list.

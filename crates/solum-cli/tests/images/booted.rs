@@ -117,3 +117,22 @@ fn the_power_button_gives_a_program_time_for_a_last_line() {
     finished.signal(rustix::process::Signal::TERM);
     finished.finish().exits(0);
 }
+
+#[test]
+fn a_panic_of_the_kernel_is_found_after_the_reboot() {
+    let scratch = Scratch::new();
+    // The first life ends in the panic; the next one, which the firmware's variables outlive, reads of it.
+    let errand =
+        "read /perm/last-panic then list /sys/fs/pstore then write /proc/sys/vm/panic_on_oom 2 then hog";
+    built(&scratch, "disk", "m.img", &["--root", "--append", "panic=-1 panic_print=0"], errand);
+    let printed = boot(&scratch, "m.img", &by_hand::OPTIONS).run();
+    let mut machine = by_hand::start_for_good(&scratch, &printed);
+    machine.until("/perm/last-panic: Err(NotFound)\n");
+    machine.until("/perm/last-panic: Ok(");
+    let said = machine.until("\\n\")\n/sys/fs/pstore: \n");
+    let kept = said.split_once("/perm/last-panic: Ok(").unwrap().1;
+    assert!(kept.contains("Kernel panic - not syncing: Out of memory: "), "{kept}");
+    let parts = ["the kernel panicked in the machine's last life", "Part2\\n", "Part1\\n"];
+    let places = parts.map(|part| kept.find(part));
+    assert!(places.is_sorted() && places[0].is_some(), "from the oldest to the newest: {places:?} in {kept}");
+}

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::harness::Scratch;
-use crate::{boot, built};
+use crate::{boot, built, by_hand};
 
 #[test]
 fn the_same_iso_is_a_cd_and_a_stick() {
@@ -36,6 +36,20 @@ fn the_disks_of_pcs_are_disks() {
             .exits(0)
             .prints("/perm/note: Ok(\"hello\")\n/perm/note: Ok(())\n");
     }
+}
+
+#[test]
+fn ctrl_alt_del_reboots_a_pc_and_its_program_writes_a_last_line() {
+    let scratch = Scratch::new();
+    let options = ["--for", "pc", "--append", "no_timer_check"];
+    let errand = "read /perm/line then polite then write /perm/line goodbye";
+    built(&scratch, "disk", "m.img", &options, errand);
+    let printed = boot(&scratch, "m.img", &by_hand::OPTIONS).run();
+    let mut machine = by_hand::start_for_good(&scratch, &printed);
+    machine.until("/perm/line: Err(NotFound)\nready");
+    machine.press_keys(&["ctrl", "alt", "delete"]);
+    machine.until("asked to end by signal 15\n/perm/line: Ok(())");
+    machine.until("/perm/line: Ok(\"goodbye\")\nready");
 }
 
 #[test]

@@ -23,10 +23,22 @@ pub struct ByHand {
 /// Starts what was printed, with more words.
 pub fn start(scratch: &Scratch, printed: &Finished, more: &[&str]) -> ByHand {
     printed.exits(0);
+    launch(scratch, &words_of(&printed.stdout()), more)
+}
+
+/// As [`start`], but a machine that reboots does so in the same QEMU, as hardware does: what is no memory stays, such as the
+/// firmware's variables.
+pub fn start_for_good(scratch: &Scratch, printed: &Finished) -> ByHand {
+    printed.exits(0);
+    let mut words = words_of(&printed.stdout());
+    words.retain(|word| word != "-no-reboot");
+    launch(scratch, &words, &[])
+}
+
+fn launch(scratch: &Scratch, words: &[String], more: &[&str]) -> ByHand {
     let socket = scratch.path("monitor");
-    let words = words_of(&printed.stdout());
     // An image that firmware boots has none.
-    let initramfs = words.iter().any(|word| word == "-initrd").then(|| option(&words, "-initrd").into());
+    let initramfs = words.iter().any(|word| word == "-initrd").then(|| option(words, "-initrd").into());
     let mut qemu = Command::new(&words[0])
         .args(&words[1..])
         .args(["-qmp", &format!("unix:{},server=on,wait=off", socket.display())])
@@ -43,22 +55,34 @@ pub fn start(scratch: &Scratch, printed: &Finished, more: &[&str]) -> ByHand {
 }
 
 impl ByHand {
-    /// Reads until the machine has said this.
-    pub fn until(&mut self, text: &str) {
+    /// Reads until the machine has said this; gives all that it said so far. To drop it then is to pull the plug.
+    pub fn until(&mut self, text: &str) -> String {
         while !self.seen.contains(text) {
             let mut line = Vec::new();
             assert!(self.output.read_until(b'\n', &mut line).unwrap() > 0, "it ended:\n{}", self.seen);
             self.seen += &String::from_utf8_lossy(&line);
         }
+        self.seen.clone()
+    }
+
+    pub fn press_power_button(&self) {
+        self.command(r#"{"execute":"system_powerdown"}"#);
+    }
+
+    /// Presses these keys together, named as QEMU's `QKeyCode`.
+    pub fn press_keys(&self, keys: &[&str]) {
+        let keys = keys.iter().map(|key| format!(r#"{{"type":"qcode","data":"{key}"}}"#));
+        let keys = keys.collect::<Vec<_>>().join(",");
+        self.command(&format!(r#"{{"execute":"send-key","arguments":{{"keys":[{keys}]}}}}"#));
     }
 
     /// QMP: after the greeting and the capabilities, a command.
-    pub fn press_power_button(&self) {
+    fn command(&self, command: &str) {
         let mut replies = BufReader::new(&self.monitor).lines();
         let mut writer = &self.monitor;
         assert!(replies.next().unwrap().unwrap().contains("QMP"));
-        for command in ["qmp_capabilities", "system_powerdown"] {
-            writeln!(writer, "{{\"execute\":\"{command}\"}}").unwrap();
+        for command in [r#"{"execute":"qmp_capabilities"}"#, command] {
+            writeln!(writer, "{command}").unwrap();
             while !replies.next().unwrap().unwrap().contains("return") {}
         }
     }

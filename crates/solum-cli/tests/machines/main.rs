@@ -6,6 +6,7 @@
 mod harness;
 
 mod archive;
+#[allow(dead_code, reason = "images need more of it")]
 mod by_hand;
 mod display;
 mod endings;

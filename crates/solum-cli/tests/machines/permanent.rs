@@ -50,8 +50,42 @@ fn time_does_not_run_backwards_over_a_restart() {
     finished.exits(0).says("");
     let moment: u64 = finished.stdout().trim_end().parse().unwrap();
     finished.check((1_893_456_000..1_893_456_000 + 3600).contains(&moment), "it goes on from there");
-    let after: u64 = String::from_utf8(kept(&scratch, ".solum/clock")).unwrap().trim_end().parse().unwrap();
-    assert!(after >= moment);
+    assert!(kept_clock(&scratch).0 >= moment);
+}
+
+/// A moment, and how far the clock may have gone since.
+fn kept_clock(scratch: &Scratch) -> (u64, u64) {
+    let text = String::from_utf8(kept(scratch, ".solum/clock")).unwrap();
+    let (moment, ahead) = text.trim_end().split_once(' ').unwrap();
+    (moment.parse().unwrap(), ahead.parse().unwrap())
+}
+
+#[test]
+fn time_does_not_run_backwards_over_a_power_cut() {
+    let scratch = Scratch::new();
+    scratch.directory("perm");
+    let options = [&by_hand::OPTIONS[..], &SHARE].concat();
+    let prepare = |errand: &[&str]| probe(&scratch, &options, errand).run();
+    let no_clock = ["-rtc", "base=2000-01-01T00:00:00"];
+    let printed = prepare(&["moment", "then", "polite"]);
+    if lacks_shares(&printed) {
+        return;
+    }
+    let mut machine = by_hand::start(&scratch, &printed, &no_clock);
+    let last = first_number(&machine.until("ready"));
+    drop(machine);
+    let (moment, ahead) = kept_clock(&scratch);
+    assert!(moment <= last && last < moment + ahead, "{last} is between {moment} and {ahead} s later");
+    let next = first_number(&by_hand::start(&scratch, &prepare(&["moment"]), &no_clock).ends());
+    assert!((moment + ahead..moment + ahead + 3600).contains(&next), "it goes on from there: {next}");
+    let (end, ahead) = kept_clock(&scratch);
+    assert!(end >= next && ahead == 1, "an orderly end keeps the moment itself");
+}
+
+/// The first line that is a number.
+fn first_number(output: &str) -> u64 {
+    let number = output.lines().find_map(|line| line.trim_end().parse().ok());
+    number.unwrap_or_else(|| panic!("no number:\n{output}"))
 }
 
 #[test]
@@ -129,8 +163,7 @@ fn a_clock_without_a_battery_does_not_make_the_past() {
     let scratch = Scratch::new();
     let printed = probe(&scratch, &by_hand::OPTIONS, &["moment"]).run();
     let machine = by_hand::start(&scratch, &printed, &["-rtc", "base=2000-01-01T00:00:00"]);
-    let output = machine.ends();
     // 2026-01-01, as in `time/client.rs`; without it, it were 946684800 and a bit.
-    let moment = output.lines().find_map(|line| line.trim_end().parse::<u64>().ok());
-    assert!(moment.is_some_and(|moment| (1_767_225_600..1_767_229_200).contains(&moment)), "{output}");
+    let moment = first_number(&machine.ends());
+    assert!((1_767_225_600..1_767_229_200).contains(&moment), "{moment}");
 }

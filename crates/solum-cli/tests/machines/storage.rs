@@ -357,26 +357,33 @@ fn files_that_cannot_be_disks_are_refused() {
     first.finish().exits(7);
 }
 
+/// A system of one machine with a file system at /perm, and of probes that do these errands once.
+fn described(units: &[(&str, &str)]) -> String {
+    let mut text = format!(
+        "[system]\nname = \"tested\"\n[program.probe]\nfile = {:?}\n[machine.m]\ndisk.data = \"16 MiB\"\nmount.\"/perm\" = \
+         \"LABEL=data\"\n",
+        probe::path()
+    );
+    for (name, errand) in units {
+        let arguments = format!("{:?}", words(errand));
+        text += &format!(
+            "[machine.m.unit.{name}]\nprogram = \"probe\"\narguments = {arguments}\nrestart = \"never\"\n",
+        );
+    }
+    text
+}
+
+/// It; nothing where no file system can be made.
+fn system_of(units: &[(&str, &str)]) -> Option<System> {
+    let system = System::described(&described(units));
+    system.scratch.directory("system/.solum/disks");
+    ext4(&system.scratch, "system/.solum/disks/m.data.disk", "data").map(|_| system)
+}
+
 #[test]
 fn each_plain_unit_has_a_directory_that_stays_its_own() {
-    let described = |units: &[(&str, &str)]| {
-        let mut text = format!(
-            "[system]\nname = \"tested\"\n[program.probe]\nfile = {:?}\n[machine.m]\ndisk.data = \"16 MiB\"\nmount.\"/perm\" = \
-             \"LABEL=data\"\n",
-            probe::path()
-        );
-        for (name, errand) in units {
-            let arguments = format!("{:?}", words(errand));
-            text += &format!("[machine.m.unit.{name}]\nprogram = \"probe\"\narguments = {arguments}\n");
-        }
-        text
-    };
-    let system =
-        System::described(&described(&[("b", "write /perm/b/kept yes then look /perm/b then look /perm")]));
-    system.scratch.directory("system/.solum/disks");
-    if ext4(&system.scratch, "system/.solum/disks/m.data.disk", "data").is_none() {
-        return;
-    }
+    let units = [("b", "write /perm/b/kept yes then look /perm/b then look /perm")];
+    let Some(system) = system_of(&units) else { return };
     let printed = "m.b | /perm/b/kept: Ok(())\nm.b | /perm/b: directory 700 2000:2000\nm.b | /perm: directory 755 0:0\n";
     system.in_machines(&[]).run().exits(0).prints(printed);
     // Users are numbered in the order of units, and here is one before it.
@@ -386,4 +393,19 @@ fn each_plain_unit_has_a_directory_that_stays_its_own() {
     finished.exits(0).prints(
         "m.b | /perm/b/kept: Ok(\"yes\")\nm.b | /perm/b/kept: file 644 2001:2001\nm.b | /perm/a/x: Err(PermissionDenied)\n",
     );
+}
+
+#[test]
+fn the_last_words_of_a_unit_are_kept() {
+    let Some(system) = system_of(&[("good", "status 0"), ("bad", "moment then panic")]) else { return };
+    let finished = system.in_machines(&[]).run();
+    finished.exits(101).mentions("m.bad failed: it ended with status 101\n");
+    system.scratch.file("system/solum.toml", described(&[("reader", "print /perm/last-panic")]));
+    let finished = system.in_machines(&[]).run();
+    finished.exits(0);
+    let output = finished.stdout();
+    let lines: Vec<&str> = output.lines().map(|line| line.trim_start_matches("m.reader | ")).collect();
+    finished.check(lines[0].ends_with("Z: the unit m.bad ended with status 101"), "it says who and how");
+    finished.check(lines[1].is_empty() && lines[2].parse::<u64>().is_ok(), "what it printed is there");
+    finished.check(lines.contains(&"as I was told to"), "and its last words");
 }

@@ -6,6 +6,7 @@ use super::diagnostic::Diagnostic;
 use super::draft::{Draft, Reader};
 use super::raw::Located;
 use super::target;
+use crate::storage::{LAST_PANIC, PERMANENT};
 
 /// The longest name: that of a label in the DNS (RFC 1035, section 2.3.4).
 const NAME_BYTES_MAX: usize = 63;
@@ -46,14 +47,7 @@ fn corrected(text: &str) -> Option<String> {
 /// Names that are well-formed each, but mean two things.
 pub(super) fn check_collisions(reader: &mut Reader<'_>, draft: &Draft) {
     for unit in draft.groups.iter().flat_map(|group| &group.units) {
-        if target::WORDS.contains(&unit.name.value.as_str()) {
-            let message = format!("a unit cannot be called `{}`", unit.name.value);
-            reader.wrong(
-                Diagnostic::new(unit.name.span.clone(), message)
-                    .label(format!("`{}.…` plugs in a device", unit.name.value))
-                    .hint("choose another name".to_owned()),
-            );
-        }
+        check_unit(reader, &unit.name);
     }
     let mut owners: HashMap<String, &Located<String>> = HashMap::new();
     for group in &draft.groups {
@@ -88,6 +82,21 @@ pub(super) fn check_collisions(reader: &mut Reader<'_>, draft: &Draft) {
         }
         owners.extend(host_names.into_iter().map(|name| (name, &group.name)));
     }
+}
+
+/// A unit's name begins what is plugged in, and is that of its directory in [`PERMANENT`]. What else is there cannot be meant:
+/// `.solum` and `lost+found` are no names.
+fn check_unit(reader: &mut Reader<'_>, name: &Located<String>) {
+    let text = name.value.as_str();
+    let taken = if target::WORDS.contains(&text) {
+        format!("`{text}.…` plugs in a device")
+    } else if text == LAST_PANIC {
+        format!("`{PERMANENT}/{text}` says what failed last, and would be this unit's directory")
+    } else {
+        return;
+    };
+    let diagnostic = Diagnostic::new(name.span.clone(), format!("a unit cannot be called `{text}`"));
+    reader.wrong(diagnostic.label(taken).hint("choose another name".to_owned()));
 }
 
 /// The name of a machine on the network.
