@@ -33,7 +33,7 @@ impl Permanent {
         match *self {}
     }
 
-    pub fn end_clock(&self) {
+    pub fn end_clock(&mut self) {
         match *self {}
     }
 

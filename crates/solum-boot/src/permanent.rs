@@ -6,6 +6,7 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -18,6 +19,10 @@ use crate::{mounts, seed, time};
 
 /// The file of the clock.
 const CLOCK: &str = "clock";
+/// After this long a disk that has not yet kept the clock is looked at again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// More than a thread needs that writes a line.
+const WRITER_STACK: usize = 64 << 10;
 /// Where the kernel shows what it kept over its own panic (Documentation/admin-guide/ramoops.rst, Documentation/ABI/testing/pstore).
 const PSTORE: &str = "/sys/fs/pstore";
 
@@ -30,6 +35,8 @@ pub struct Permanent {
     found: Instant,
     /// When the clock is to be kept again.
     clock_due: Instant,
+    /// Whoever waits for the disk that keeps the clock.
+    writing: Option<JoinHandle<()>>,
 }
 
 impl Permanent {
@@ -50,7 +57,7 @@ impl Permanent {
             .is_ok_and(|found| found.is_dir() && found.uid() == rustix::process::geteuid().as_raw());
         let is_own = is_own && fs::set_permissions(&private, Permissions::from_mode(0o700)).is_ok();
         let now = Instant::now();
-        is_own.then_some(Self { public, private, found: now, clock_due: now })
+        is_own.then_some(Self { public, private, found: now, clock_due: now, writing: None })
     }
 
     /// The machine's identifier: that of its first start, or this one from now on.
@@ -89,29 +96,29 @@ impl Permanent {
         Kept::from_text(&fs::read_to_string(self.private.join(CLOCK)).ok()?)
     }
 
-    /// Keeps that the clock goes on for a while.
+    /// Keeps that the clock goes on for a while. A disk that takes its time does not hold up PID 1.
     pub fn reserve_clock(&mut self) {
-        let kept = Kept::running(time::now_s(), self.found.elapsed());
+        if self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
+            self.clock_due = Instant::now() + ASK_AGAIN;
+            return;
+        }
+        let kept = Kept::running(time::now_s(), time::hardware_s(), self.found.elapsed());
         self.clock_due = Instant::now() + kept.renewed_after();
-        self.write_clock(kept);
+        let private = self.private.clone();
+        let writing = thread::Builder::new().stack_size(WRITER_STACK);
+        // Without memory for it, what was reserved before has to do.
+        self.writing = writing.spawn(move || write_clock(&private, kept)).ok();
     }
 
     /// Keeps the last moment of this life.
-    pub fn end_clock(&self) {
-        self.write_clock(Kept::ended(time::now_s()));
+    pub fn end_clock(&mut self) {
+        self.wait_for_clock();
+        write_clock(&self.private, Kept::ended(time::now_s(), time::hardware_s()));
     }
 
-    /// In place, which writes one sector, and so all of it or nothing. It neither wears a card by a journal's and a directory's
-    /// blocks nor waits for what the program has the disk do meanwhile, and it works on a disk that is full.
-    fn write_clock(&self, kept: Kept) {
-        let text = kept.to_text();
-        let file = OpenOptions::new().write(true).open(self.private.join(CLOCK)).ok();
-        // What a person put there may be of another length.
-        let alike = file.filter(|file| file.metadata().is_ok_and(|found| found.len() == text.len() as u64));
-        let _ = match alike {
-            Some(file) => file.write_all_at(text.as_bytes(), 0).and_then(|()| file.sync_data()),
-            None => self.keep(CLOCK, &[text.as_bytes()], &self.private),
-        };
+    fn wait_for_clock(&mut self) {
+        // It has nothing to say.
+        let _ = self.writing.take().map(JoinHandle::join);
     }
 
     /// How long until the clock is to be kept again.
@@ -169,22 +176,39 @@ impl Permanent {
 
     /// Replaces a file in one step.
     fn keep(&self, name: &str, parts: &[&[u8]], directory: &Path) -> io::Result<()> {
-        let beside = self.private.join("new");
-        // What an earlier life left here unfinished may be somebody else's by its permissions.
-        let _ = fs::remove_file(&beside);
         let mode = if directory == self.public { 0o644 } else { 0o600 };
-        let written =
-            OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside).and_then(|mut file| {
-                parts.iter().try_for_each(|part| file.write_all(part))?;
-                file.sync_all()
-            });
-        let kept = written.and_then(|()| fs::rename(&beside, directory.join(name)));
-        if kept.is_err() {
-            // On a full disk it would take what little there is.
-            let _ = fs::remove_file(&beside);
-        }
-        kept
+        replace(&self.private.join("new"), &directory.join(name), mode, parts)
     }
+}
+
+/// Writes what is kept of the clock in place: one sector, and so all of it or nothing, which works on a disk that is full.
+fn write_clock(private: &Path, kept: Kept) {
+    let text = kept.to_text();
+    let path = private.join(CLOCK);
+    let file = OpenOptions::new().write(true).open(&path).ok();
+    // What a person put there may be of another length.
+    let alike = file.filter(|file| file.metadata().is_ok_and(|found| found.len() == text.len() as u64));
+    let _ = match alike {
+        Some(file) => file.write_all_at(text.as_bytes(), 0).and_then(|()| file.sync_data()),
+        None => replace(&private.join("new-clock"), &path, 0o600, &[text.as_bytes()]),
+    };
+}
+
+/// Replaces a file in one step, by way of another on the same file system.
+fn replace(beside: &Path, path: &Path, mode: u32, parts: &[&[u8]]) -> io::Result<()> {
+    // What an earlier life left here unfinished may be somebody else's by its permissions.
+    let _ = fs::remove_file(beside);
+    let written =
+        OpenOptions::new().write(true).create_new(true).mode(mode).open(beside).and_then(|mut file| {
+            parts.iter().try_for_each(|part| file.write_all(part))?;
+            file.sync_all()
+        });
+    let kept = written.and_then(|()| fs::rename(beside, path));
+    if kept.is_err() {
+        // On a full disk it would take what little there is.
+        let _ = fs::remove_file(beside);
+    }
+    kept
 }
 
 #[cfg(test)]
@@ -251,24 +275,27 @@ mod tests {
         assert!(permanent.patience().is_zero(), "at once");
         let path = directory.path().join(".solum/clock");
         // One that a person set, one that is damaged, and one of its own.
-        for text in ["1893456000\n", "soon", "1893456000 60\n"] {
+        for text in ["1893456000\n", "soon", "1893456000 60 0000000000\n"] {
             fs::write(&path, text).unwrap();
             let before = time::now_s();
-            permanent.turn();
             permanent.clock_due = Instant::now();
+            permanent.turn();
+            assert!(permanent.clock_due > Instant::now() || time::now_s() > before + 5, "not at once again");
+            permanent.wait_for_clock();
             let kept = permanent.clock().unwrap();
             assert!(kept.resumed_s(0, false) >= before + 10, "{text:?}: {kept:?}");
             permanent.end_clock();
             let kept = permanent.clock().unwrap();
-            assert!((before + 1..before + 9).contains(&kept.resumed_s(0, false)), "{text:?}: {kept:?}");
+            assert!(
+                (before + 1..=time::now_s() + 1).contains(&kept.resumed_s(0, false)),
+                "{text:?}: {kept:?}"
+            );
         }
-        permanent.turn();
-        assert!(!permanent.patience().is_zero());
     }
 
     #[test]
     fn the_clock_needs_no_room_once_it_was_kept() {
-        let Place { directory, permanent } = place();
+        let Place { directory, mut permanent } = place();
         permanent.end_clock();
         let path = directory.path().join(".solum/clock");
         let file = fs::metadata(&path).unwrap();

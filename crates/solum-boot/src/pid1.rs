@@ -150,6 +150,8 @@ struct Pid1 {
     recalled: bool,
     /// The hardware has a clock that says what it can be.
     has_clock: bool,
+    /// The clock was compared with a time server's in this life.
+    is_clock_set: bool,
 }
 
 impl Pid1 {
@@ -182,6 +184,7 @@ impl Pid1 {
             permanent: None,
             recalled: false,
             has_clock: false,
+            is_clock_set: false,
         }
     }
 
@@ -355,6 +358,7 @@ impl Pid1 {
                 FromMachine::Network(report) => self.tell(&FromMachine::Network(report)),
                 FromMachine::Clock(report) => {
                     self.condition(Wait::Clock);
+                    self.is_clock_set = true;
                     self.permanent.iter_mut().for_each(Permanent::reserve_clock);
                     self.happen(Event::Clock(report));
                 }
@@ -436,7 +440,8 @@ impl Pid1 {
         if let Some(permanent) = &mut self.permanent {
             permanent.load_seed();
             permanent.save_seed();
-            if let Some(kept) = permanent.clock() {
+            // A time server that was asked meanwhile knows better.
+            if let Some(kept) = permanent.clock().filter(|_| !self.is_clock_set) {
                 time::resume(kept, self.has_clock);
             }
             permanent.reserve_clock();
@@ -517,7 +522,7 @@ impl Pid1 {
 
     fn end(&mut self, End { outcome, ending, asked }: End) -> ! {
         self.processes.drain(HANG_UP_PATIENCE);
-        if let Some(permanent) = &self.permanent {
+        if let Some(permanent) = &mut self.permanent {
             permanent.end_clock();
             permanent.save_seed();
         }

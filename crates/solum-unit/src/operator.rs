@@ -220,12 +220,12 @@ impl Operator {
             self.connections.retain(|connection| {
                 !connection.output.is_empty() || connection.follows || connection.is_awaited
             });
+            let left = end.checked_duration_since(Instant::now());
+            let (Some(left), false) = (left, self.connections.is_empty()) else { return };
             if self.connections.iter().any(|connection| connection.follows) {
                 // It has asked just now, and gets the end of it.
                 continue;
             }
-            let left = end.checked_duration_since(Instant::now());
-            let (Some(left), false) = (left, self.connections.is_empty()) else { return };
             let timeout = Timespec::try_from(left).ok();
             let _ = poll(&mut self.poll_descriptors(), timeout.as_ref());
         }

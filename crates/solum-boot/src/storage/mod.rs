@@ -174,25 +174,22 @@ impl Role {
     /// appears that could be meant as well: at the next start neither would be mounted.
     fn watch(mut self, report: &mut dyn FnMut(FromMachine)) {
         // What came while others were mounted is looked at, too.
-        let mut seen = Vec::new();
+        let mut seen = None;
         while !self.mounted.is_empty() {
-            let next = || Some(scan::generation()).filter(|now| *now != seen);
+            let next = || Some(scan::generation()).filter(|now| seen.as_ref() != Some(now));
             let Some(now) = self.announcements.wait_for(Duration::from_secs(u64::from(u32::MAX)), next)
             else {
                 return;
             };
-            seen = now;
+            seen = Some(now);
+            let (there, gone): (Vec<_>, Vec<_>) =
+                self.mounted.into_iter().partition(|one| scan::exists(&one.name));
+            gone.iter().for_each(|one| report(FromMachine::Warning(one.has_disappeared())));
+            self.mounted = there;
+            // Disks are read now, and one that is about to fail may take its time.
             let devices = scan::devices();
-            self.mounted.retain_mut(|one| {
-                if !scan::exists(&one.name) {
-                    report(FromMachine::Warning(one.has_disappeared()));
-                    return false;
-                }
-                if let Some(warning) = one.look_for_another(&devices) {
-                    report(FromMachine::Warning(warning));
-                }
-                true
-            });
+            let others = self.mounted.iter_mut().filter_map(|one| one.look_for_another(&devices));
+            others.for_each(|warning| report(FromMachine::Warning(warning)));
         }
     }
 }

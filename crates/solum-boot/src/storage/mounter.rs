@@ -1,11 +1,12 @@
 //! Mounting one file system, after it was looked at.
 
 use std::ffi::CString;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitStatus, Stdio};
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount as mount_kernel};
 use solum_spec::reason;
@@ -153,15 +154,30 @@ fn examine(device: &Device, kind: Kind, read_only: bool) -> Result<Vec<String>, 
 
 fn check_extended(device: &Device) -> Result<Vec<String>, String> {
     let path = format!("/dev/{}", device.name);
-    let checked = Command::new(E2FSCK).args(["-p", &path]).env_clear().output();
-    let output =
-        checked.map_err(|error| set_aside(device, &format!("{E2FSCK} cannot be run: {}", reason(&error))))?;
-    let printed = [output.stdout, output.stderr].concat();
-    match check::judge(output.status.code(), &String::from_utf8_lossy(&printed)) {
+    let (status, printed) = run_e2fsck(&path)
+        .map_err(|error| set_aside(device, &format!("{E2FSCK} cannot be run: {}", reason(&error))))?;
+    match check::judge(status.code(), &printed) {
         Verdict::Sound(None) => Ok(Vec::new()),
         Verdict::Sound(Some(said)) => Ok(vec![format!("the file system was repaired; e2fsck said: {said}")]),
         Verdict::Damaged(why) => Err(set_aside(device, &why)),
     }
+}
+
+/// How it ended, and what it printed. That goes to memory and not through a pipe: when the machine is asked to stop, this process
+/// ends at once, and a repair that is under way would die of its next word to nobody.
+fn run_e2fsck(path: &str) -> io::Result<(ExitStatus, String)> {
+    let mut printed = File::from(memfd_create(c"e2fsck", MemfdFlags::CLOEXEC)?);
+    let status = Command::new(E2FSCK)
+        .args(["-p", path])
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(printed.try_clone()?)
+        .stderr(printed.try_clone()?)
+        .status()?;
+    let mut text = Vec::new();
+    printed.rewind()?;
+    printed.read_to_end(&mut text)?;
+    Ok((status, String::from_utf8_lossy(&text).into_owned()))
 }
 
 /// What becomes of what cannot be used: nothing.

