@@ -59,6 +59,8 @@ pub enum Left {
     Half,
     /// The image, but it is not known whether all of it was kept.
     Unread,
+    /// Nobody knows: it failed while its head was written.
+    Unknown,
 }
 
 impl fmt::Display for Left {
@@ -67,6 +69,7 @@ impl fmt::Display for Left {
             Self::Untouched => "is as it was",
             Self::Half => "holds half an image now, which boots nowhere",
             Self::Unread => "holds the image, but nobody has read all of it back",
+            Self::Unknown => "may hold what it held before, half an image, or all of it",
         })
     }
 }
@@ -132,27 +135,30 @@ pub fn write(
     if !go_on(0) {
         return Err((Trouble::Interrupted, Left::Untouched));
     }
-    let written = target
-        .forget_behind(image.length())
-        .map_err(Trouble::Write)
-        .and_then(|()| write_steps(steps, image, target, go_on));
-    written.map_err(|trouble| {
+    let mut left = Left::Unknown;
+    write_steps(steps, image, target, go_on, &mut left).map_err(|trouble| {
         // As much as was written is kept, whoever looks at it.
         let _ = target.sync();
-        (trouble, Left::Half)
+        (trouble, left)
     })
 }
 
+/// `left` is what the target holds if it ends early.
 fn write_steps(
     steps: Vec<Step>,
     image: &(impl ReadAt + ?Sized),
     target: &mut impl Target,
     mut go_on: impl FnMut(u64) -> bool,
+    left: &mut Left,
 ) -> Result<(), Trouble> {
     let mut buffer = vec![0; PIECE as usize];
     let (mut kept, mut waiting) = (0, 0);
     let mut steps = steps.into_iter();
     while let Some(step) = steps.next() {
+        let is_last = steps.len() == 0;
+        if is_last {
+            *left = Left::Unknown;
+        }
         let range = match step {
             Step::Copy(range) => {
                 let piece = &mut buffer[..(range.end - range.start) as usize];
@@ -160,10 +166,16 @@ fn write_steps(
                 target.write(range.start, piece).map_err(Trouble::Write)?;
                 range
             }
+            Step::Zero(range) if range.start == 0 => {
+                target.zero(range).and_then(|()| target.sync()).map_err(Trouble::Write)?;
+                *left = Left::Half;
+                target.forget_behind(image.length()).map_err(Trouble::Write)?;
+                // The head is written once more.
+                0..0
+            }
             Step::Zero(range) => {
                 target.zero(range.clone()).map_err(Trouble::Write)?;
-                // The head is written once more.
-                if range.start == 0 { 0..0 } else { range }
+                range
             }
         };
         waiting += range.end - range.start;
@@ -173,7 +185,7 @@ fn write_steps(
             waiting = 0;
         }
         // After the last step the head is there: it is no half image any more.
-        if steps.len() > 0 && !go_on(kept) {
+        if !is_last && !go_on(kept) {
             return Err(Trouble::Interrupted);
         }
     }

@@ -82,9 +82,15 @@ impl Target for BlockDevice {
 
     fn forget_behind(&mut self, length: u64) -> io::Result<()> {
         const OLD_TABLE: u64 = 1 << 20;
-        let start = length.max(self.size.saturating_sub(OLD_TABLE)).next_multiple_of(ALIGNMENT as u64);
-        let end = self.size / ALIGNMENT as u64 * ALIGNMENT as u64;
-        if start < end { self.zero(start..end) } else { Ok(()) }
+        let alignment = ALIGNMENT as u64;
+        let start = length.max(self.size.saturating_sub(OLD_TABLE)).next_multiple_of(alignment);
+        let end = self.size / alignment * alignment;
+        if start < end {
+            self.zero(start..end)?;
+        }
+        // The copy's own header is in the last sector of all.
+        let rest = start.max(end)..self.size;
+        self.file.write_all_at(&vec![0; rest.end.saturating_sub(rest.start) as usize], rest.start)
     }
 
     fn read_back(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {

@@ -13,6 +13,8 @@ struct Memory {
     forgets: Option<usize>,
     synced: bool,
     forgotten_behind: Option<u64>,
+    /// There is nothing at its end that could be written.
+    is_smaller_than_it_says: bool,
 }
 
 impl Memory {
@@ -24,6 +26,7 @@ impl Memory {
             forgets: None,
             synced: true,
             forgotten_behind: None,
+            is_smaller_than_it_says: false,
         }
     }
 
@@ -54,9 +57,8 @@ impl Target for Memory {
     }
 
     fn forget_behind(&mut self, length: u64) -> io::Result<()> {
-        self.take(0)?;
         self.forgotten_behind = Some(length);
-        Ok(())
+        if self.is_smaller_than_it_says { Err(io::Error::from_raw_os_error(5)) } else { Ok(()) }
     }
 
     fn read_back(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
@@ -139,6 +141,27 @@ fn a_device_that_goes_away_is_an_error() {
     assert_eq!(left, Left::Half);
     assert_eq!(failed.to_string(), "the device cannot be written: input/output error");
     assert!(device.bytes[..HEAD as usize].iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn what_is_left_after_an_error_is_what_is_told() {
+    let image = large();
+    let bytes = image.to_vec();
+    let mut device = Memory { is_smaller_than_it_says: true, ..Memory::new(48 << 20) };
+    assert!(matches!(write(&image, &mut device, |_| true), Err((Trouble::Write(_), Left::Half))));
+    assert!(device.bytes[..HEAD as usize].iter().all(|byte| *byte == 0));
+    // The first write that fails is the last one, of the head.
+    let written: u64 = steps(&image)
+        .unwrap()
+        .iter()
+        .map(|step| match step {
+            Step::Copy(range) => range.end - range.start,
+            Step::Zero(_) => 0,
+        })
+        .sum();
+    let mut device = Memory { fails_after: written - 1, ..Memory::new(48 << 20) };
+    assert!(matches!(write(&image, &mut device, |_| true), Err((Trouble::Write(_), Left::Unknown))));
+    assert!(device.bytes[HEAD as usize..bytes.len()] == bytes[HEAD as usize..]);
 }
 
 #[test]
