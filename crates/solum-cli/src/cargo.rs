@@ -1,5 +1,7 @@
 //! Driving Cargo: which package, which binary, for which target, and where the executable came out.
 
+mod flags;
+
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -46,58 +48,11 @@ impl StaticTarget {
     fn configure(&self, cargo: &mut Command, more_flags: &[&str]) {
         cargo.args(["--target", &self.triple]);
         let statically = self.ask_for_static.then_some("-Ctarget-feature=+crt-static");
-        let flags: Vec<&str> = statically.into_iter().chain(more_flags.iter().copied()).collect();
-        let variable = |name| std::env::var(name).ok();
-        let own = OwnFlags { encoded: variable("CARGO_ENCODED_RUSTFLAGS"), plain: variable("RUSTFLAGS") };
-        match own.and(&self.triple, &flags, without_home().as_deref()) {
-            Flags::Environment(flags) => cargo.env("CARGO_ENCODED_RUSTFLAGS", flags),
-            Flags::Configuration(settings) => {
-                cargo.args(settings.iter().flat_map(|setting| ["--config", setting]))
-            }
-        };
-    }
-}
-
-/// What sources of libraries are called in an executable's messages, instead of by the place where Cargo keeps them, which has
-/// the user's name in it.
-fn without_home() -> Option<String> {
-    let home = std::env::var_os("CARGO_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
-    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")))?;
-    Some(format!("--remap-path-prefix={}=/cargo", home.to_str()?))
-}
-
-/// The compiler's flags in the user's environment. Cargo takes from one place alone: the first of these, then `target.*.rustflags`
-/// of the configuration, then its `build.rustflags` (The Cargo Book, Configuration, `build.rustflags`).
-struct OwnFlags {
-    /// Each but the first after a unit separator.
-    encoded: Option<String>,
-    /// Each but the first after a space.
-    plain: Option<String>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Flags {
-    /// The whole of `CARGO_ENCODED_RUSTFLAGS`.
-    Environment(String),
-    /// Settings that Cargo adds to those of its files.
-    Configuration(Vec<String>),
-}
-
-impl OwnFlags {
-    /// These and ours, where the user's stay in force.
-    fn and(self, triple: &str, flags: &[&str], without_home: Option<&str>) -> Flags {
-        const SEPARATOR: &str = "\x1f";
-        let split = |plain: String| plain.split_whitespace().collect::<Vec<_>>().join(SEPARATOR);
-        if let Some(own) = self.encoded.or_else(|| self.plain.map(split)) {
-            let own = Some(own.as_str()).filter(|own| !own.is_empty());
-            let all: Vec<&str> = own.into_iter().chain(without_home).chain(flags.iter().copied()).collect();
-            return Flags::Environment(all.join(SEPARATOR));
+        let needed: Vec<&str> = statically.into_iter().chain(more_flags.iter().copied()).collect();
+        let directory = cargo.get_current_dir().unwrap_or(Path::new("."));
+        if let Some(flags) = flags::encoded(directory, &self.triple, &needed) {
+            cargo.env(flags::VARIABLE, flags);
         }
-        let all: Vec<String> = without_home.iter().chain(flags).map(|flag| format!("{flag:?}")).collect();
-        // What no target needs is said for all: there it hides nothing of the user's.
-        let place = if flags.is_empty() { "build".to_owned() } else { format!("target.{triple}") };
-        let setting = format!("{place}.rustflags=[{}]", all.join(","));
-        Flags::Configuration((!all.is_empty()).then_some(setting).into_iter().collect())
     }
 }
 
@@ -443,31 +398,6 @@ pub fn binary(package: &Package, wanted: Option<&str>, purpose: Purpose) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_flags_of_the_user_stay_in_force() {
-        let own = |encoded: Option<&str>, plain: Option<&str>| OwnFlags {
-            encoded: encoded.map(str::to_owned),
-            plain: plain.map(str::to_owned),
-        };
-        let home = Some("--remap-path-prefix=/home/a b=/cargo");
-        for (own, flags, home, expected) in [
-            (own(Some("-Ca\x1f-Cb"), Some("-Cc")), ["-Cd"].as_slice(), None, "-Ca\x1f-Cb\x1f-Cd"),
-            (own(None, Some(" -Ca  -Cb")), &[], home, "-Ca\x1f-Cb\x1f--remap-path-prefix=/home/a b=/cargo"),
-            (own(None, Some("")), &["-Cd"], None, "-Cd"),
-        ] {
-            assert_eq!(own.and("any", flags, home), Flags::Environment(expected.to_owned()));
-        }
-        for (flags, home, expected) in [
-            (["-Cd=\"e\""].as_slice(), None, Some(r#"target.any.rustflags=["-Cd=\"e\""]"#)),
-            (&["-Cd"], Some("-Ch"), Some(r#"target.any.rustflags=["-Ch","-Cd"]"#)),
-            (&[], Some("-Ch"), Some(r#"build.rustflags=["-Ch"]"#)),
-            (&[], None, None),
-        ] {
-            let expected = expected.into_iter().map(str::to_owned).collect();
-            assert_eq!(own(None, None).and("any", flags, home), Flags::Configuration(expected));
-        }
-    }
 
     #[test]
     fn that_a_build_is_finished_is_known_in_colours_too() {
