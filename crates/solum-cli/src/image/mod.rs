@@ -41,7 +41,7 @@ pub use format::explain;
 pub use inspect::{bill_of_materials, file_of, inspect, render, told};
 pub use product::{Product, files};
 use recognise::kernel_line_in;
-pub use recognise::{Kind as ImageKind, kernel_words, recognise};
+pub use recognise::{Kind as ImageKind, kernel_words, missing_part, recognise};
 pub use together::{Member, find_together};
 
 /// One machine, and everything that its images are made of.

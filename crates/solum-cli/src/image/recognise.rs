@@ -46,7 +46,10 @@ pub fn recognise(path: &Path) -> Result<Kind, Failure> {
             () if has("oci-layout") => Ok(Kind::Oci),
             () if has(firecracker::CONFIGURATION) => Ok(Kind::Firecracker),
             () if has("vmlinuz") && has("initramfs") => Ok(Kind::Initramfs),
-            () => Err(unknown(path, "a directory without an image in it")),
+            () => Err(match missing_part(path) {
+                Some(missing) => unknown(path, &format!("not a whole image: it has no {missing}")),
+                None => unknown(path, "a directory without an image in it"),
+            }),
         };
     }
     let file = SparseFile::open(path).map_err(unreadable)?;
@@ -77,6 +80,14 @@ pub fn recognise(path: &Path) -> Result<Kind, Failure> {
         };
     }
     Err(unknown(path, "no image that is known here"))
+}
+
+/// What a directory lacks that has a part of an image in it.
+pub fn missing_part(path: &Path) -> Option<&'static str> {
+    const PARTS: [&str; 2] = ["vmlinuz", "initramfs"];
+    let is_there = |name: &&str| path.join(name).is_file();
+    let begun = PARTS.iter().chain(&["cmdline"]).any(is_there);
+    PARTS.into_iter().find(|name| begun && !is_there(name))
 }
 
 /// The words for the kernel that an image has which QEMU boots without firmware, but for those that are about the hypervisor that
@@ -113,6 +124,13 @@ mod tests {
     fn what_is_no_image_is_refused() {
         let place = tempfile::tempdir().unwrap();
         assert!(recognise(place.path()).is_err());
+        for (name, missing) in [("vmlinuz", "initramfs"), ("initramfs", "vmlinuz"), ("cmdline", "vmlinuz")] {
+            let part = tempfile::tempdir().unwrap();
+            fs::write(part.path().join(name), "").unwrap();
+            assert_eq!(missing_part(part.path()), Some(missing));
+            assert!(recognise(part.path()).is_err());
+        }
+        assert_eq!(missing_part(place.path()), None);
         let file = place.path().join("file");
         for bytes in [&b""[..], b"MZ", &[0; 70_000]] {
             fs::write(&file, bytes).unwrap();

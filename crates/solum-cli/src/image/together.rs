@@ -82,17 +82,16 @@ fn member(file: PathBuf) -> Result<Member, Failure> {
     })?;
     let report = inspect(&file)?;
     let Some((description, Some(plan))) = inspect::told(&report) else {
-        let why = match (report.damage.first(), report.notes.first()) {
-            (Some(damage), _) => format!("is damaged: {damage}"),
-            (None, Some(note)) => format!("shows no machine of a system: {note}"),
-            (None, None) => "is no machine of a system".to_owned(),
+        let alone = || {
+            let words = ["solum".as_ref(), "run".as_ref(), "--image".as_ref(), file.as_os_str()];
+            format!("boot it alone: {}", solum_vm::shell::quote(&words))
         };
-        let alone = format!(
-            "boot it alone: {}",
-            solum_vm::shell::quote(&["solum".as_ref(), "run".as_ref(), "--image".as_ref(), file.as_os_str()])
-        );
-        let message = format!("{} {why}", file.display());
-        return Err(Failure::new(ExitCode::UnusableInput, message).hint(alone));
+        let (why, hint) = match (report.damage.first(), report.notes.first()) {
+            (Some(damage), _) => (format!("is damaged: {damage}"), ANEW.to_owned()),
+            (None, Some(note)) => (format!("shows no machine of a system: {note}"), ANEW.to_owned()),
+            (None, None) => ("is no machine of a system".to_owned(), alone()),
+        };
+        return Err(Failure::new(ExitCode::UnusableInput, format!("{} {why}", file.display())).hint(hint));
     };
     let machine = plan.units.first().map_or(description.host_name, |unit| unit.machine.clone());
     let memory = description.memory_bytes.map(ByteSize::bytes);
@@ -147,10 +146,14 @@ fn stranger(member: &Member, all: &BTreeMap<&String, &Member>) -> Option<Misfit>
         why: format!("{} and {} {why}", told(member), told(other)),
         hint: ANEW,
     };
-    for peer in &member.plan.network.as_ref()?.peers {
-        let other = all.get(&peer.machine)?;
-        let secret = &other.plan.network.as_ref()?.secret;
-        if SecretKey::from_bytes(secret.0).public().to_bytes() != peer.public {
+    let unknown = |machine: &str| Misfit {
+        why: format!("{} speaks with machine {machine}, which is not there", told(member)),
+        hint: ANEW,
+    };
+    for peer in member.plan.network.iter().flat_map(|network| &network.peers) {
+        let other = all.get(&peer.machine).and_then(|other| Some((other, other.plan.network.as_ref()?)));
+        let Some((other, network)) = other else { return Some(unknown(&peer.machine)) };
+        if SecretKey::from_bytes(network.secret.0).public().to_bytes() != peer.public {
             return Some(misfit(
                 other,
                 "were built with different keys, and would not speak with each other",
@@ -159,7 +162,7 @@ fn stranger(member: &Member, all: &BTreeMap<&String, &Member>) -> Option<Misfit>
     }
     for link in &member.plan.links {
         let Some(remote) = &link.remote else { continue };
-        let other = all.get(&remote.machine)?;
+        let Some(other) = all.get(&remote.machine) else { return Some(unknown(&remote.machine)) };
         let is_other_end = |known: &Link| {
             known.remote.as_ref().is_some_and(|known| known.id == remote.id && known.here != remote.here)
                 && (&known.client, &known.server, &known.interface)

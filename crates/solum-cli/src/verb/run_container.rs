@@ -32,13 +32,16 @@ pub fn run(path: &Path) -> Result<u8, Failure> {
     load.args(["load", "--quiet", "--input"]).arg(archive.path());
     PODMAN.run(load)?;
     drop(archive);
-    let status = Command::new(PODMAN.program)
-        .args(["run", "--rm", "--rmi", "--interactive", &name.to_string()])
-        .status()
-        .map_err(|error| {
-            Failure::new(ExitCode::HostRefuses, format_args!("podman cannot be started: {}", reason(&error)))
-        })?;
-    Ok(exit_status(status))
+    let name = name.to_string();
+    let ran = Command::new(PODMAN.program).args(["run", "--rm", "--rmi", "--interactive", &name]).status();
+    // A container that could not even be made leaves its image.
+    let mut remove = PODMAN.command()?;
+    remove.args(["rmi", "--ignore", &name]);
+    let removed = PODMAN.run(remove);
+    let status = ran.map_err(|error| {
+        Failure::new(ExitCode::HostRefuses, format_args!("podman cannot be started: {}", reason(&error)))
+    })?;
+    removed.map(|()| exit_status(status))
 }
 
 fn exit_status(status: ExitStatus) -> u8 {

@@ -9,7 +9,7 @@ use super::{run_container, run_images};
 use crate::arguments::{MachineKind, Place, Run};
 use crate::bootable::Bootable;
 use crate::failure::Failure;
-use crate::image::{self, ImageKind as Kind, recognise};
+use crate::image::{self, ImageKind as Kind, missing_part, recognise};
 use crate::launch::{Launch, file_stem};
 use crate::suited::{
     flags_of_a_program, flags_of_a_system, refuse_for_image, refuse_for_kind, refuse_for_one,
@@ -18,7 +18,9 @@ use crate::suited::{
 /// Boots the image, and gives back the exit status of its program. A directory that is no image itself has several.
 pub fn run(image: &Path, arguments: &Run) -> Result<u8, Failure> {
     let kind = match recognise(image) {
-        Err(_) if image.is_dir() => return run_images::run(image, arguments),
+        Err(_) if image.is_dir() && missing_part(image).is_none() => {
+            return run_images::run(image, arguments);
+        }
         kind => kind?,
     };
     refuse_unsuited(kind, arguments)?;
