@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use indicatif::HumanBytes;
 use solum_image::oci::Reference;
+use solum_spec::ByteSize;
 use solum_spec::description::DEFAULT_USER_ID;
 use solum_spec::machine::DEFAULT_MEMORY;
 use solum_spec::storage::DataKind;
@@ -186,6 +187,8 @@ impl<'a> Shop<'a> {
         // An image is the same whoever makes it, and in whatever terminal.
         contents.description.unit.user_id = user_id;
         contents.description.unit.environment.clone_from(&machine.environment);
+        contents.description.memory_bytes = arguments.memory.map(ByteSize::as_bytes);
+        contents.description.cpus = arguments.cpus;
         let data = Data {
             size: arguments.data_size,
             kind: arguments.data_file_system.map_or_else(DataKind::default, Into::into),

@@ -14,13 +14,20 @@ fn a_kernel_and_an_initramfs_are_booted_without_firmware() {
             &scratch,
             format,
             format,
-            &["--append", "solum.test=word"],
-            "print /proc/cmdline then status 7",
+            &["--append", "solum.test=word", "--memory", "192M", "--cpus", "2"],
+            "print /proc/cmdline then print /proc/meminfo then print /proc/cpuinfo then status 7",
         );
         let finished = boot(&scratch, format, &[]).run();
         finished.exits(7).says("");
         finished
             .check(finished.stdout().contains(" solum.test=word"), "it has the words that it was built with");
+        let output = finished.stdout();
+        let memory = output.split_once("MemTotal:").unwrap().1.split_whitespace().next().unwrap();
+        let memory: u32 = memory.parse().unwrap();
+        // Without a word about it, it would be 128 MiB.
+        finished
+            .check((132_000..192 << 10).contains(&memory), "it has the memory that it was described with");
+        finished.check(output.matches("processor\t").count() == 2, "and the processors");
     }
 }
 
