@@ -61,6 +61,7 @@ impl DataVolume<'_> {
     }
 
     fn ext4(&self, items: &[Item], path: &Path) -> Result<(), Failure> {
+        self.check_most()?;
         let size = self.size / BLOCK * BLOCK;
         let (layout, files) = match self.ext4_layout(items, size) {
             Ok(made) => made,
@@ -129,6 +130,19 @@ impl DataVolume<'_> {
         }
         let layout = builder.seal().map_err(size_refused)?;
         Ok((layout, files))
+    }
+
+    /// Blocks are counted in 32 bits here.
+    fn check_most(&self) -> Result<(), Failure> {
+        const MOST: u64 = BLOCK << 32;
+        if self.size < MOST {
+            return Ok(());
+        }
+        let message =
+            format!("a data volume of {} is too large: it has to be smaller than 16 TiB", shown(self.size));
+        Err(Failure::new(ExitCode::UnusableInput, message).hint(
+            "take a smaller --data-size; the first boot makes it as large as its disk permits".to_owned(),
+        ))
     }
 
     /// The content does not fit. Which size would do is found by trying.

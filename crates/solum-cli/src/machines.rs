@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use solum_spec::handover::UnitPhase;
 use solum_spec::plan::{self, Plan};
 use solum_spec::{Protocol, Publish};
 use solum_vm::system::vm::{self, Booted};
@@ -16,7 +17,7 @@ use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::launch;
 use crate::running::Claim;
-use crate::terminal::say;
+use crate::terminal::{Spinner, say};
 use crate::typing::Typing;
 
 /// Beyond the units' own graces, for a machine to be off.
@@ -84,7 +85,14 @@ impl<'a> Machines<'a> {
         let (mut operator, requests, handle) = attended(self.claim)?;
         let _typing = Typing::begin(self.whole, handle);
         let screen = Screen::new(self.whole, self.arguments, &mut operator)?;
-        let mut observer = |notice: Notice<'_>| screen.notice(&notice);
+        let booting = Spinner::new(format!("booting {}", self.whole.system));
+        let mut observer = |notice: Notice<'_>| {
+            // The first unit is up: what it prints is worth more.
+            if matches!(notice, Notice::Changed(_, phase, _) if phase != UnitPhase::Waiting) {
+                booting.finish();
+            }
+            screen.notice(&notice);
+        };
         let reports = vm::run(machines, self.whole.clone(), operator, requests, &mut observer)
             .map_err(|error| refused(&error))?;
         screen.finish();

@@ -50,10 +50,16 @@ pub fn refuse_for_one(given: &[(&str, bool)], one: &str, hint: &str) -> Result<(
 /// Refuses what belongs to one machine where the images of several were given.
 pub fn refuse_for_images(given: &[(&str, bool)]) -> Result<(), Failure> {
     let Some((what, _)) = given.iter().find(|(_, is_given)| *is_given) else { return Ok(()) };
-    let message = format!("{what} cannot be given to the images of a system: it is for one machine");
+    let message = match *what {
+        "--snapshot" => format!("{what} cannot be given to these images of a system"),
+        _ => format!("{what} cannot be given to the images of a system: it is for one machine"),
+    };
     let hint = match *what {
         "--publish" => "write --publish-unit MACHINE.UNIT.PORT=HOST",
         "--disk" => "describe it in solum.toml, and build the images anew",
+        "--snapshot" => {
+            "build disks (--format disk): the disks of other images are files beside them, and would be changed"
+        }
         _ => "give it to one image, with --image FILE",
     };
     Err(Failure::new(ExitCode::UnusableInput, message).hint(hint.to_owned()))

@@ -40,6 +40,9 @@ pub struct Build {
     /// Makes everything twice, the programs too, and compares; nothing is written
     #[arg(long, conflicts_with = "output")]
     pub check: bool,
+    /// Replaces disks although their machines have written to them
+    #[arg(long)]
+    pub discard_data: bool,
     /// What it boots on: virtual machines, or PCs as well, which takes a kernel with many drivers
     #[arg(long = "for", value_enum, default_value = "vm", value_name = "WHAT", help_heading = "Image")]
     pub computer: Computer,

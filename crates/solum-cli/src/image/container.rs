@@ -8,7 +8,7 @@ use solum_image::initramfs::Bundled;
 use solum_image::oci::{self, Reference};
 use solum_spec::Protocol;
 
-use super::{ARCHITECTURE, Maker, Product, create, write};
+use super::{ARCHITECTURE, Maker, Material, Product, create, write};
 use crate::bill::Bill;
 use crate::certificates;
 use crate::exit_code::ExitCode;
@@ -31,12 +31,17 @@ pub struct Container {
     pub bill_of_materials: Bill,
 }
 
-/// The layout as a directory, and one archive of it.
-pub fn make(maker: &Maker<'_>, path: &Path) -> Result<Vec<Product>, Failure> {
-    let container = maker.container.as_ref().map_err(|why| {
+/// What a container says beside the program, if the machine can be one.
+pub fn container_of<'a>(material: &'a Material<'_>) -> Result<&'a Container, Failure> {
+    material.container.as_ref().map_err(|why| {
         Failure::new(ExitCode::UnusableInput, why)
             .hint("build that program by itself: `solum build PROGRAM --format oci`".to_owned())
-    })?;
+    })
+}
+
+/// The layout as a directory, and one archive of it.
+pub fn make(maker: &Maker<'_>, path: &Path) -> Result<Vec<Product>, Failure> {
+    let container = container_of(maker)?;
     let unit = &maker.contents.description.unit;
     let Some((program_path, program)) = maker.contents.programs.first() else {
         return Err(Failure::new(ExitCode::UnusableInput, "a container needs a program"));

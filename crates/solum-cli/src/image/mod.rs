@@ -5,6 +5,7 @@ mod disk;
 mod firecracker;
 mod format;
 mod inspect;
+mod kept_data;
 mod kernel;
 mod kernel_line;
 mod medium;
@@ -39,6 +40,7 @@ use crate::parts::Parts;
 pub use container::Container;
 pub use format::explain;
 pub use inspect::{bill_of_materials, file_of, inspect, render, told};
+pub use kept_data::refuse_to_lose;
 pub use product::{Product, files};
 use recognise::kernel_line_in;
 pub use recognise::{Kind as ImageKind, kernel_words, missing_part, recognise};
@@ -107,6 +109,11 @@ impl Material<'_> {
             Format::Oci => Ok(()),
         });
         Ok(vec![one?])
+    }
+
+    /// Refuses a format that it cannot be.
+    pub fn refuse(&self, format: Format) -> Result<(), Failure> {
+        if format == Format::Oci { container::container_of(self).map(drop) } else { Ok(()) }
     }
 
     /// Whether the key of a machine is inside.

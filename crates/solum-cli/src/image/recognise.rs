@@ -48,7 +48,7 @@ pub fn recognise(path: &Path) -> Result<Kind, Failure> {
             () if has("vmlinuz") && has("initramfs") => Ok(Kind::Initramfs),
             () => Err(match missing_part(path) {
                 Some(missing) => unknown(path, &format!("not a whole image: it has no {missing}")),
-                None => unknown(path, "a directory without an image in it"),
+                None => within(path),
             }),
         };
     }
@@ -60,7 +60,10 @@ pub fn recognise(path: &Path) -> Result<Kind, Failure> {
     if file.read_at(ISO_MAGIC_AT, &mut magic).is_ok() && magic == ISO_MAGIC {
         return Ok(Kind::Iso);
     }
-    let (wrapping, disk) = wrapping::open(&file).map_err(|why| unknown(path, &format!("damaged: {why}")))?;
+    let (wrapping, disk) = wrapping::open(&file).map_err(|why| {
+        unknown(path, &format!("damaged: {why}"))
+            .hint("make it anew with `solum build`, or fetch it again".to_owned())
+    })?;
     let format = match wrapping {
         wrapping::Wrapping::Raw => DiskFormat::Raw,
         wrapping::Wrapping::Qcow2 => DiskFormat::Qcow2,
@@ -80,6 +83,19 @@ pub fn recognise(path: &Path) -> Result<Kind, Failure> {
         };
     }
     Err(unknown(path, "no image that is known here"))
+}
+
+/// A directory that is no image may hold some.
+fn within(path: &Path) -> Failure {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut images: Vec<_> =
+        entries.filter(|entry| !entry.is_dir() || missing_part(entry).is_none()).collect();
+    images.sort();
+    match images.into_iter().find(|entry| recognise(entry).is_ok()) {
+        Some(one) => unknown(path, "a directory with images in it")
+            .hint(format!("name one of them, like {}", one.display())),
+        None => unknown(path, "a directory without an image in it"),
+    }
 }
 
 /// What a directory lacks that has a part of an image in it.

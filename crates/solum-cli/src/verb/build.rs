@@ -145,14 +145,20 @@ impl<'a> Shop<'a> {
 
     fn make(&self, materials: &[Material<'_>], formats: &[Format]) -> Result<(), Failure> {
         let places = Places::new(self.arguments.output.as_deref(), materials.len() * formats.len())?;
-        for material in materials {
-            for format in formats {
-                let path = places.of(&material.name, *format);
-                let start = Instant::now();
-                material.make(*format, &path)?.iter().for_each(show);
-                if self.arguments.verbose {
-                    say(&format!("made in {} ms", start.elapsed().as_millis()));
-                }
+        let all =
+            || materials.iter().flat_map(|material| formats.iter().map(move |format| (material, *format)));
+        for (material, format) in all() {
+            material.refuse(format)?;
+            if !self.arguments.discard_data {
+                image::refuse_to_lose(&places.of(&material.name, format))?;
+            }
+        }
+        for (material, format) in all() {
+            let path = places.of(&material.name, format);
+            let start = Instant::now();
+            material.make(format, &path)?.iter().for_each(show);
+            if self.arguments.verbose {
+                say(&format!("made in {} ms", start.elapsed().as_millis()));
             }
         }
         Ok(())

@@ -6,8 +6,9 @@ use solum_spec::ByteSize;
 use solum_spec::description::Network;
 
 use super::{run_container, run_images};
-use crate::arguments::{MachineKind, Place, Run};
+use crate::arguments::{Attach, MachineKind, Place, Run};
 use crate::bootable::Bootable;
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::image::{self, ImageKind as Kind, missing_part, recognise};
 use crate::launch::{Launch, file_stem};
@@ -32,8 +33,15 @@ pub fn run(image: &Path, arguments: &Run) -> Result<u8, Failure> {
     let bootable = Bootable::new(image, kind, arguments)?;
     let mut around = arguments.around.clone();
     around.append = [&bootable.words[..], &around.append].concat();
-    // One that cannot be read says so when it boots.
-    let told = image::inspect(image).ok().and_then(|report| image::told(&report));
+    // What cannot be read here says so when it boots.
+    let report = image::inspect(image).ok();
+    if let Some(damage) = report.as_ref().and_then(|report| report.damage.first()) {
+        let message = format!("{} is damaged: {damage}", image.display());
+        return Err(Failure::new(ExitCode::UnusableInput, message).hint(
+            "make it anew with `solum build`, or fetch it again; `solum inspect` says more".to_owned(),
+        ));
+    }
+    let told = report.as_ref().and_then(image::told);
     let (description, plan) = told.unzip();
     let described = description.as_ref();
     let memory = described.and_then(|described| described.memory_bytes).map(ByteSize::bytes);
@@ -51,7 +59,11 @@ pub fn run(image: &Path, arguments: &Run) -> Result<u8, Failure> {
         // Units print on the machine's console where no host speaks with them.
         has_console: plan.flatten().is_some(),
     };
-    launch.boot()
+    let is_of_pcs = arguments.attach.is_some_and(|bus| bus != Attach::Virtio);
+    launch.boot().map_err(|failure| match is_of_pcs {
+        true => failure.hint("an image has the drivers for that if it was built with `--for pc`".to_owned()),
+        false => failure,
+    })
 }
 
 /// What is inside is decided.

@@ -17,7 +17,7 @@ use crate::image::{ImageKind as Kind, Member, find_together};
 use crate::launch;
 use crate::machines::{Machines, conclude};
 use crate::running::Claim;
-use crate::suited::{refuse_for_images, refuse_for_kind};
+use crate::suited::refuse_for_images;
 
 /// Boots every machine, and gives back an exit status.
 pub fn run(directory: &Path, arguments: &Run) -> Result<u8, Failure> {
@@ -32,7 +32,7 @@ pub fn run(directory: &Path, arguments: &Run) -> Result<u8, Failure> {
     let members = find_together(directory)?;
     for member in &members {
         run_image::refuse_unsuited(member.kind, arguments)?;
-        refuse_for_kind(&[("--snapshot", arguments.snapshot && keeps_files(member))])?;
+        refuse_for_images(&[("--snapshot", arguments.snapshot && keeps_files(member))])?;
     }
     let whole = Plan::of_all(members.iter().map(|member| member.plan.clone()));
     let claim = Claim::new(directory)?;

@@ -1,10 +1,11 @@
 //! Each format, booted.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 use crate::by_hand;
 use crate::harness::Scratch;
-use crate::{boot, built};
+use crate::{boot, build, built};
 
 #[test]
 fn a_kernel_and_an_initramfs_are_booted_without_firmware() {
@@ -78,6 +79,11 @@ fn a_disk_keeps_what_its_machine_writes() {
     let disk = fs::File::open(scratch.path("m.img")).unwrap();
     let at_end = disk_magic(&disk, disk.metadata().unwrap().len() - 512);
     assert_eq!(&at_end, b"EFI PART", "the partition table reaches to the end of the larger disk");
+    let why = "m.img is a disk whose machine has written to its partition solum-data";
+    build(&scratch, "disk", "m.img", &options, errand).exits(102).mentions(why);
+    assert!(disk.metadata().unwrap().nlink() == 1, "it is still there");
+    built(&scratch, "disk", "m.img", &[&options[..], &["--discard-data"]].concat(), errand);
+    built(&scratch, "disk", "m.img", &options, errand);
 }
 
 fn disk_magic(disk: &fs::File, offset: u64) -> [u8; 8] {

@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixListener;
 
 use crate::harness::Scratch;
-use crate::{boot, build, probe};
+use crate::{boot, build, built, probe};
 
 #[test]
 fn content_that_cannot_be_on_a_cd() {
@@ -67,6 +67,24 @@ fn what_is_no_image_is_not_booted() {
         let finished = boot(&scratch, image, &[]).run();
         finished.exits(102).mentions(&scratch.expand(said));
     }
+}
+
+#[test]
+fn what_is_damaged_is_not_booted() {
+    let scratch = Scratch::new();
+    built(&scratch, "initramfs,disk", "out/", &[], "status 0");
+    for (file, length, image) in
+        [("out/m.boot/initramfs", 100_000, "out/m.boot"), ("out/m.img", 100 << 20, "out/m.img")]
+    {
+        std::fs::File::options().write(true).open(scratch.path(file)).unwrap().set_len(length).unwrap();
+        let finished = boot(&scratch, image, &[]).run();
+        finished.exits(102).mentions(&scratch.expand(&format!("error: [SCRATCH]/{image} is damaged: ")));
+        finished.mentions("hint: make it anew with `solum build`");
+    }
+    let finished = scratch.solum(&["inspect", "[SCRATCH]/out"]).run();
+    finished.exits(102).mentions(&scratch.expand("name one of them, like [SCRATCH]/out/m.boot\n"));
+    std::fs::remove_file(scratch.path("out/m.boot/vmlinuz")).unwrap();
+    boot(&scratch, "out/m.boot", &[]).run().exits(102).mentions("is not a whole image: it has no vmlinuz");
 }
 
 #[test]

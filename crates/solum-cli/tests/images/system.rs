@@ -16,12 +16,17 @@ fn a_machines_disks_are_partitions_and_its_units_print_on_the_console() {
         running.signal(Signal::TERM);
         running.finish();
     }
+    scratch
+        .solum(&words)
+        .run()
+        .exits(102)
+        .mentions("store.img is a disk whose machine has written to its partition");
 }
 
 #[test]
 fn a_machine_of_a_system_is_no_container() {
     let scratch = Scratch::new();
-    let words = ["build", "examples/file-server", "--format", "oci", "--output", "[SCRATCH]/out"];
+    let words = ["build", "examples/file-server", "--format", "uki,oci", "--output", "[SCRATCH]/out"];
     scratch.solum(&words).run().exits(102).mentions("error: machine store cannot be a container: ");
     assert_eq!(scratch.names("."), ["tmp"], "nothing is left behind");
 }

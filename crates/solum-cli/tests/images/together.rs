@@ -141,7 +141,7 @@ fn what_is_beside_the_images_is_not_passed_over() {
         (&["--publish", "8000:80"][..], "--publish cannot be given to the images of a system"),
         (&["--dry-run"], "--dry-run cannot be given to the images of a system"),
         (&["--no-reboot"], "--no-reboot cannot be given to the images of a system"),
-        (&["--snapshot"], "--snapshot means nothing for an image of this kind"),
+        (&["--snapshot"], "--snapshot cannot be given to these images of a system"),
         (&["--append", "quiet"], "--append cannot be given with --image"),
         (&["--publish-unit", "a.nobody.http=80"], "no unit of the system listens at a.nobody.http"),
         (&["--only", "nobody"], "--only nobody: there is no such unit"),
