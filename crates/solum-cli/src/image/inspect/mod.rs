@@ -193,8 +193,10 @@ pub fn file_of(path: &Path, report: &Report, wanted: &str) -> Result<Vec<u8>, Fa
     let wanted = absolute(wanted);
     let none = || {
         let message = format!("there is no file {wanted} in {}", path.display());
-        Failure::new(ExitCode::UnusableInput, message)
-            .hint("`solum inspect --verbose` lists the files".to_owned())
+        Failure::new(ExitCode::UnusableInput, message).hint(
+            "`solum inspect --verbose` lists the files; what is on a data volume or a CD is not among them"
+                .to_owned(),
+        )
     };
     if wanted == plan::PATH {
         let message = format!("{wanted} holds the machine's secret key, and is not printed");
