@@ -33,6 +33,10 @@ impl Permanent {
         match *self {}
     }
 
+    pub fn wait_for_clock(&mut self) {
+        match *self {}
+    }
+
     pub fn end_clock(&mut self) {
         match *self {}
     }

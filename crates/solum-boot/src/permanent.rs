@@ -106,8 +106,11 @@ impl Permanent {
         self.clock_due = Instant::now() + kept.renewed_after();
         let private = self.private.clone();
         let writing = thread::Builder::new().stack_size(WRITER_STACK);
-        // Without memory for it, what was reserved before has to do.
+        // Without memory for it, what was reserved before has to do for the moment.
         self.writing = writing.spawn(move || write_clock(&private, kept)).ok();
+        if self.writing.is_none() {
+            self.clock_due = Instant::now() + ASK_AGAIN;
+        }
     }
 
     /// Keeps the last moment of this life.
@@ -116,7 +119,8 @@ impl Permanent {
         write_clock(&self.private, Kept::ended(time::now_s(), time::hardware_s()));
     }
 
-    fn wait_for_clock(&mut self) {
+    /// Waits until it is kept.
+    pub fn wait_for_clock(&mut self) {
         // It has nothing to say.
         let _ = self.writing.take().map(JoinHandle::join);
     }

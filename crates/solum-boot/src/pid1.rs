@@ -445,6 +445,8 @@ impl Pid1 {
                 time::resume(kept, self.has_clock);
             }
             permanent.reserve_clock();
+            // Before the program has seen a moment of this life.
+            permanent.wait_for_clock();
             if permanent.fetch_kernel_panic() {
                 self.warn(
                     "the kernel panicked in the machine's last life; /perm/last-panic says more".into(),

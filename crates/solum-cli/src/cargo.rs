@@ -49,10 +49,7 @@ impl StaticTarget {
         cargo.args(["--target", &self.triple]);
         let statically = self.ask_for_static.then_some("-Ctarget-feature=+crt-static");
         let needed: Vec<&str> = statically.into_iter().chain(more_flags.iter().copied()).collect();
-        let directory = cargo.get_current_dir().unwrap_or(Path::new("."));
-        if let Some(flags) = flags::encoded(directory, &self.triple, &needed) {
-            cargo.env(flags::VARIABLE, flags);
-        }
+        flags::add(cargo, &self.triple, &needed);
     }
 }
 

@@ -166,7 +166,11 @@ fn check_extended(device: &Device) -> Result<Vec<String>, String> {
 /// How it ended, and what it printed. That goes to memory and not through a pipe: when the machine is asked to stop, this process
 /// ends at once, and a repair that is under way would die of its next word to nobody.
 fn run_e2fsck(path: &str) -> io::Result<(ExitStatus, String)> {
-    let mut printed = File::from(memfd_create(c"e2fsck", MemfdFlags::CLOEXEC)?);
+    // Kernels from 6.3 on want it said that nothing in it is executed; older ones do not know the word.
+    let flags = MemfdFlags::CLOEXEC;
+    let memory = memfd_create(c"e2fsck", flags | MemfdFlags::NOEXEC_SEAL)
+        .or_else(|_| memfd_create(c"e2fsck", flags))?;
+    let mut printed = File::from(memory);
     let status = Command::new(E2FSCK)
         .args(["-p", path])
         .env_clear()

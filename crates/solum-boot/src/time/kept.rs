@@ -32,7 +32,9 @@ impl Kept {
     /// hardware's clock says `hardware_s`.
     pub fn running(now_s: u64, hardware_s: Option<u64>, up: Duration) -> Self {
         let ahead_s = up.as_secs().clamp(AHEAD_MIN_S, AHEAD_MAX_S);
-        let before_hardware_s = hardware_s.map(|hardware_s| now_s.saturating_sub(hardware_s));
+        // Both count whole seconds: one between them is none, or each life would add it.
+        let before = |hardware_s| Some(now_s.saturating_sub(hardware_s)).filter(|before_s| *before_s > 1);
+        let before_hardware_s = hardware_s.map(|hardware_s| before(hardware_s).unwrap_or(0));
         Self { moment_s: now_s, ahead_s, before_hardware_s }
     }
 
@@ -53,7 +55,13 @@ impl Kept {
             self.before_hardware_s.filter(|_| is_hardware).map(|before| now_s.saturating_add(before));
         // Else its battery was empty, or somebody set it.
         let as_before = as_before.filter(|moment_s| *moment_s >= self.moment_s);
-        as_before.unwrap_or_else(|| now_s.max(self.moment_s.saturating_add(self.ahead_s)))
+        let reserved_s = self.moment_s.saturating_add(self.ahead_s);
+        match as_before {
+            // The second that has begun at the end is not shown again.
+            Some(moment_s) if self.ahead_s < AHEAD_MIN_S => moment_s.max(reserved_s),
+            Some(moment_s) => moment_s,
+            None => now_s.max(reserved_s),
+        }
     }
 
     /// As it stands in the file. It is always of the same length (until 2286), so that one can be written over the other.
@@ -128,6 +136,7 @@ mod tests {
         // Whatever fraction of the second had passed.
         assert_eq!(Kept::ended(now_s, None).resumed_s(0, false), now_s + 1);
         assert_eq!(Kept::ended(now_s, Some(now_s)).resumed_s(now_s + 5, true), now_s + 5);
+        assert_eq!(Kept::ended(now_s, Some(now_s)).resumed_s(now_s, true), now_s + 1);
     }
 
     #[test]
@@ -138,6 +147,7 @@ mod tests {
             (Some(1000), 1030, true, 1030),
             (Some(1000), 9000, true, 9000),
             (Some(1003), 1005, true, 1005),
+            (Some(999), 1005, true, 1005),
             // Its battery was empty.
             (Some(1000), 999, true, 1060),
             // It is only what no moment is earlier than.
@@ -156,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_machine_that_is_ahead_of_its_hardware_makes_no_past_either() {
-        for before_s in [0, 1, 30, 7200] {
+        for before_s in [0, 2, 30, 7200] {
             for (ran_s, off_s) in [(0, 0), (40, 5), (59, 0), (59, 1000)] {
                 let kept = Kept::running(10_000, Some(10_000 - before_s), Duration::from_secs(100));
                 let resumed_s = kept.resumed_s(10_000 - before_s + ran_s + off_s, true);

@@ -169,6 +169,7 @@ fn write_steps(
             Step::Zero(range) if range.start == 0 => {
                 target.zero(range).and_then(|()| target.sync()).map_err(Trouble::Write)?;
                 *left = Left::Half;
+                // A device that is smaller than it says shows that here, before all the rest is written.
                 target.forget_behind(image.length()).map_err(Trouble::Write)?;
                 // The head is written once more.
                 0..0

@@ -89,7 +89,7 @@ impl Target for BlockDevice {
             self.zero(start..end)?;
         }
         // The copy's own header is in the last sector of all.
-        let rest = start.max(end)..self.size;
+        let rest = length.max(end)..self.size;
         self.file.write_all_at(&vec![0; rest.end.saturating_sub(rest.start) as usize], rest.start)
     }
 

@@ -1,5 +1,6 @@
 //! What a machine wrote to its disk, which a new image in the same place would not have.
 
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -10,54 +11,63 @@ use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::sparse_file::SparseFile;
 
-/// Refuses to replace a disk that its machine has written to.
+/// Refuses to replace a disk, unless it is one as `solum build` makes them, to which no machine has written.
 pub fn refuse_to_lose(path: &Path) -> Result<(), Failure> {
-    // What is no disk keeps nothing.
-    let Some(partition) = SparseFile::open(path).ok().and_then(|file| used_partition(file).ok().flatten())
-    else {
+    // What is no file is refused by whoever writes it.
+    if !fs::metadata(path).is_ok_and(|found| found.is_file()) {
         return Ok(());
+    }
+    let looked_at = SparseFile::open(path).and_then(why_not);
+    let why = match looked_at.map_err(|error| Failure::file("cannot read", path, &error))? {
+        Some(why) => why,
+        None => return Ok(()),
     };
-    let message = format!(
-        "{} is a disk whose machine has written to its partition {partition}, and a new image would not have that",
-        path.display()
-    );
+    let message = format!("{} is a disk {why}, and a new image would not have that", path.display());
     Err(Failure::new(ExitCode::UnusableInput, message)
         .hint("move it away, name another place with --output, or give it up with --discard-data".to_owned()))
 }
 
-/// The name of a partition that is no more as it was built.
-fn used_partition(file: SparseFile) -> io::Result<Option<String>> {
-    let Ok((_, disk)) = wrapping::open(file) else { return Ok(None) };
-    let Ok(table) = gpt::read(&*disk) else { return Ok(None) };
+/// What is on a disk that may not be lost: the rest of a sentence that begins with it.
+fn why_not(file: SparseFile) -> io::Result<Option<String>> {
+    let of_others = || Some("of somebody else's".to_owned());
+    let Ok((wrapping, disk)) = wrapping::open(file) else { return Ok(of_others()) };
+    let table = match gpt::read(&*disk) {
+        Ok(table) => table,
+        // Any other file is replaced, as `cp` would.
+        Err(_) if wrapping == wrapping::Wrapping::Raw => return Ok(None),
+        Err(_) => return Ok(of_others()),
+    };
+    let mut has_volume = false;
     for partition in table.partitions {
-        let content = Window::new(&*disk, partition.offset, partition.size)?;
-        let is_used = match partition.name.as_str() {
-            DATA_LABEL => was_mounted(&content)?,
-            name => name.starts_with(&disk_partition("")) && has_data(&content)?,
+        let name = partition.name;
+        let content = || Window::new(&*disk, partition.offset, partition.size);
+        let is_used = if name == DATA_LABEL {
+            has_volume = true;
+            content().and_then(|content| is_used(&content))
+        } else if name.starts_with(&disk_partition("")) {
+            content().and_then(|content| has_data(&content))
+        } else {
+            Ok(false)
         };
-        if is_used {
-            return Ok(Some(partition.name));
+        // Of what cannot be read nobody knows.
+        if is_used.unwrap_or(true) {
+            return Ok(Some(format!("whose machine has, or may have, written to its partition {name}")));
         }
     }
-    Ok(None)
+    Ok(if has_volume { None } else { of_others() })
 }
 
-/// Whether a file system was mounted since it was made. Of Btrfs it cannot be told, so it is taken for used.
-fn was_mounted(content: &impl ReadAt) -> io::Result<bool> {
-    /// Documentation/filesystems/ext4/super.rst: the superblock, its magic number, and the time of the last mount.
-    const EXT4: (u64, usize, usize) = (1024, 0x38, 0x2c);
-    /// Documentation of Btrfs, On-disk format: the superblock's place and magic number.
-    const BTRFS: (u64, &[u8; 8]) = (65536 + 64, b"_BHRfS_M");
+/// Whether a data volume is anything but an ext4 file system that was never mounted. Of Btrfs it cannot be told.
+fn is_used(content: &impl ReadAt) -> io::Result<bool> {
+    /// Documentation/filesystems/ext4/super.rst: the place of the superblock, its magic number and its place there, and the place of
+    /// the time of the last mount.
+    const SUPERBLOCK: u64 = 1024;
+    const MAGIC: (usize, [u8; 2]) = (0x38, [0x53, 0xef]);
+    const MOUNTED: usize = 0x2c;
     let mut superblock = [0; 64];
-    let mut magic = [0; 8];
-    if content.length() < BTRFS.0 + 8 {
-        return Ok(false);
-    }
-    content.read_at(EXT4.0, &mut superblock)?;
-    content.read_at(BTRFS.0, &mut magic)?;
-    let is_ext4 = superblock[EXT4.1..EXT4.1 + 2] == [0x53, 0xef];
-    let mounted = superblock[EXT4.2..EXT4.2 + 4] != [0; 4];
-    Ok(is_ext4 && mounted || magic == *BTRFS.1)
+    content.read_at(SUPERBLOCK, &mut superblock)?;
+    let is_new = superblock[MAGIC.0..].starts_with(&MAGIC.1) && superblock[MOUNTED..].starts_with(&[0; 4]);
+    Ok(!is_new)
 }
 
 /// Whether there is anything but zeros in it.

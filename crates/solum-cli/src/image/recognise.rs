@@ -41,17 +41,27 @@ pub fn recognise(path: &Path) -> Result<Kind, Failure> {
     let unreadable = |error: std::io::Error| Failure::file("cannot read", path, &error);
     let metadata = fs::metadata(path).map_err(unreadable)?;
     if metadata.is_dir() {
-        let has = |name: &str| path.join(name).is_file();
-        return match () {
-            () if has("oci-layout") => Ok(Kind::Oci),
-            () if has(firecracker::CONFIGURATION) => Ok(Kind::Firecracker),
-            () if has("vmlinuz") && has("initramfs") => Ok(Kind::Initramfs),
-            () => Err(match missing_part(path) {
-                Some(missing) => unknown(path, &format!("not a whole image: it has no {missing}")),
-                None => within(path),
-            }),
-        };
+        return directory(path).ok_or_else(|| match missing_part(path) {
+            Some(missing) => unknown(path, &format!("not a whole image: it has no {missing}")),
+            None => within(path),
+        });
     }
+    file(path)
+}
+
+/// What kind of image a directory is.
+fn directory(path: &Path) -> Option<Kind> {
+    let has = |name: &str| path.join(name).is_file();
+    match () {
+        () if has("oci-layout") => Some(Kind::Oci),
+        () if has(firecracker::CONFIGURATION) => Some(Kind::Firecracker),
+        () if has("vmlinuz") && has("initramfs") => Some(Kind::Initramfs),
+        () => None,
+    }
+}
+
+fn file(path: &Path) -> Result<Kind, Failure> {
+    let unreadable = |error: std::io::Error| Failure::file("cannot read", path, &error);
     let file = SparseFile::open(path).map_err(unreadable)?;
     if uki::read(&file).is_ok_and(|found| found.is_kernel_image()) {
         return Ok(Kind::Uki);
@@ -87,11 +97,15 @@ pub fn recognise(path: &Path) -> Result<Kind, Failure> {
 
 /// A directory that is no image may hold some.
 fn within(path: &Path) -> Failure {
-    let entries = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut images: Vec<_> =
-        entries.filter(|entry| !entry.is_dir() || missing_part(entry).is_none()).collect();
-    images.sort();
-    match images.into_iter().find(|entry| recognise(entry).is_ok()) {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    // Neither links, which may lead anywhere, nor what is no file: to open it may take for ever.
+    let is_image = |entry: &fs::DirEntry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => directory(&entry.path()).is_some(),
+        Ok(kind) if kind.is_file() => file(&entry.path()).is_ok(),
+        _ => false,
+    };
+    let images = entries.filter(is_image).map(|entry| entry.path());
+    match images.min() {
         Some(one) => unknown(path, "a directory with images in it")
             .hint(format!("name one of them, like {}", one.display())),
         None => unknown(path, "a directory without an image in it"),

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, ExitStatus, id};
+use std::process::{Command, ExitStatus, Stdio, id};
 
 use solum_image::oci::Reference;
 
@@ -10,6 +10,7 @@ use super::push;
 use crate::driven::Tool;
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, reason};
+use crate::terminal::say;
 
 const PODMAN: Tool = Tool { program: "podman", package: "podman", purpose: "to run containers" };
 
@@ -34,14 +35,23 @@ pub fn run(path: &Path) -> Result<u8, Failure> {
     drop(archive);
     let name = name.to_string();
     let ran = Command::new(PODMAN.program).args(["run", "--rm", "--rmi", "--interactive", &name]).status();
-    // A container that could not even be made leaves its image.
-    let mut remove = PODMAN.command()?;
-    remove.args(["rmi", "--ignore", &name]);
-    let removed = PODMAN.run(remove);
+    forget(&name);
     let status = ran.map_err(|error| {
         Failure::new(ExitCode::HostRefuses, format_args!("podman cannot be started: {}", reason(&error)))
     })?;
-    removed.map(|()| exit_status(status))
+    Ok(exit_status(status))
+}
+
+/// A container that could not even be made leaves its image.
+fn forget(name: &str) {
+    let podman = |words: &[&str]| {
+        let done =
+            Command::new(PODMAN.program).args(words).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        done.is_ok_and(|status| status.success())
+    };
+    if podman(&["image", "exists", name]) && !podman(&["rmi", name]) {
+        say(&format!("warning: {name} is left in Podman's store; `podman rmi {name}` removes it"));
+    }
 }
 
 fn exit_status(status: ExitStatus) -> u8 {

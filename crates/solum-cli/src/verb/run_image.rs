@@ -35,8 +35,8 @@ pub fn run(image: &Path, arguments: &Run) -> Result<u8, Failure> {
     around.append = [&bootable.words[..], &around.append].concat();
     // What cannot be read here says so when it boots.
     let report = image::inspect(image).ok();
-    if let Some(damage) = report.as_ref().and_then(|report| report.damage.first()) {
-        let message = format!("{} is damaged: {damage}", image.display());
+    if let Some(why) = report.as_ref().and_then(|report| report.unbootable.as_ref()) {
+        let message = format!("{} is damaged: {why}", image.display());
         return Err(Failure::new(ExitCode::UnusableInput, message).hint(
             "make it anew with `solum build`, or fetch it again; `solum inspect` says more".to_owned(),
         ));

@@ -20,7 +20,7 @@ fn a_machines_disks_are_partitions_and_its_units_print_on_the_console() {
         .solum(&words)
         .run()
         .exits(102)
-        .mentions("store.img is a disk whose machine has written to its partition");
+        .mentions("store.img is a disk whose machine has, or may have, written to its partition");
 }
 
 #[test]

@@ -69,11 +69,14 @@ pub fn kernel_of(bytes: &[u8], said: Option<kernel::Kernel>) -> Kernel {
     }
 }
 
+/// The damage that hinders no machine.
+pub const UNREADABLE_BILL: &str = "its bill of materials cannot be read";
+
 /// Adds the bill of materials.
 pub fn add_bill(boot: &mut Boot, bytes: Vec<u8>, damage: &mut Vec<String>) {
     match bill_of(&bytes) {
         Some((sbom, _)) => boot.sbom = Some(sbom),
-        None => damage.push("its bill of materials cannot be read".to_owned()),
+        None => damage.push(UNREADABLE_BILL.to_owned()),
     }
     boot.bill_of_materials = Some(bytes);
 }

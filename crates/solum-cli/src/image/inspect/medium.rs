@@ -28,6 +28,7 @@ pub fn disk(file: &impl ReadAt, report: &mut Report) -> Result<(), Unreadable> {
                     "partition {} ends after the disk does: the image is truncated",
                     partition.number
                 );
+                report.unbootable.get_or_insert_with(|| what.clone());
                 report.damage.push(what);
                 None
             }
@@ -125,7 +126,9 @@ pub fn cd(file: &impl ReadAt, report: &mut Report) -> Result<(), Unreadable> {
         .collect();
     firmware.dedup();
     if volume.size() > file.length() {
-        report.damage.push("it is shorter than it says: the image is truncated".to_owned());
+        let what = "it is shorter than it says: the image is truncated".to_owned();
+        report.unbootable = Some(what.clone());
+        report.damage.push(what);
     }
     report.cd = Some(Cd {
         volume_id: volume.id().to_owned(),

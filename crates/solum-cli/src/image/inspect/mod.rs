@@ -64,6 +64,10 @@ pub fn inspect(path: &Path) -> Result<Report, Failure> {
             medium::disk(&open(path)?, &mut report).map_err(|error| damaged(path, &error))?;
         }
     }
+    if matches!(kind, Kind::Initramfs | Kind::Firecracker | Kind::Uki) {
+        let mut damage = report.damage.iter();
+        report.unbootable = damage.find(|damage| **damage != boot::UNREADABLE_BILL).cloned();
+    }
     Ok(report)
 }
 

@@ -29,6 +29,9 @@ pub struct Report {
     pub notes: Vec<String>,
     /// What is damaged.
     pub damage: Vec<String>,
+    /// Why it cannot boot; what is damaged need not hinder that.
+    #[serde(skip)]
+    pub unbootable: Option<String>,
     /// The bill of materials of a container.
     #[serde(skip)]
     pub bill_of_materials: Option<Vec<u8>>,
