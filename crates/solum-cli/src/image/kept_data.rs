@@ -7,14 +7,17 @@ use std::path::Path;
 use solum_image::{ReadAt, Window, gpt, wrapping};
 use solum_spec::storage::{DATA_LABEL, disk_partition};
 
+use super::recognise::{Kind, recognise};
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::sparse_file::SparseFile;
 
 /// Refuses to replace a disk, unless it is one as `solum build` makes them, to which no machine has written.
 pub fn refuse_to_lose(path: &Path) -> Result<(), Failure> {
-    // What is no file is refused by whoever writes it.
-    if !fs::metadata(path).is_ok_and(|found| found.is_file()) {
+    // What is no file is refused by whoever writes it, and what is an image, but no disk, keeps nothing: an ISO has a table of
+    // partitions, too, for firmware that finds it on a stick.
+    let is_file = fs::metadata(path).is_ok_and(|found| found.is_file());
+    if !is_file || recognise(path).is_ok_and(|kind| !matches!(kind, Kind::Disk(_))) {
         return Ok(());
     }
     let looked_at = SparseFile::open(path).and_then(why_not);

@@ -117,4 +117,7 @@ fn several_images_go_into_a_directory_and_replace_what_is_there() {
     fs::write(scratch.path("out/m.boot/left over"), "").unwrap();
     build(&scratch, "initramfs", "out/", &[], "status 0").exits(0);
     assert_eq!(scratch.names("out/m.boot"), ["cmdline", "initramfs", "sbom.cdx.json", "vmlinuz"]);
+    for _ in 0..2 {
+        built(&scratch, FORMATS, "all/", &[], "status 0");
+    }
 }
