@@ -126,7 +126,9 @@ fn the_power_button_gives_a_program_time_for_a_last_line() {
     machine.until("ready\n");
     machine.press_power_button();
     machine.ends();
-    let finished = boot(&scratch, "m.img", &[]).start().until_it_prints("farewell");
+    // It is ready to be asked only after it has read.
+    let finished =
+        boot(&scratch, "m.img", &[]).start().until_it_prints("farewell").until_it_prints("ready\n");
     finished.signal(rustix::process::Signal::TERM);
     finished.finish().exits(0);
 }
