@@ -40,6 +40,10 @@ fn not_started(command: &Command, error: &std::io::Error) -> Failure {
 pub fn cargo(root: &Path) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
+    // What is compiled once is never compiled again, so what would make that quicker only fills the disk.
+    if env::var_os("CI").is_some() {
+        command.env("CARGO_INCREMENTAL", "0");
+    }
     command
 }
 
