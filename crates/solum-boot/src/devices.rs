@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
-use rustix::termios::{LocalModes, OptionalActions, OutputModes, tcgetattr, tcsetattr};
+use rustix::termios::{
+    Action, InputModes, LocalModes, OptionalActions, OutputModes, tcflow, tcgetattr, tcsetattr,
+};
 use solum_spec::control::STREAM_PORTS;
 
 /// Virtio device number of a console device (Virtio 1.2, section 5.3).
@@ -164,9 +166,40 @@ pub(crate) fn read_trimmed(path: PathBuf) -> Option<String> {
     fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
 }
 
-/// Waits until everything written to a terminal has left the machine.
-pub fn drain(terminal: impl AsFd) {
-    while rustix::termios::tcdrain(&terminal) == Err(rustix::io::Errno::INTR) {}
+/// Lets a terminal go on that somebody stopped, by Ctrl-S or tcflow(3), and no more be stopped by a key.
+pub fn let_flow(terminal: impl AsFd) {
+    // Of one that has hung up nothing is expected.
+    let _ = tcflow(&terminal, Action::OOn);
+    if let Ok(mut modes) = tcgetattr(&terminal) {
+        // That starts what Ctrl-S has stopped, which the call before does not (drivers/tty/n_tty.c, `n_tty_set_termios`).
+        modes.input_modes -= InputModes::IXON;
+        let _ = tcsetattr(&terminal, OptionalActions::Now, &modes);
+    }
+}
+
+/// Waits until everything written to a terminal has left the machine, for so long at most: tcdrain(3) would wait for ever
+/// where nobody takes it.
+pub fn drain(terminal: impl AsFd, patience: Duration) {
+    const PAUSE: Duration = Duration::from_millis(2);
+    let end = Instant::now() + patience;
+    while !has_left(terminal.as_fd()) && Instant::now() < end {
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Whether all that was written to a terminal has left its driver, and the hardware where that can be asked.
+fn has_left(terminal: BorrowedFd<'_>) -> bool {
+    // `TIOCSER_TEMT` in include/uapi/asm-generic/ioctls.h: the transmitter is empty.
+    const IS_EMPTY: libc::c_int = 1;
+    let (mut waiting, mut transmitter): (libc::c_int, libc::c_int) = (0, 0);
+    let raw = terminal.as_raw_fd();
+    // SAFETY: each of these requests writes one integer (ioctl_tty(2); drivers/tty/serial/serial_core.c, `uart_get_lsr_info`),
+    // to one that outlives the call, and the descriptor is open.
+    let is_known = unsafe {
+        libc::ioctl(raw, libc::TIOCOUTQ, &raw mut waiting);
+        libc::ioctl(raw, libc::TIOCSERGETLSR, &raw mut transmitter) == 0
+    };
+    waiting == 0 && (!is_known || transmitter & IS_EMPTY != 0)
 }
 
 #[cfg(test)]

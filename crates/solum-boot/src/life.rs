@@ -5,7 +5,8 @@
 use std::net::IpAddr;
 
 use solum_spec::control::{
-    ClockReport, Ending, FromMachine, NetworkReport, Outcome, SIGKILL, SIGTERM, Status, StorageReport,
+    ClockReport, EXITED_BY_SIGTERM, Ending, FromMachine, NetworkReport, Outcome, SIGKILL, SIGTERM, Status,
+    StorageReport,
 };
 use solum_spec::description::{Network, Wait, WhenEnded};
 use solum_spec::network::Inside;
@@ -278,7 +279,9 @@ impl Life {
                 ))));
                 self.schedule_restart(now, role);
             }
-            Event::UnitsOver(outcome, Some(ending)) => self.sweep(now, outcome, ending, &mut effects),
+            Event::UnitsOver(outcome, Some(ending)) => {
+                self.sweep(now, outcome, self.asked.unwrap_or(ending), &mut effects);
+            }
             Event::UnitsOver(outcome, None) => self.program_over(now, outcome, &mut effects),
             Event::EndRequested(ending) => self.end_requested(now, ending, &mut effects),
             Event::SignalRequested(signal) => match self.phase {
@@ -470,10 +473,12 @@ impl Life {
         if matches!(self.phase, Phase::Resting { .. } | Phase::Sweeping { .. } | Phase::Over) {
             return;
         }
-        // To end by the signal that asks for the end is to do as one was asked.
-        let obeyed =
-            self.asked.is_some() && outcome == Outcome::Signaled { signal: SIGTERM, after_grace: false };
-        if outcome != Outcome::Exited(0) && !obeyed {
+        // To end by the signal that asks for the end, or as a shell does that gets it, is to do as one was asked.
+        let obeyed = matches!(
+            outcome,
+            Outcome::Signaled { signal: SIGTERM, after_grace: false } | Outcome::Exited(EXITED_BY_SIGTERM)
+        );
+        if outcome != Outcome::Exited(0) && !(obeyed && self.asked.is_some()) {
             effects.push(Effect::Remember(outcome.clone()));
         }
         match self.asked.or(self.described_ending()) {

@@ -65,6 +65,8 @@ fn what_is_remembered_is_a_failure() {
         (Status::Exited(3), true, true),
         (Status::Signaled(SIGTERM), false, true),
         (Status::Signaled(SIGTERM), true, false),
+        (Status::Exited(EXITED_BY_SIGTERM), false, true),
+        (Status::Exited(EXITED_BY_SIGTERM), true, false),
         (Status::Signaled(6), true, true),
     ] {
         let mut life = running(WhenEnded::PowerOff);
@@ -174,8 +176,13 @@ fn a_program_without_its_files_is_not_started_by_trying_again() {
 fn units_may_want_the_machine_to_start_anew() {
     let mut life = running(WhenEnded::PowerOff);
     let over = Event::UnitsOver(Outcome::MachineFailed("a unit was given up".into()), Some(Ending::Reboot));
-    assert_eq!(life.step(1, over), [Effect::SignalAll(SIGTERM)]);
+    assert_eq!(life.step(1, over.clone()), [Effect::SignalAll(SIGTERM)]);
     assert_eq!(ending(&mut life, 2), (Ending::Reboot, false));
+    // A person at the button knows more than they do.
+    let mut life = running(WhenEnded::PowerOff);
+    life.step(1, Event::EndRequested(Ending::PowerOff));
+    life.step(2, over);
+    assert_eq!(ending(&mut life, 3), (Ending::PowerOff, true));
 }
 
 #[test]

@@ -53,6 +53,10 @@ impl Permanent {
         match *self {}
     }
 
+    pub fn has_last_panic(&self) -> bool {
+        match *self {}
+    }
+
     pub fn fetch_kernel_panic(&self) -> bool {
         match *self {}
     }

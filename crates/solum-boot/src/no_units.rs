@@ -39,11 +39,18 @@ pub fn owners(plan: &Plan) -> Owners {
     match *plan {}
 }
 
+/// Nothing fails here.
+pub struct Failed {
+    pub what: String,
+    pub words: Vec<u8>,
+    pub is_asked: bool,
+}
+
 /// There are none.
 pub struct Units(Infallible);
 
 impl Units {
-    pub fn start(plan: Plan, _: bool) -> io::Result<Self> {
+    pub fn start(plan: Plan) -> io::Result<Self> {
         match plan {}
     }
 
@@ -63,7 +70,7 @@ impl Units {
         match self.0 {}
     }
 
-    pub fn failed(&mut self) -> Option<(String, Vec<u8>)> {
+    pub fn failed(&mut self) -> Option<Failed> {
         match self.0 {}
     }
 

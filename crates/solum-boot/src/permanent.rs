@@ -145,6 +145,11 @@ impl Permanent {
         self.keep(LAST_PANIC, &[head.as_bytes(), words], &self.public).is_ok()
     }
 
+    /// Whether there is something to read there.
+    pub fn has_last_panic(&self) -> bool {
+        self.public.join(LAST_PANIC).exists()
+    }
+
     /// Takes over what the kernel kept of its own panic, if it did. Whether there was any.
     pub fn fetch_kernel_panic(&self) -> bool {
         if mounts::mount_pstore(PSTORE).is_err() {

@@ -145,6 +145,8 @@ struct Pid1 {
     buttons: Buttons,
     /// The units of a system, once they may run.
     units: Option<Units>,
+    /// What they may wait for and has come about, maybe before there were any.
+    met: Vec<Wait>,
     /// What outlives the machine, from the program's first start on.
     permanent: Option<Permanent>,
     recalled: bool,
@@ -157,10 +159,11 @@ struct Pid1 {
 impl Pid1 {
     fn new(description: Description, plan: Option<Plan>, channel: Option<Channel>) -> Self {
         let inside = plan.as_ref().and_then(units::network).map(SystemNetwork::inside);
+        let has_network = description.network != Network::None || inside.is_some();
         let life = Life::new(Terms {
             wait: description.unit.wait.clone(),
             grace_ms: plan.as_ref().map_or(description.unit.grace_ms, units::grace_ms),
-            network: description.network != Network::None || inside.is_some(),
+            network: has_network,
             time_servers: description.time_servers.clone(),
             links: plan.as_ref().is_some_and(Plan::reaches_out),
             when_ended: match description.when_ended {
@@ -181,6 +184,8 @@ impl Pid1 {
             reports: Vec::new(),
             buttons: Buttons::find(),
             units: None,
+            // Whoever waits for a network where there is to be none would do so for ever.
+            met: if has_network { Vec::new() } else { vec![Wait::Network] },
             permanent: None,
             recalled: false,
             has_clock: false,
@@ -319,8 +324,11 @@ impl Pid1 {
     fn listen_to_units(&mut self) {
         let over = self.units.as_mut().and_then(Units::turn);
         let failed = self.units.as_mut().and_then(Units::failed);
-        if let (Some(permanent), Some((what, words))) = (&self.permanent, failed) {
-            permanent.last_panic(&what, &words);
+        if let (Some(permanent), Some(failed)) = (&self.permanent, failed) {
+            // Each orderly end would else cover what a person is to read: some units never stop well.
+            if !failed.is_asked || !permanent.has_last_panic() {
+                permanent.last_panic(&failed.what, &failed.words);
+            }
         }
         if let Some((outcome, ending)) = over {
             self.happen(Event::UnitsOver(outcome, ending));
@@ -475,8 +483,9 @@ impl Pid1 {
 
     fn start_units(&mut self) {
         let Some(plan) = self.plan.take() else { return };
-        match Units::start(plan, self.description.network == Network::None && self.inside.is_none()) {
-            Ok(units) => {
+        match Units::start(plan) {
+            Ok(mut units) => {
+                self.met.iter().for_each(|met| units.condition(*met));
                 self.units = Some(units);
                 self.tell(&FromMachine::Started);
             }
@@ -488,6 +497,9 @@ impl Pid1 {
     }
 
     fn condition(&mut self, condition: Wait) {
+        if !self.met.contains(&condition) {
+            self.met.push(condition);
+        }
         if let Some(units) = &mut self.units {
             units.condition(condition);
         }
@@ -523,12 +535,13 @@ impl Pid1 {
     }
 
     fn end(&mut self, End { outcome, ending, asked }: End) -> ! {
-        self.processes.drain(HANG_UP_PATIENCE);
         if let Some(permanent) = &mut self.permanent {
             permanent.end_clock();
             permanent.save_seed();
         }
+        // Before anybody is waited for who may never read.
         power::secure_data();
+        self.processes.drain(HANG_UP_PATIENCE);
         let heard = match &mut self.channel {
             Some(channel) => say_goodbye(channel, &outcome, ending),
             None => false,

@@ -2,10 +2,10 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::PollFd;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, kill_process_group, setrlimit, setsid};
@@ -199,12 +199,14 @@ impl Processes {
         }
     }
 
-    /// Waits until all output has left PID 1, and all that went to a serial terminal the machine. What went to a virtio console or to the
-    /// host's ports has been handed over already.
+    /// Waits until all output has left PID 1, and all that went to a serial terminal the machine, for so long at most. What went to a
+    /// virtio console or to the host's ports has been handed over already.
     pub fn drain(&mut self, patience: Duration) {
+        let end = Instant::now() + patience;
+        self.terminal.iter().for_each(devices::let_flow);
         self.tail.iter_mut().for_each(|tail| tail.drain(patience));
         if let Some(terminal) = &self.terminal {
-            devices::drain(terminal.as_fd());
+            devices::drain(terminal, end.saturating_duration_since(Instant::now()));
         }
     }
 }

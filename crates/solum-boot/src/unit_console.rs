@@ -2,10 +2,14 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::ioctl_fionbio;
 use solum_spec::plan;
 use solum_unit::{Entry, Place, Position, Runner};
+
+use crate::devices;
 
 /// A serial port is slow, and PID 1 waits for nobody: what the console does not take at once is kept up to this much, and more is
 /// left in the units' logs alone.
@@ -43,6 +47,21 @@ impl UnitConsole {
             }
         }
         self.write();
+    }
+
+    /// Writes what is left and waits until it has left the machine, for so long at most.
+    pub fn drain(&mut self, patience: Duration) {
+        let end = Instant::now() + patience;
+        devices::let_flow(&self.console);
+        loop {
+            self.write();
+            let left = end.saturating_duration_since(Instant::now());
+            let (Some(console), false) = (self.waiting(), left.is_zero()) else {
+                return devices::drain(&self.console, left);
+            };
+            let timeout = Timespec::try_from(left).ok();
+            let _ = poll(&mut [PollFd::new(console, PollFlags::OUT)], timeout.as_ref());
+        }
     }
 
     fn write(&mut self) {

@@ -27,6 +27,7 @@ use solum_unit::{Confinement, Entry, News, Operator, Place, Runner, status_of};
 use crate::desk::{self, Desk};
 use crate::devices::{self, Announcements};
 use crate::storage::Owners;
+use crate::tail::LAST_WORDS_MAX;
 use crate::unit_console::UnitConsole;
 use crate::{kernel_log, process};
 
@@ -105,13 +106,23 @@ pub struct Units {
     relay_epoch: u32,
     /// Distinguishes this life of the machine from every other.
     life: u64,
-    /// What failed last, and the last that it printed.
-    failed: Option<(String, Vec<u8>)>,
+    /// What has failed and was not asked for yet.
+    failed: Option<Failed>,
+}
+
+/// Failures of units.
+pub struct Failed {
+    /// Which units, and how.
+    pub what: String,
+    /// The last that they printed.
+    pub words: Vec<u8>,
+    /// They were to end, and only did not do so well.
+    pub is_asked: bool,
 }
 
 impl Units {
     /// Starts the units of a plan. The host speaks to them on the machine's standard streams.
-    pub fn start(plan: Plan, has_no_network: bool) -> io::Result<Self> {
+    pub fn start(plan: Plan) -> io::Result<Self> {
         fs::create_dir_all(EMPTY_ROOT)?;
         let mut operator = Operator::default();
         let devices::Streams { files: [input, output, _], terminal } = devices::open_streams()?;
@@ -132,9 +143,6 @@ impl Units {
             OwnMachine { disks: plan.disks.clone(), desk: Rc::clone(&desk), has_groups: groups.is_ok() };
         wait_for_devices(&plan);
         let mut runner = Runner::new(place, plan)?;
-        if has_no_network {
-            runner.condition(Wait::Network);
-        }
         runner.up();
         let mut life = [0; 8];
         // Where the kernel has not gathered enough yet, it need not be secret, only not the same.
@@ -225,30 +233,28 @@ impl Units {
             News::Printed(_) | News::Changed(..) => None,
         })?;
         self.operator.finish(&mut self.runner, FAREWELL_PATIENCE);
+        if let Some(console) = &mut self.console {
+            console.drain(FAREWELL_PATIENCE);
+        }
         Some(over)
     }
 
     /// Whether the process was one of the units'.
     pub fn ended(&mut self, pid: Pid, status: WaitStatus) -> bool {
-        let whose = |unit: &usize| self.runner.pid(*unit) == Some(pid);
-        let unit = (0..self.runner.plan().units.len()).find(whose);
-        let status = status_of(status);
-        let is_ours = self.runner.ended(pid, status);
-        // To end by the signal that asks for the end is to do as one was asked.
-        if let (Some(unit), true) = (unit, ![Status::Exited(0), Status::Signaled(SIGTERM)].contains(&status))
-        {
-            self.failed = Some(self.last_words(unit, status));
+        let Some(end) = self.runner.ended(pid, status_of(status)) else { return false };
+        if let Some(what) = end.failure {
+            let words = self.last_words(end.unit);
+            self.failed = Failed { what, words, is_asked: end.is_asked }.after(self.failed.take());
         }
-        is_ours
+        true
     }
 
-    /// What has failed since this was asked last, as a sentence, and the last that it printed.
-    pub fn failed(&mut self) -> Option<(String, Vec<u8>)> {
+    /// What has failed since this was asked last.
+    pub fn failed(&mut self) -> Option<Failed> {
         self.failed.take()
     }
 
-    fn last_words(&self, unit: usize, status: Status) -> (String, Vec<u8>) {
-        let name = self.runner.plan().units.get(unit).map(plan::Unit::full_name).unwrap_or_default();
+    fn last_words(&self, unit: usize) -> Vec<u8> {
         let mut words = Vec::new();
         if let Some(log) = self.runner.log(unit) {
             let mut position = log.last(LAST_LINES);
@@ -259,7 +265,7 @@ impl Units {
                 }
             }
         }
-        (format!("the unit {name} {status}"), words)
+        words
     }
 
     /// What the machine's program is to be sent, all units get in their way.
@@ -268,6 +274,27 @@ impl Units {
             self.runner.stop_all();
         } else if signal == SIGKILL {
             self.runner.kill_all();
+        }
+    }
+}
+
+impl Failed {
+    /// This together with what failed at the same time: processes that ended are not found in the order in which they did, so
+    /// that one of them may be the reason for the other. What failed by itself is not hidden by what was to end.
+    fn after(self, other: Option<Self>) -> Option<Self> {
+        match other {
+            Some(other) if self.is_asked && !other.is_asked => Some(other),
+            Some(mut other) if self.is_asked == other.is_asked => {
+                // There is room for both.
+                let mut words = self.words;
+                for words in [&mut words, &mut other.words] {
+                    words.drain(..words.len().saturating_sub(LAST_WORDS_MAX / 2));
+                }
+                other.what = format!("{}; {}", other.what, self.what);
+                other.words.append(&mut words);
+                Some(other)
+            }
+            _ => Some(self),
         }
     }
 }
@@ -392,4 +419,33 @@ fn block_device(serial: &str) -> Option<PathBuf> {
         let path = Path::new("/dev").join(entry.file_name());
         (own.trim_end() == serial && path.exists()).then_some(path)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(what: &str, words: &[u8], is_asked: bool) -> Failed {
+        Failed { what: what.to_owned(), words: words.to_vec(), is_asked }
+    }
+
+    #[test]
+    fn of_failures_at_the_same_time_none_is_lost() {
+        let long = [vec![b'x'; LAST_WORDS_MAX], b"why".to_vec()].concat();
+        let both = failed("b", &long, false).after(Some(failed("a", &long, false))).unwrap();
+        assert_eq!(both.what, "a; b");
+        assert_eq!(both.words.len(), LAST_WORDS_MAX);
+        assert_eq!(both.words.windows(3).filter(|three| three == b"why").count(), 2);
+        assert!(!both.is_asked);
+    }
+
+    #[test]
+    fn what_failed_by_itself_is_not_hidden_by_what_was_to_end() {
+        for (first, second) in [(false, true), (true, false)] {
+            let failed =
+                failed("b", b"b", second).after(Some(failed("a", b"a", first))).filter(|one| !one.is_asked);
+            assert_eq!(failed.unwrap().what, if first { "b" } else { "a" });
+        }
+        assert_eq!(failed("a", b"", true).after(None).map(|one| one.what), Some("a".to_owned()));
+    }
 }

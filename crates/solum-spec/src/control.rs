@@ -85,6 +85,8 @@ pub enum ToMachine {
 pub const SIGKILL: u8 = 9;
 /// See [`SIGKILL`].
 pub const SIGTERM: u8 = 15;
+/// The exit status that a shell, and a program made like one, turns SIGTERM into.
+pub const EXITED_BY_SIGTERM: u8 = 128 + SIGTERM;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

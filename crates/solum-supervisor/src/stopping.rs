@@ -1,6 +1,6 @@
 //! How units stop: one alone, and all of them.
 
-use solum_spec::control::{Outcome, SIGKILL, SIGTERM};
+use solum_spec::control::{EXITED_BY_SIGTERM, Outcome, SIGKILL, SIGTERM};
 use solum_spec::handover::DO_NOT_RESTART;
 
 use crate::Supervisor;
@@ -19,9 +19,6 @@ pub enum Ending {
         why: String,
     },
 }
-
-/// The exit status that a shell, and a program made like one, turns SIGTERM into.
-const EXITED_BY_SIGTERM: u8 = 128 + SIGTERM;
 
 /// Why a unit does not run that somebody stopped.
 const ON_REQUEST: &str = "it was stopped on request";

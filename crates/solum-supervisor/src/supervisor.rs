@@ -68,6 +68,22 @@ impl Supervisor {
         self.ending.is_some() || self.is_over
     }
 
+    /// Whether a unit that ends now does so because somebody wants it, and not by itself nor for its own failure.
+    pub fn is_asked_to_stop(&self, unit: usize) -> bool {
+        let state = self.units.get(unit).map(|unit| &unit.state);
+        let is_asked = match state {
+            Some(State::Stopping(stopping)) => !matches!(stopping.after, After::Failure(_)),
+            _ => false,
+        };
+        is_asked || self.is_stopping()
+    }
+
+    /// How a unit ended last, if that is a failure.
+    pub fn failure(&self, unit: usize) -> Option<&Outcome> {
+        let end = self.units.get(unit)?.last_end.as_ref()?;
+        end.is_failure.then_some(&end.outcome)
+    }
+
     /// What a unit is doing, and why. The reason is the rest of a sentence that begins with its name and a colon.
     pub fn phase(&self, unit: usize) -> Option<(UnitPhase, &str)> {
         self.units.get(unit).map(|unit| (unit.phase(), unit.reason.as_str()))

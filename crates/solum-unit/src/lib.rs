@@ -19,7 +19,7 @@ mod wiring;
 pub use confinement::Confinement;
 pub use keyboard::Keyboards;
 pub use operator::Operator;
-pub use runner::{News, Place, Runner, status_of};
+pub use runner::{News, Place, Runner, UnitEnd, status_of};
 pub use screen::Screens;
 pub use solum_supervisor::log::{Entry, Position};
 pub use start::{Device, Grant, Process, Start, start};

@@ -73,6 +73,17 @@ pub enum News {
     Over(Outcome),
 }
 
+/// The end of a unit's process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnitEnd {
+    /// Whose process it was.
+    pub unit: usize,
+    /// Somebody wanted it.
+    pub is_asked: bool,
+    /// It is a failure, which this sentence names.
+    pub failure: Option<String>,
+}
+
 /// Units that run, or wait to.
 pub struct Runner<P> {
     place: P,
@@ -259,26 +270,38 @@ impl<P: Place> Runner<P> {
         std::mem::take(&mut self.news)
     }
 
-    /// A process ended that whoever owns this process waited for. False if it was none of the units.
-    pub fn ended(&mut self, pid: Pid, status: Status) -> bool {
+    /// A process ended that whoever owns this process waited for. Nothing if it was none of the units.
+    pub fn ended(&mut self, pid: Pid, status: Status) -> Option<UnitEnd> {
         let whose = |slot: &Slot| slot.running.as_ref().is_some_and(|running| running.process.pid == pid);
-        let Some(unit) = self.slots.iter().position(whose) else { return false };
+        let unit = self.slots.iter().position(whose)?;
         // Whatever it left behind is gone before it is started anew.
         self.slots[unit].running.iter().for_each(Running::kill);
         self.read_output(unit, READS_OF_A_PIPE);
         self.read_messages(unit);
         self.set_attached(unit, None);
-        let Some(running) = self.slots.get_mut(unit).and_then(|slot| slot.running.take()) else {
-            return false;
-        };
+        let running = self.slots.get_mut(unit)?.running.take()?;
         let starved = running.group.as_ref().is_some_and(Group::has_starved);
         let status = if starved { Status::OutOfMemory } else { status };
         for stream in [Stream::Output, Stream::Error] {
             self.slots[unit].log.close(Source { unit, stream });
         }
         self.news.push(News::Printed(unit));
+        let is_asked = self.supervisor.is_asked_to_stop(unit);
         self.happen(Event::Ended { unit, epoch: running.epoch, status });
-        true
+        Some(UnitEnd { unit, is_asked, failure: self.failure(unit, status) })
+    }
+
+    /// How a unit failed in the end that it just had, as a sentence.
+    fn failure(&self, unit: usize, status: Status) -> Option<String> {
+        let name = self.plan.units.get(unit)?.full_name();
+        Some(match self.supervisor.failure(unit)? {
+            Outcome::GivenUp(why) => why.clone(),
+            Outcome::Signaled { after_grace: true, .. } => {
+                format!("the unit {name} did not stop in time and {status}")
+            }
+            // It knows more than the outcome: that memory was short.
+            _ => format!("the unit {name} {status}"),
+        })
     }
 
     /// Waits for processes of units that ended; for whoever has no other children to wait for.

@@ -10,9 +10,11 @@ fn the_same_iso_is_a_cd_and_a_stick() {
     let scratch = Scratch::new();
     scratch.file("beside/file", "beside\n");
     let options = ["--for", "pc", "--append", "no_timer_check", "--iso-content", "[SCRATCH]/beside"];
-    built(&scratch, "iso", "m.iso", &options, "print /iso/file then status 5");
+    built(&scratch, "iso", "m.iso", &options, "print /iso/file then print /run/model then status 5");
     for bus in ["cd", "usb"] {
-        boot(&scratch, "m.iso", &["--attach", bus]).run().exits(5).says("").prints("beside\n");
+        let model = "QEMU Standard PC (Q35 + ICH9, 2009)";
+        let printed = format!("beside\n{model}\n");
+        boot(&scratch, "m.iso", &["--attach", bus]).run().exits(5).says("").prints(&printed);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::harness::kernel::{option, words_of};
 use crate::harness::{Finished, Scratch};
@@ -13,6 +13,7 @@ pub const OPTIONS: [&str; 3] = ["--machine", "q35", "--dry-run"];
 
 pub struct ByHand {
     qemu: Child,
+    input: ChildStdin,
     output: BufReader<ChildStdout>,
     monitor: UnixStream,
     /// What the dry run left for QEMU.
@@ -35,6 +36,15 @@ pub fn start_for_good(scratch: &Scratch, printed: &Finished) -> ByHand {
     launch(scratch, &words, &[])
 }
 
+/// As [`start`], but with a serial port for a console, as hardware has it.
+pub fn start_on_serial(scratch: &Scratch, printed: &Finished) -> ByHand {
+    printed.exits(0);
+    let mut words = words_of(&printed.stdout());
+    let at = words.iter().position(|word| word == "virtconsole,chardev=console").unwrap();
+    words.drain(at - 1..=at);
+    launch(scratch, &words, &[])
+}
+
 fn launch(scratch: &Scratch, words: &[String], more: &[&str]) -> ByHand {
     let socket = scratch.path("monitor");
     // An image that firmware boots has none.
@@ -43,15 +53,16 @@ fn launch(scratch: &Scratch, words: &[String], more: &[&str]) -> ByHand {
         .args(&words[1..])
         .args(["-qmp", &format!("unix:{},server=on,wait=off", socket.display())])
         .args(more)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
+    let input = qemu.stdin.take().unwrap();
     let mut output = BufReader::new(qemu.stdout.take().unwrap());
     let mut seen = String::new();
     // The monitor is there before the machine says anything.
     output.read_line(&mut seen).unwrap();
-    ByHand { qemu, output, monitor: UnixStream::connect(socket).unwrap(), initramfs, seen }
+    ByHand { qemu, input, output, monitor: UnixStream::connect(socket).unwrap(), initramfs, seen }
 }
 
 impl ByHand {
@@ -63,6 +74,12 @@ impl ByHand {
             self.seen += &String::from_utf8_lossy(&line);
         }
         self.seen.clone()
+    }
+
+    /// Types this on the console.
+    pub fn types(&mut self, bytes: &[u8]) {
+        self.input.write_all(bytes).unwrap();
+        self.input.flush().unwrap();
     }
 
     pub fn press_power_button(&self) {

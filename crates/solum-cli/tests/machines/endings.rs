@@ -9,10 +9,20 @@ use crate::{by_hand, probe, run};
 #[test]
 fn the_commands_for_an_end_reach_the_program_as_any_request_does() {
     let scratch = Scratch::new();
-    for command in ["/sbin/poweroff", "/sbin/reboot", "/sbin/halt"] {
-        let finished = probe(&scratch, &["--root", "--no-reboot"], &["ask", command, "then", "polite"]).run();
-        let output = format!("{command}: Some(0)\nready\nasked to end by signal 15\n");
-        finished.exits(7).prints(&output).says("");
+    // The last words are the kernel's (kernel/reboot.c).
+    for (command, last) in [
+        ("/sbin/poweroff", "reboot: Power down"),
+        ("/sbin/reboot", "reboot: Restarting system"),
+        ("/sbin/halt", "reboot: System halted"),
+    ] {
+        let options = [&by_hand::OPTIONS[..], &["--root"]].concat();
+        let printed = probe(&scratch, &options, &["ask", command, "then", "polite"]).run();
+        let mut machine = by_hand::start(&scratch, &printed, &[]);
+        let said = machine.until(last);
+        for line in [&format!("{command}: Some(0)"), "ready", "asked to end by signal 15"] {
+            assert!(said.contains(line), "{said}");
+        }
+        assert_eq!(said.matches("reboot: ").count(), 1, "{said}");
     }
 }
 

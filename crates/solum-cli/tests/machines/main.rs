@@ -11,6 +11,7 @@ mod by_hand;
 mod display;
 mod endings;
 mod examples;
+mod failures;
 mod files;
 mod given;
 mod host;
@@ -22,6 +23,7 @@ mod picture;
 mod pieces;
 mod probe;
 mod screens;
+mod serial;
 mod status;
 mod stopping;
 mod storage;
@@ -29,6 +31,7 @@ mod streams;
 mod systems;
 mod terminal;
 mod viewer;
+mod waiting;
 
 use harness::{Scratch, Solum};
 

@@ -53,6 +53,16 @@ pub fn ask(command: &str) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Reads a line and says so in the kernel's log, which reaches a console whose terminal is stopped. Holds back what a request
+/// to end means for the probe until it waits for it.
+pub fn hear_a_line() -> std::io::Result<()> {
+    block_term();
+    println!("listening");
+    std::io::stdin().read_line(&mut String::new())?;
+    // 3 is the level of errors (KERN_ERR in include/linux/kern_levels.h), which a quiet kernel shows.
+    std::fs::write("/dev/kmsg", "<3>a line was heard")
+}
+
 /// Sends a process a signal.
 pub fn send(process: i32, signal: i32) {
     // SAFETY: takes two integers and touches no memory.
