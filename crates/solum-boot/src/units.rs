@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, WaitStatus};
 use rustix::rand::GetRandomFlags;
-use solum_spec::control::{self, Ending, Outcome, SIGKILL, SIGTERM, Status, disk_serial};
+use solum_spec::control::{self, Ending, Outcome, SIGKILL, SIGTERM, disk_serial};
 use solum_spec::description::Wait;
 use solum_spec::keyboard::KeyChange;
 use solum_spec::network::{Relay, RelayedLink, SystemNetwork};

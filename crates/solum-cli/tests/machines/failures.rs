@@ -40,7 +40,7 @@ fn units_that_end_as_they_were_asked_to_have_not_failed() {
     let done = ("done", "print /etc/os-release then status 125", "needs = [\"shell\"]");
     describe(&system, &[shell, done]);
     let running = system.in_machines(&[]).start();
-    let running = running.until_it_prints("m.done | ID=solum\n").until_it_prints("m.shell | ready\n");
+    let running = running.until_it_prints("| ID=solum\n").until_it_prints("| ready\n");
     system.down(running);
     assert_eq!(kept(&system), "");
 }
@@ -52,13 +52,13 @@ fn a_unit_that_does_not_stop_does_not_hide_one_that_failed() {
     describe(&system, &[("bad", "panic", "restart = \"never\""), stubborn]);
     let running = system.in_machines(&[]).start();
     let running = running.until_it_says("m.bad failed: it ended with status 101\n");
-    system.down(running.until_it_prints("m.stubborn | ready\n"));
+    system.down(running.until_it_prints("| ready\n"));
     let failure = kept(&system);
     assert!(failure.contains("Z: the unit m.bad ended with status 101\n"), "{failure}");
     assert!(failure.contains("as I was told to"), "{failure}");
     // Nor in the next life.
     describe(&system, &[stubborn]);
-    system.down(system.in_machines(&[]).start().until_it_prints("m.stubborn | ready\n"));
+    system.down(system.in_machines(&[]).start().until_it_prints("| ready\n"));
     assert_eq!(kept(&system), failure);
     describe(&system, &[("greedy", "hog", "restart = \"never\"\nmemory = \"24 MiB\"")]);
     system.in_machines(&[]).run().exits(137);
