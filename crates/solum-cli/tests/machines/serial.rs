@@ -21,12 +21,20 @@ fn a_console_that_somebody_stopped_does_not_keep_the_machine_from_its_end() {
 
 #[test]
 fn the_last_lines_of_units_reach_a_serial_console() {
-    let system = System::new("[machine.m.unit.u]\nprogram = \"errand\"\narguments = [\"flood\", \"600\"]\n");
+    // It writes them at once and ends, long before a serial port has taken them.
+    let system = System::described(&format!(
+        "[system]\nname = \"tested\"\n[program.probe]\nfile = {:?}\n[machine.m.unit.u]\nprogram = \"probe\"\n\
+         arguments = [\"print\", \"/srv/lines\"]\nassets.\"/srv/lines\" = \"lines\"\n",
+        probe::path()
+    ));
     let scratch = &system.scratch;
+    scratch.file(
+        "system/lines",
+        "a line that is as long as lines of programs mostly are, or nearly\n".repeat(600),
+    );
     let words = ["build", &system.directory, "--format", "uki", "--output", "[SCRATCH]/out/"];
     scratch.solum(&words).run().exits(0);
     let words = [&["run", "--image", "[SCRATCH]/out/m.efi"], &by_hand::OPTIONS[..]].concat();
     let said = by_hand::start_on_serial(scratch, &scratch.solum(&words).run()).ends();
-    let lines = said.lines().filter(|line| line.starts_with("m.u | ")).count();
-    assert_eq!(lines, 600, "{said}");
+    assert_eq!(said.matches("m.u | a line").count(), 600, "{said}");
 }
