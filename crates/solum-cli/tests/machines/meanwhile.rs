@@ -1,7 +1,5 @@
 //! What happens while a machine still waits for its file systems.
 
-use std::fs;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use crate::harness::Scratch;
@@ -47,17 +45,11 @@ fn what_a_time_server_said_before_a_disk_came_holds_over_what_is_kept_there() {
     assert!((moment..server_s + 3600).contains(&kept_s), "and is what is kept: {kept}");
 }
 
-/// Where an ext4 file system says when its superblock was written (Documentation/filesystems/ext4/super.rst, `s_wtime`).
-const WRITTEN: u64 = 1024 + 0x30;
-/// 2020-01-01.
-const LONG_AGO: [u8; 4] = 1_577_836_800u32.to_le_bytes();
-
-/// A file system with much to look at and something to mend at the beginning and at the end of that, whose superblock says
-/// that it was written long ago.
+/// A file system with much to look at, and something to mend at the beginning and at the end of that.
 fn damaged(scratch: &Scratch) -> Option<PathBuf> {
     let image = scratch.path("data.img");
-    // Every inode is looked at, used or not.
-    let options = "-q -t ext4 -m 0 -L data -N 262144 -O ^metadata_csum,^uninit_bg -E lazy_itable_init=0";
+    // In an ext3, every inode is looked at, used or not.
+    let options = "-q -t ext3 -m 0 -L data -N 262144 -E lazy_itable_init=0";
     let options: Vec<&str> = options.split(' ').chain([text(&image), "128M"]).collect();
     if !made("mke2fs", &options) {
         return None;
@@ -69,10 +61,10 @@ fn damaged(scratch: &Scratch) -> Option<PathBuf> {
             &format!("write {} precious", text(&precious)),
             "set_inode_field precious blocks 8",
             "set_super_value free_blocks_count 1",
+            "set_super_value flags 0",
             "set_super_value state 2",
         ],
     );
-    fs::OpenOptions::new().write(true).open(&image).unwrap().write_all_at(&LONG_AGO, WRITTEN).unwrap();
     Some(image)
 }
 
@@ -87,7 +79,7 @@ fn a_request_to_stop_ends_a_repair_in_good_order() {
     let solum = probe(&scratch, &[&options[..], &more].concat(), &["read", "/perm/precious"]);
     let running = monitored(solum, &scratch, &[slow], "").start().until_it_says("Run /init");
     let mut monitor = Monitor::connect(&scratch.path("monitor"));
-    // It reads no more than 2 MiB ahead of what it looks at.
+    // It reads less than 3 MiB ahead of what it looks at (a fiftieth of the memory; e2fsck.conf(5), `readahead_mem_pct`).
     let read = |monitor: &mut Monitor| {
         monitor.ask(r#"{"execute":"query-blockstats"}"#)[0]["stats"]["rd_bytes"].as_u64().unwrap()
     };
@@ -102,10 +94,8 @@ fn a_request_to_stop_ends_a_repair_in_good_order() {
     assert!(described.contains("Blockcount: 2\n"), "what it came to is mended: {described}");
     let described = printed("dumpe2fs", &["-h", text(&image)]);
     assert!(described.contains("Free blocks:              1\n"), "it did not come to the end: {described}");
-    // Which it does last of all, and a repair that is killed does not.
-    let mut written = [0; 4];
-    fs::File::open(&image).unwrap().read_exact_at(&mut written, WRITTEN).unwrap();
-    assert_ne!(written, LONG_AGO, "it was ended in good order");
+    // Mended first of all and written last of all, which a repair that is killed does not (e2fsck/super.c, `check_super_block`).
+    assert!(described.contains("directory_hash"), "it was ended in good order: {described}");
     let finished = probe(&scratch, &options, &["read", "/perm/precious"]).run();
     finished
         .exits(0)
