@@ -84,7 +84,7 @@ impl Bill {
     pub fn add_program(&mut self, name: &str, bytes: &[u8], crates: &[Crate]) {
         let (own, others): (Vec<&Crate>, Vec<&Crate>) = crates.iter().partition(|known| known.is_root);
         let mut component = component("application", name);
-        component.hashes = vec![sha256(&hex(&Sha256::digest(bytes)))];
+        component.hashes = vec![sha256(&base16ct::lower::encode_string(&Sha256::digest(bytes)))];
         component.version = own.first().map(|own| own.version.clone());
         component.licenses = own.first().map(|own| licences(own)).unwrap_or_default();
         component.components = others.into_iter().map(|known| library(name, known)).collect();
@@ -104,7 +104,7 @@ impl Bill {
     /// Some bytes that are no program.
     pub fn add_data(&mut self, name: &str, bytes: &[u8]) {
         let mut component = component("data", name);
-        component.hashes = vec![sha256(&hex(&Sha256::digest(bytes)))];
+        component.hashes = vec![sha256(&base16ct::lower::encode_string(&Sha256::digest(bytes)))];
         self.components.push(component);
     }
 
@@ -168,8 +168,4 @@ fn of_part(name: &str, part: &Part) -> Component {
 
 fn sha256(content: &str) -> Hash {
     Hash { alg: "SHA-256", content: content.to_owned() }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -209,14 +209,12 @@ pub fn kept_keys(system: &System, directory: &Path) -> Result<Vec<Keys>, Failure
 }
 
 fn secret(hex: &str) -> Option<SecretKey> {
-    let bytes: Option<Vec<u8>> =
-        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()).collect();
-    Some(SecretKey::from_bytes(bytes?.try_into().ok()?))
+    Some(SecretKey::from_bytes(base16ct::lower::decode_vec(hex).ok()?.try_into().ok()?))
 }
 
 /// Nobody but the user may read them, and a file that is cut off is worse than none.
 fn write_keys(path: &Path, keys: &[(String, Keys)]) -> io::Result<()> {
-    let hex = |keys: &Keys| -> String { keys.secret.0.iter().map(|byte| format!("{byte:02x}")).collect() };
+    let hex = |keys: &Keys| base16ct::lower::encode_string(&keys.secret.0);
     let text: String = keys.iter().map(|(name, keys)| format!("{name} {}\n", hex(keys))).collect();
     let beside = path.with_extension("new");
     let mut file =

@@ -81,7 +81,7 @@ impl Kept {
     pub fn new(name: &str, bytes: &[u8], suffix: &str, stays: bool) -> Result<Self, Failure> {
         if stays {
             let hash = Sha256::digest(bytes);
-            let short: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+            let short = base16ct::lower::encode_string(&hash[..6]);
             let path = Cache::of_user()?.directory("images")?.join(format!("{name}-{short}.{suffix}"));
             write_whole(&path, bytes)?;
             return Ok(Self { path, _nameless: None });

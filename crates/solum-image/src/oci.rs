@@ -149,8 +149,7 @@ impl Image {
 
 /// `sha256:` and the digits, as every descriptor has it.
 pub fn digest(bytes: &[u8]) -> String {
-    let digits: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{digits}")
+    format!("sha256:{}", base16ct::lower::encode_string(&Sha256::digest(bytes)))
 }
 
 /// Makes an image. The same contents give the same image.

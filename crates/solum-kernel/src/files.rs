@@ -99,7 +99,7 @@ pub(crate) fn modified_ns(metadata: &fs::Metadata) -> u64 {
 
 /// The SHA-256 of bytes, in hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(bytes))
+    base16ct::lower::encode_string(&Sha256::digest(bytes))
 }
 
 /// The SHA-256 of a file, in hexadecimal.
@@ -110,16 +110,12 @@ pub(crate) fn sha256_of_file(path: &Path) -> Result<String, Error> {
         let mut buffer = vec![0; 1 << 16];
         loop {
             match file.read(&mut buffer)? {
-                0 => return Ok(hexadecimal(&hasher.finalize())),
+                0 => return Ok(base16ct::lower::encode_string(&hasher.finalize())),
                 count => hasher.update(&buffer[..count]),
             }
         }
     };
     hash().map_err(|error| Error::io("read", path, error))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

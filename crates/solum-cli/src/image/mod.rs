@@ -11,6 +11,7 @@ mod kernel_line;
 mod medium;
 mod product;
 mod recognise;
+mod stage;
 mod together;
 
 use std::fs;

@@ -5,8 +5,10 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use solum_spec::ByteSize;
 
+use super::stage::Stage;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::signals;
@@ -48,7 +50,7 @@ impl Product {
             _ => Path::new("."),
         };
         fs::create_dir_all(beside).map_err(refused)?;
-        let stage = tempfile::Builder::new().prefix(".solum-").tempdir_in(beside).map_err(refused)?;
+        let stage = Stage::new(beside).map_err(refused)?;
         let _interruptible = signals::making(stage.path().to_owned()).map_err(refused)?;
         let staged = stage.path().join("made");
         let growing = stage.path().to_owned();
@@ -60,7 +62,7 @@ impl Product {
             hide(&staged).map_err(refused)?;
         }
         let (size, taken) = weigh(&staged).map_err(refused)?;
-        replace(&staged, path, &stage.path().join("old")).map_err(|error| match error.kind() {
+        replace(&staged, path, &stage.old()).map_err(|error| match error.kind() {
             io::ErrorKind::DirectoryNotEmpty => refused(error).hint(format!(
                 "it holds something else than an image of this kind; write into it with `--output {}/`",
                 path.display()
@@ -83,6 +85,11 @@ fn replace(made: &Path, path: &Path, old: &Path) -> io::Result<()> {
             if !is_empty && super::recognise(path).is_err() {
                 return Err(io::ErrorKind::DirectoryNotEmpty.into());
             }
+            // At no moment is there none.
+            if renameat_with(CWD, made, CWD, path, RenameFlags::EXCHANGE).is_ok() {
+                return Ok(());
+            }
+            // Not every file system exchanges.
             fs::rename(path, old)?;
             // Whoever cannot have the new one keeps the old one.
             fs::rename(made, path).inspect_err(|_| drop(fs::rename(old, path)))

@@ -59,7 +59,7 @@ impl Origin {
         let path = path.canonicalize().map_err(|error| Error::io("read", path, error))?;
         let mut hasher = Sha256::new();
         fingerprint(&path, &mut hasher)?;
-        let fingerprint = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let fingerprint = base16ct::lower::encode_string(&hasher.finalize());
         Ok(Self::Tree { path, fingerprint })
     }
 

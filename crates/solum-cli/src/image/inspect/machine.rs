@@ -89,7 +89,7 @@ fn file(path: &str, member: &Member<'_>) -> File {
 
 /// The SHA-256 of bytes, in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    base16ct::lower::encode_string(&Sha256::digest(bytes))
 }
 
 /// In the order in which they are loaded, where that is said.
