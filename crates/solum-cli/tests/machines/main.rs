@@ -17,6 +17,7 @@ mod given;
 mod host;
 mod kernels;
 mod languages;
+mod meanwhile;
 mod network;
 mod permanent;
 mod picture;
@@ -30,6 +31,7 @@ mod storage;
 mod streams;
 mod systems;
 mod terminal;
+mod time_server;
 mod viewer;
 mod waiting;
 

@@ -46,7 +46,7 @@ pub fn ext4(scratch: &Scratch, name: &str, label: &str) -> Option<PathBuf> {
 }
 
 /// Writes a file into an ext4 file system, and does what else debugfs(8) is told.
-fn debugfs(image: &Path, requests: &[&str]) {
+pub fn debugfs(image: &Path, requests: &[&str]) {
     for request in requests {
         made("debugfs", &["-w", "-R", request, text(image)]);
     }
@@ -59,7 +59,7 @@ fn differences(one: &[u8], other: &[u8]) -> (usize, usize) {
     places.fold((0, 0), |(count, _), (place, _)| (count + 1, place))
 }
 
-fn words(errand: &str) -> Vec<&str> {
+pub fn words(errand: &str) -> Vec<&str> {
     errand.split_whitespace().collect()
 }
 
