@@ -1,8 +1,8 @@
 //! QEMU as a person starts it, with what `solum run --dry-run` printed: no host listens, and the buttons can be pressed.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use crate::harness::kernel::{option, words_of};
 use crate::harness::monitor::Monitor;
@@ -13,7 +13,6 @@ pub const OPTIONS: [&str; 3] = ["--machine", "q35", "--dry-run"];
 
 pub struct ByHand {
     qemu: Child,
-    input: ChildStdin,
     output: BufReader<ChildStdout>,
     monitor: Monitor,
     /// What the dry run left for QEMU.
@@ -53,16 +52,15 @@ fn launch(scratch: &Scratch, words: &[String], more: &[&str]) -> ByHand {
         .args(&words[1..])
         .args(["-qmp", &format!("unix:{},server=on,wait=off", socket.display())])
         .args(more)
-        .stdin(Stdio::piped())
+        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let input = qemu.stdin.take().unwrap();
     let mut output = BufReader::new(qemu.stdout.take().unwrap());
     let mut seen = String::new();
     // The monitor is there before the machine says anything.
     output.read_line(&mut seen).unwrap();
-    ByHand { qemu, input, output, monitor: Monitor::connect(&socket), initramfs, seen }
+    ByHand { qemu, output, monitor: Monitor::connect(&socket), initramfs, seen }
 }
 
 impl ByHand {
@@ -74,12 +72,6 @@ impl ByHand {
             self.seen += &String::from_utf8_lossy(&line);
         }
         self.seen.clone()
-    }
-
-    /// Types this on the console.
-    pub fn types(&mut self, bytes: &[u8]) {
-        self.input.write_all(bytes).unwrap();
-        self.input.flush().unwrap();
     }
 
     pub fn press_power_button(&mut self) {

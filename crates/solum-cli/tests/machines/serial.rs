@@ -8,12 +8,9 @@ use crate::{by_hand, probe};
 fn a_console_that_somebody_stopped_does_not_keep_the_machine_from_its_end() {
     let scratch = Scratch::new();
     let options = [&by_hand::OPTIONS[..], &["--root", "--append", "console=ttyS0"]].concat();
-    let printed = probe(&scratch, &options, &["hear-a-line", "then", "polite"]).run();
+    let printed = probe(&scratch, &options, &["ctrl-s", "then", "polite"]).run();
     let mut machine = by_hand::start_on_serial(&scratch, &printed);
-    machine.until("listening");
-    // Ctrl-S, as it is read, stops the output (termios(3), IXON); the line behind it shows that it was.
-    machine.types(b"\x13go\n");
-    machine.until("a line was heard");
+    machine.until("nothing will be seen from here on");
     machine.press_power_button();
     let said = machine.ends();
     assert!(said.contains("ready") && said.contains("asked to end by signal 15"), "{said}");

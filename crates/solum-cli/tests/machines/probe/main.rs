@@ -54,7 +54,7 @@ fn run(errand: &[&str]) -> io::Result<u8> {
         ["terminate-pid-1"] => signals::terminate_pid_1(),
         ["orphans"] => processes::leave_orphans(),
         ["reaping"] => processes::see_an_orphan_reaped()?,
-        ["hear-a-line"] => signals::hear_a_line()?,
+        ["ctrl-s"] => signals::type_ctrl_s(),
         ["polite"] => return Ok(signals::end_when_asked()),
         ["stubborn"] => signals::never_end(),
         ["bind", port] => println!("port {port}: {:?}", network::bind(port.parse().unwrap())),

@@ -14,6 +14,7 @@ unsafe extern "C" {
     fn sigwait(set: *const SignalSet, signal: *mut i32) -> i32;
     fn signal(signal: i32, handler: usize) -> usize;
     fn kill(process: i32, signal: i32) -> i32;
+    fn ioctl(descriptor: i32, request: u64, ...) -> i32;
 }
 
 /// Keeps SIGTERM waiting until somebody waits for it.
@@ -53,14 +54,15 @@ pub fn ask(command: &str) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Reads a line and says so in the kernel's log, which reaches a console whose terminal is stopped. Holds back what a request
-/// to end means for the probe until it waits for it.
-pub fn hear_a_line() -> std::io::Result<()> {
+/// Has its terminal take a Ctrl-S as if it were typed, and holds back what a request to end means for the probe until it waits
+/// for it.
+pub fn type_ctrl_s() {
+    const TIOCSTI: u64 = 0x5412;
     block_term();
-    println!("listening");
-    std::io::stdin().read_line(&mut String::new())?;
-    // 3 is the level of errors (KERN_ERR in include/linux/kern_levels.h), which a quiet kernel shows.
-    std::fs::write("/dev/kmsg", "<3>a line was heard")
+    println!("nothing will be seen from here on");
+    let key = 0x13u8;
+    // SAFETY: the kernel reads one byte (ioctl_tty(2)).
+    assert_eq!(unsafe { ioctl(0, TIOCSTI, &raw const key) }, 0, "{}", std::io::Error::last_os_error());
 }
 
 /// Sends a process a signal.
