@@ -19,7 +19,7 @@ use crate::assemble::Contents;
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, reason};
 use crate::program::Found;
-use crate::running::state_directory;
+use crate::running::{STATE, state_directory};
 use crate::system::Executables;
 use crate::{bundle, certificates};
 
@@ -161,13 +161,14 @@ fn keys(pair: KeyPair) -> Keys {
 }
 
 /// The keys by which the images of a system know each other, from a file that is made with the first image: images that
-/// are built later must fit those that run, and the same inputs must give the same bytes.
-pub fn kept_keys(system: &System, directory: &Path) -> Result<Vec<Keys>, Failure> {
+/// are built later must fit those that run, and the same inputs must give the same bytes. `elsewhere` is a directory in place of
+/// the system's own.
+pub fn kept_keys(system: &System, directory: &Path, elsewhere: Option<&Path>) -> Result<Vec<Keys>, Failure> {
     if system.machines.len() < 2 {
         // Nobody else knows them, and they are not in the image.
         return new_keys(system);
     }
-    let state = state_directory(directory)?;
+    let state = elsewhere.map_or_else(|| state_directory(directory), |elsewhere| Ok(elsewhere.to_owned()))?;
     let path = state.join(KEYS);
     // Two first builds at once would make two sets, and the images of one of them would know nobody. It ends with this function.
     let _locked = fs::File::open(&state)
@@ -208,6 +209,17 @@ pub fn kept_keys(system: &System, directory: &Path) -> Result<Vec<Keys>, Failure
     Ok(all.into_iter().map(|(_, keys)| keys).collect())
 }
 
+/// Puts the keys that a system has, if it has any, into another directory.
+pub fn copy_keys(directory: &Path, elsewhere: &Path) -> Result<(), Failure> {
+    let path = directory.join(STATE).join(KEYS);
+    match fs::copy(&path, elsewhere.join(KEYS)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Failure::file("cannot read", &path, &error))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn secret(hex: &str) -> Option<SecretKey> {
     Some(SecretKey::from_bytes(base16ct::lower::decode_vec(hex).ok()?.try_into().ok()?))
 }
@@ -243,7 +255,7 @@ mod tests {
         let together = Barrier::new(BUILDS);
         let build = || {
             together.wait();
-            let keys = kept_keys(&system, directory.path()).unwrap();
+            let keys = kept_keys(&system, directory.path(), None).unwrap();
             keys.into_iter().map(|keys| keys.public).collect::<Vec<_>>()
         };
         let all: Vec<_> = std::thread::scope(|scope| {

@@ -45,7 +45,7 @@ pub fn build(arguments: &Build) -> Result<(), Failure> {
     refuse_unused(arguments)?;
     read_content(arguments)?;
     if arguments.check {
-        return build_check::check();
+        return build_check::check(&arguments.program.program);
     }
     Shop::open(arguments, &formats)?.make_all(&formats)
 }
@@ -136,7 +136,7 @@ impl<'a> Shop<'a> {
         let described = Described::read(given)?;
         let executables = described.build()?;
         let system = described.wire(&executables)?;
-        let keys = built::kept_keys(&system, &described.directory)?;
+        let keys = built::kept_keys(&system, &described.directory, arguments.keys.as_deref())?;
         let built = Built::new(&described.directory, &system, executables, init::find(&self.cache)?, keys);
         let materials: Result<Vec<Material<'_>>, Failure> =
             system.machines.iter().map(|machine| self.of_machine(&built, machine)).collect();

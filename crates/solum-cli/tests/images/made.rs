@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use rustix::process::Signal;
 use solum_image::unpack::unpack;
 
 use crate::harness::Scratch;
@@ -106,6 +107,50 @@ fn a_check_tells_what_is_not_the_same() {
     );
     let finished = scratch.solum(&["build", "[SCRATCH]", "--format", "initramfs", "--check"]).run();
     finished.exits(111).mentions("error: m.boot/initramfs differs from byte ");
+}
+
+#[test]
+fn a_check_makes_keys_for_itself_alone() {
+    let scratch = Scratch::new();
+    scratch.file("p", fs::read(probe::path()).unwrap());
+    let text = "[system]\nname = \"s\"\n[program.p]\nfile = \"p\"\n\
+                [machine.a.unit.x]\nprogram = \"p\"\n[machine.b.unit.y]\nprogram = \"p\"\n";
+    scratch.file("solum.toml", text);
+    let check = || {
+        scratch.solum(&["build", "[SCRATCH]", "--format", "initramfs", "--check"]).run().exits(0);
+        assert_eq!(scratch.names("tmp"), [""; 0]);
+    };
+    check();
+    assert_eq!(scratch.names("."), ["p", "solum.toml", "tmp"], "nothing is written");
+    // Those that are kept are used, and not changed.
+    scratch
+        .solum(&["build", "[SCRATCH]", "--format", "initramfs", "--output", "[SCRATCH]/out/"])
+        .run()
+        .exits(0);
+    let keys = || fs::read_to_string(scratch.path(".solum/keys")).unwrap();
+    let before = keys();
+    check();
+    assert_eq!(keys(), before);
+}
+
+/// A program whose build says that it goes on, and waits for a pipe to which nobody writes.
+const ENDLESS: &str = "[system]\nname = \"s\"\n\
+    [program.p]\nbuild = [\"sh\", \"-c\", \"mkfifo never; echo it goes on >&2; exec cat never\"]\noutput = \"p\"\n\
+    [machine.m.unit.u]\nprogram = \"p\"\n";
+
+#[test]
+fn a_check_that_is_interrupted_leaves_nothing() {
+    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let scratch = Scratch::new();
+        scratch.file("solum.toml", ENDLESS);
+        let check = scratch.solum(&["build", "[SCRATCH]", "--format", "initramfs", "--check"]);
+        let running = check.start().until_it_says("it goes on\n");
+        running.signal(signal);
+        // It ends when all that have its standard error are gone.
+        let finished = running.finish();
+        finished.exits(status).mentions("error: the check was interrupted\n");
+        assert_eq!(scratch.names("tmp"), [""; 0]);
+    }
 }
 
 #[test]
