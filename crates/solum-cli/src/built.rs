@@ -244,19 +244,43 @@ mod tests {
 
     use super::*;
 
+    fn two_machines() -> System {
+        let text = "[system]\nname = \"s\"\n[program.p]\nfile = \"p\"\n\
+                    [machine.a.unit.x]\nprogram = \"p\"\n[machine.b.unit.y]\nprogram = \"p\"\n";
+        let programs = BTreeMap::from([("p".to_owned(), None)]);
+        Draft::read(text).unwrap().wire(&programs).unwrap()
+    }
+
+    fn public(keys: Vec<Keys>) -> Vec<[u8; 32]> {
+        keys.into_iter().map(|keys| keys.public).collect()
+    }
+
+    #[test]
+    fn keys_elsewhere_are_those_that_are_kept_or_others_that_are_not() {
+        let system = two_machines();
+        let places = [(); 3].map(|()| tempfile::tempdir().unwrap());
+        let [directory, before, after] = &places;
+        let elsewhere = |place: &tempfile::TempDir| {
+            copy_keys(directory.path(), place.path()).unwrap();
+            public(kept_keys(&system, directory.path(), Some(place.path())).unwrap())
+        };
+        let made = elsewhere(before);
+        assert_eq!(made, elsewhere(before));
+        assert!(!directory.path().join(STATE).exists());
+        let kept = public(kept_keys(&system, directory.path(), None).unwrap());
+        assert_eq!(elsewhere(after), kept);
+        assert_ne!(made, kept);
+    }
+
     #[test]
     fn builds_at_the_same_time_have_the_same_keys() {
         const BUILDS: usize = 8;
         let directory = tempfile::tempdir().unwrap();
-        let text = "[system]\nname = \"s\"\n[program.p]\nfile = \"p\"\n\
-                    [machine.a.unit.x]\nprogram = \"p\"\n[machine.b.unit.y]\nprogram = \"p\"\n";
-        let programs = BTreeMap::from([("p".to_owned(), None)]);
-        let system = Draft::read(text).unwrap().wire(&programs).unwrap();
+        let system = two_machines();
         let together = Barrier::new(BUILDS);
         let build = || {
             together.wait();
-            let keys = kept_keys(&system, directory.path(), None).unwrap();
-            keys.into_iter().map(|keys| keys.public).collect::<Vec<_>>()
+            public(kept_keys(&system, directory.path(), None).unwrap())
         };
         let all: Vec<_> = std::thread::scope(|scope| {
             let running: Vec<_> = (0..BUILDS).map(|_| scope.spawn(build)).collect();
