@@ -40,9 +40,6 @@ pub struct Build {
     /// Makes everything twice, the programs too, and compares; nothing is written
     #[arg(long, conflicts_with = "output")]
     pub check: bool,
-    /// Where the keys of a system are kept, in place of its own directory: for what is made by `--check`
-    #[arg(long, hide = true)]
-    pub keys: Option<PathBuf>,
     /// Replaces disks although their machines have written to them
     #[arg(long)]
     pub discard_data: bool,

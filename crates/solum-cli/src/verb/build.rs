@@ -136,7 +136,8 @@ impl<'a> Shop<'a> {
         let described = Described::read(given)?;
         let executables = described.build()?;
         let system = described.wire(&executables)?;
-        let keys = built::kept_keys(&system, &described.directory, arguments.keys.as_deref())?;
+        let elsewhere = env::var_os(build_check::KEYS);
+        let keys = built::kept_keys(&system, &described.directory, elsewhere.as_deref().map(Path::new))?;
         let built = Built::new(&described.directory, &system, executables, init::find(&self.cache)?, keys);
         let materials: Result<Vec<Material<'_>>, Failure> =
             system.machines.iter().map(|machine| self.of_machine(&built, machine)).collect();

@@ -19,6 +19,9 @@ use crate::system::{self, Described};
 use crate::terminal::say;
 use crate::{built, image, signals};
 
+/// Names a directory to a build that is checked: there it keeps the keys of a system, and not in the system's own.
+pub const KEYS: &str = "SOLUM_CHECK_KEYS";
+
 /// Lets two processes make the same, the second one with nothing that the first has compiled, and compares. `given` is what is
 /// built.
 pub fn check(given: &Path) -> Result<(), Failure> {
@@ -87,11 +90,12 @@ impl Check<'_> {
         for word in env::args_os().skip(1) {
             is_own &= word != "--";
             if is_own && word == "--check" {
-                command.arg("--output").arg(&output).arg("--keys").arg(keys);
+                command.arg("--output").arg(&output);
             } else {
                 command.arg(word);
             }
         }
+        command.env(KEYS, keys);
         if let Some(compiled) = compiled {
             command.env("CARGO_TARGET_DIR", compiled);
         }
