@@ -40,7 +40,7 @@ pub fn mount(wanted: &FileSystem, device: Option<&Device>, owners: &Owners) -> R
     let failed = |why: String| format!("{target} cannot be mounted: {why}");
     let mut warnings = Vec::new();
     let kind = kind(wanted, device).map_err(failed)?;
-    let (mut flags, mut own) = options::split(&wanted.options);
+    let (mut flags, given) = options::split(&wanted.options);
     let mut read_only = wanted.read_only;
     if let Some(device) = device {
         if device.read_only && !read_only && kind != Kind::Iso9660 {
@@ -51,8 +51,9 @@ pub fn mount(wanted: &FileSystem, device: Option<&Device>, owners: &Owners) -> R
     if read_only {
         flags |= MountFlags::RDONLY;
     }
-    own = with_defaults(kind, own, owners);
+    let own = with_defaults(kind, &given, owners);
     if let Some(device) = device {
+        is_whole(device, &given).map_err(failed)?;
         warnings.extend(examine(device, kind, read_only).map_err(failed)?);
     }
     let source = device.map_or_else(|| kind.name().to_owned(), |device| format!("/dev/{}", device.name));
@@ -62,7 +63,7 @@ pub fn mount(wanted: &FileSystem, device: Option<&Device>, owners: &Owners) -> R
     fs::create_dir_all(target).map_err(|error| failed(reason(&error)))?;
     let data = CString::new(own.as_str()).unwrap_or_default();
     mount_kernel(source.as_str(), target.as_str(), driver(kind), flags, data.as_c_str())
-        .map_err(|error| failed(explain(error, kind, &own, device)))?;
+        .map_err(|error| failed(explain(error, kind, &given, device)))?;
     if let Some(device) = device.filter(|_| wanted.grow && !read_only) {
         warnings.extend(grow::grow(device, kind, target));
     }
@@ -109,9 +110,9 @@ fn driver(kind: Kind) -> &'static str {
 }
 
 /// What holds unless the options say otherwise.
-fn with_defaults(kind: Kind, given: String, owners: &Owners) -> String {
+fn with_defaults(kind: Kind, given: &str, owners: &Owners) -> String {
     let mut options = String::new();
-    let is_given = |name: &str| given.split(',').any(|option| option.split('=').next() == Some(name));
+    let is_given = |name: &str| options::has(given, name);
     match (kind, owners) {
         // After the first error that the kernel finds nothing is written any more (ext4(5), `errors`).
         (Kind::Ext2 | Kind::Ext3 | Kind::Ext4, _) if !is_given("errors") => {
@@ -127,9 +128,21 @@ fn with_defaults(kind: Kind, given: String, owners: &Owners) -> String {
         _ => {}
     }
     if !given.is_empty() {
-        options::add(&mut options, &given);
+        options::add(&mut options, given);
     }
     options
+}
+
+/// Whether there is more of it than this device, and nobody says where: the kernel would call that damaged.
+fn is_whole(device: &Device, given: &str) -> Result<(), String> {
+    let devices = device.volume.as_ref().map_or(1, |volume| volume.devices);
+    if devices <= 1 || options::has(given, "device") || options::has(given, "degraded") {
+        return Ok(());
+    }
+    Err(format!(
+        "{} is one of {devices} devices that its file system needs; name the others as options, like device=/dev/…",
+        device.shown()
+    ))
 }
 
 /// Looks at a file system before it is mounted; what somebody should know of it.
@@ -147,7 +160,14 @@ fn examine(device: &Device, kind: Kind, read_only: bool) -> Result<Vec<String>, 
             Err(set_aside(device, "the kernel has found errors in it, and there is no e2fsck to repair it"))
         }
         State::Unclean => {
-            Ok(vec![format!("{} was not unmounted when it was used last, and was not checked", device.name)])
+            // A later use that ended well does not clear that (fs/fat/inode.c, `fat_set_state`; fs/ext4/super.c,
+            // `ext4_put_super`).
+            Ok(vec![format!(
+                "{0} was not unmounted once, and was not checked since; `{1} /dev/{0}` on another computer clears this, under \
+                 the name that it has there",
+                device.name,
+                checker(kind)
+            )])
         }
     }
 }
@@ -186,11 +206,7 @@ fn run_e2fsck(path: &str) -> io::Result<(ExitStatus, String)> {
 
 /// What becomes of what cannot be used: nothing.
 fn set_aside(device: &Device, why: &str) -> String {
-    let repair = match device.volume.as_ref().map(|volume| volume.kind) {
-        Some(Kind::Btrfs) => "btrfs check",
-        Some(Kind::Vfat) => "fsck.vfat",
-        _ => "e2fsck -f",
-    };
+    let repair = device.volume.as_ref().map_or("fsck", |volume| checker(volume.kind));
     let name = &device.name;
     format!(
         "{} is damaged ({why}). It is left as it is; repair it on another computer with `{repair} /dev/{name}`, under the \
@@ -199,6 +215,16 @@ fn set_aside(device: &Device, why: &str) -> String {
     )
 }
 
+/// The program that checks and repairs a file system.
+fn checker(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Btrfs => "btrfs check",
+        Kind::Vfat => "fsck.vfat",
+        _ => "e2fsck -f",
+    }
+}
+
+/// Why the kernel does not mount it with these options, which are those that were given.
 fn explain(error: Errno, kind: Kind, options: &str, device: Option<&Device>) -> String {
     /// The kernel's name for a structure of a file system that cannot be (EFSCORRUPTED, fs/ext4/ext4.h).
     const CORRUPTED: Errno = Errno::UCLEAN;
@@ -207,11 +233,25 @@ fn explain(error: Errno, kind: Kind, options: &str, device: Option<&Device>) -> 
         Errno::NODEV => format!("the kernel cannot read {kind}, which is what {} is", device.name),
         Errno::BUSY => format!("{} is in use already, itself or another part of its disk", device.name),
         CORRUPTED | Errno::IO | Errno::BADMSG => set_aside(device, &reason(&io::Error::from(error))),
-        Errno::INVAL => format!(
-            "the kernel refuses {}: either it does not know one of the options `{options}`, or the file system is damaged; it \
-             is left as it is, and the kernel's log says more",
-            device.shown()
+        // A journal is replayed before anything is read, even for somebody who does not write (fs/ext4/super.c,
+        // `ext4_load_journal`; fs/btrfs/disk-io.c, `open_ctree`).
+        Errno::ROFS => format!(
+            "{} was not unmounted, and its journal cannot be replayed, because the disk cannot be written; make that possible \
+             once, or mount it with the option {}, which leaves out what was written last",
+            device.shown(),
+            if kind == Kind::Btrfs { "rescue=nologreplay" } else { "noload" }
         ),
+        Errno::INVAL => {
+            let options = match options {
+                "" => String::new(),
+                _ => format!("it does not know one of the options `{options}`, or "),
+            };
+            format!(
+                "the kernel refuses {}: {options}the file system is damaged, or of a kind that it does not know yet; it is left \
+                 as it is, and the kernel's log says more",
+                device.shown()
+            )
+        }
         _ => format!("{}: {}", device.shown(), reason(&io::Error::from(error))),
     }
 }
