@@ -280,12 +280,13 @@ mod tests {
         // A boot loader in its place.
         let mut disk = disk(2047);
         disk[64 * 512] = 1;
-        assert_eq!(Table::read(&mut disk, 512).unwrap().grow(&mut disk, 2, SECTORS), Some(Err(NoRoom)));
+        let table = Table::read(&mut disk, 512).unwrap();
+        assert!(table.grow(&mut disk, 2, SECTORS).unwrap().is_err());
         // A table elsewhere, as tools put it where a boot loader needs its place.
         disk[64 * 512] = 0;
         let mut table = Table::read(&mut disk, 512).unwrap();
         table.header = table.header_for(1, SECTORS / 2 - 1, 56);
-        assert_eq!(table.grow(&mut disk, 2, SECTORS), Some(Err(NoRoom)));
+        assert!(table.grow(&mut disk, 2, SECTORS).unwrap().is_err());
     }
 
     #[test]

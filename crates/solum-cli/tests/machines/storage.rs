@@ -112,10 +112,7 @@ fn what_is_not_there_is_said_with_what_is() {
         .mentions("error: /photos cannot be mounted: there is no file system of a known kind on vdb; it is left as it is.");
     assert_eq!(fs::read(scratch.path("empty.img")).unwrap(), vec![0; 1 << 20]);
     let options = [&disks[..], &["--mount", "/dev/vda:/photos:frobnicate"]].concat();
-    probe(&scratch, &options, &["status", "3"])
-        .run()
-        .exits(107)
-        .mentions("the options `errors=remount-ro,frobnicate`");
+    probe(&scratch, &options, &["status", "3"]).run().exits(107).mentions("the options `frobnicate`");
     let options = [&disks[..], &["--mount", "LABEL=data:/photos:type=vfat"]].concat();
     let text = "error: /photos cannot be mounted: vda is ext4, and it is described as vfat\n";
     probe(&scratch, &options, &["status", "3"]).run().exits(107).says(text);
