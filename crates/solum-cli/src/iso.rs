@@ -4,10 +4,10 @@
 //! lead to it.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
 use solum_image::gpt::{self, Guid};
@@ -96,6 +96,7 @@ impl Iso<'_> {
         // Else the tables of partitions would have the time zone of this host.
         command.env("TZ", "UTC").env("SOURCE_DATE_EPOCH", self.epoch_s.to_string());
         XORRISO.run(command)?;
+        cut(made.as_file()).map_err(unwritable)?;
         self.check_medium(made.as_file().metadata().map_err(unwritable)?.len())?;
         made.as_file().sync_all().map_err(unwritable)?;
         made.persist(path).map_err(|refused| unwritable(refused.error))?;
@@ -205,6 +206,19 @@ impl Iso<'_> {
     }
 }
 
+/// Cuts off what is behind the last sector of the table of partitions, which the first one names (UEFI, 5.3.2): xorriso fills up
+/// its last write, of 64 KiB, with zeros.
+fn cut(image: &File) -> io::Result<()> {
+    const SECTOR: u64 = 512;
+    let mut header = [0; 40];
+    image.read_exact_at(&mut header, SECTOR)?;
+    let (Some(b"EFI PART"), Some(last)) = (header.first_chunk(), header.last_chunk().copied()) else {
+        return Ok(());
+    };
+    let end = u64::from_le_bytes(last).saturating_add(1).saturating_mul(SECTOR).next_multiple_of(BLOCK);
+    if end < image.metadata()?.len() { image.set_len(end) } else { Ok(()) }
+}
+
 /// `/PATH=SOURCE`, as -graft-points reads it.
 fn graft(path: &Path, source: &Path) -> OsString {
     let escaped = |path: &Path| {
@@ -307,7 +321,7 @@ mod tests {
         assert_eq!(table.disk_id, ISO.id);
         let esp = table.of_kind(gpt::kind::ESP).unwrap();
         assert_eq!(&bytes[esp.offset as usize..][..64 << 10], ISO.esp);
-        assert!(bytes.len() < 1 << 20, "{}", bytes.len());
+        assert_eq!(&bytes[bytes.len() - 512..][..8], b"EFI PART", "nothing is behind the table");
     }
 
     #[test]
@@ -358,7 +372,9 @@ mod tests {
         let iso = Iso { content: Some(content.path()), bios: Some(bios), ..ISO };
         iso.write(&path).unwrap();
         assert!(listed(&path).contains("5000 Nov 21  2025 '/isolinux/kernel'"), "{}", listed(&path));
-        assert_eq!(&fs::read(&path).unwrap()[..8], &[0x90; 8], "the boot sector");
+        let bytes = fs::read(&path).unwrap();
+        assert_eq!(&bytes[..8], &[0x90; 8], "the boot sector");
+        assert_eq!(&bytes[bytes.len() - 512..][..8], b"EFI PART", "nothing is behind the table");
         fs::create_dir(content.path().join("isolinux")).unwrap();
         let failure = format!("{:?}", iso.write(&path).unwrap_err());
         assert!(failure.contains("/isolinux is where an ISO image"), "{failure}");

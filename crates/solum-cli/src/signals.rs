@@ -160,7 +160,7 @@ fn heard(signal: i32) {
         }
         (Stage::Making(directory), _) => {
             let _ = fs::remove_dir_all(directory);
-            terminal::say("interrupted; nothing was written");
+            terminal::say("interrupted; the image in the making was not written");
             std::process::exit(ExitCode::of_signal(signal) as i32)
         }
         (Stage::Simulation(process), 1) => {

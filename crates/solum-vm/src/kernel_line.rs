@@ -27,8 +27,8 @@ pub enum LineError {
         /// Its length in bytes.
         length: usize,
     },
-    /// A word of it holds a zero byte, where the kernel would stop to read.
-    ZeroByte(String),
+    /// A word of it holds a control character: at a zero byte the kernel stops to read, and a boot loader at the end of a line.
+    ControlCharacter(String),
 }
 
 impl fmt::Display for LineError {
@@ -37,8 +37,9 @@ impl fmt::Display for LineError {
             Self::TooLong { length } => {
                 write!(f, "the kernel's command line has {length} bytes, and the kernel reads {LENGTH_MAX}")
             }
-            Self::ZeroByte(word) => {
-                write!(f, "`{word}` holds a zero byte, which a kernel command line cannot carry")
+            Self::ControlCharacter(word) => {
+                let word = word.escape_debug();
+                write!(f, "`{word}` holds a control character, which a kernel command line cannot carry")
             }
         }
     }
@@ -51,7 +52,7 @@ impl LineError {
     pub fn hint(&self) -> String {
         let hint = match self {
             Self::TooLong { .. } => "shorten what --append adds",
-            Self::ZeroByte(_) => "leave it out of --append",
+            Self::ControlCharacter(_) => "leave it out of --append",
         };
         hint.to_owned()
     }
@@ -64,8 +65,17 @@ pub(crate) fn compose(machine: &Machine, control: Control) -> Result<String, Lin
         words.push(NO_CONTROL_WORD.to_owned());
     }
     words.extend(machine.command_line.iter().cloned());
-    if let Some(word) = words.iter().find(|word| word.contains('\0')) {
-        return Err(LineError::ZeroByte(word.replace('\0', "\\0")));
+    line_of(&words)
+}
+
+/// The command line of these words.
+///
+/// # Errors
+///
+/// [`LineError`], if the kernel would not read it whole.
+pub fn line_of(words: &[String]) -> Result<String, LineError> {
+    if let Some(word) = words.iter().find(|word| word.contains(char::is_control)) {
+        return Err(LineError::ControlCharacter(word.clone()));
     }
     let line = words.join(" ");
     match line.len() {
@@ -142,8 +152,10 @@ mod tests {
 
     #[test]
     fn what_the_kernel_cannot_carry_is_refused() {
-        let machine = Machine { command_line: vec!["quiet".into(), "a\0b".into()], ..machine() };
-        assert_eq!(composed(&machine), Err(LineError::ZeroByte("a\\0b".into())));
+        for word in ["a\0b", "a\nb"] {
+            let machine = Machine { command_line: vec!["quiet".into(), word.into()], ..machine() };
+            assert_eq!(composed(&machine), Err(LineError::ControlCharacter(word.into())));
+        }
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub use accelerator::Accelerator;
 pub use child::die_with_us;
 pub use disk_file::DiskFile;
 pub use error::VmError;
-pub use kernel_line::LineError;
+pub use kernel_line::{LineError, line_of};
 pub use machine::{Boot, Bus, Console, DiskFormat, Firmware, Machine, MachineType, Medium, Screen};
 pub use report::{Durations, End, Report};
 pub use requests::{Handle, Requests, requests};

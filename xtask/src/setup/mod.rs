@@ -20,8 +20,26 @@ pub fn prepare(workspace: &Workspace, purposes: &[Purpose]) -> Outcome {
     rust::add_static_target(workspace)?;
     if purposes.contains(&Purpose::Test) {
         rust::add_components()?;
+        mention_room(workspace)?;
     }
     eprintln!("  everything that is needed is here");
+    Ok(())
+}
+
+/// Says if the disk may become full: linkers and databases then fail with words from which nobody would guess it.
+fn mention_room(workspace: &Workspace) -> Outcome {
+    // What a run from a clean clone was seen to write (4.1 GiB below target/, and the images of its tests), and some more.
+    const NEEDED_GIB: u64 = 6;
+    let target = workspace.metadata()?.target_directory;
+    let Some(place) = target.ancestors().find(|place| place.exists()) else { return Ok(()) };
+    let Ok(found) = rustix::fs::statvfs(place) else { return Ok(()) };
+    let free_gib = found.f_bavail.saturating_mul(found.f_frsize) >> 30;
+    if free_gib < NEEDED_GIB {
+        eprintln!(
+            "  little room: the disk has {free_gib} GiB left, and a run from a clean clone writes up to {NEEDED_GIB} GiB; \
+             `cargo clean` makes some"
+        );
+    }
     Ok(())
 }
 

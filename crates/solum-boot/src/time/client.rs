@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::exchange::Answer;
+use super::is_moment;
 
 /// From this error on the clock is set at once, below it runs faster or slower until it is right. It is also the largest
 /// error that the kernel takes for that (`MAXPHASE` in include/linux/timex.h).
@@ -75,8 +76,8 @@ pub(super) struct Client {
     forbidden: Vec<IpAddr>,
     /// The clock was right once.
     is_set: bool,
-    /// The last round showed an error that is to be confirmed.
-    suspected: bool,
+    /// The error that the last round showed, which is to be confirmed.
+    suspected_us: Option<i64>,
     interval_s: u64,
     retry_s: u64,
 }
@@ -92,7 +93,9 @@ enum Phase {
 #[derive(Debug)]
 struct Round {
     ends: Duration,
-    /// Asked and silent so far.
+    /// Asked, best first.
+    asked: Vec<IpAddr>,
+    /// Silent so far.
     silent: Vec<IpAddr>,
     answers: Vec<Sample>,
     /// At least one question went out.
@@ -102,6 +105,8 @@ struct Round {
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     server: IpAddr,
+    /// Its place among those that were asked.
+    rank: u64,
     offset_us: i64,
     travel_us: u64,
 }
@@ -113,7 +118,7 @@ impl Client {
             phase: Phase::Waiting(Duration::ZERO),
             forbidden: Vec::new(),
             is_set: false,
-            suspected: false,
+            suspected_us: None,
             interval_s: INTERVAL_MIN_S,
             retry_s: 0,
         }
@@ -138,10 +143,11 @@ impl Client {
             }
             (Event::Resolved(servers), Phase::Resolving) => {
                 let wanted = servers.into_iter().filter(|server| !self.forbidden.contains(server));
-                let silent: Vec<_> = wanted.take(SERVERS_MAX).collect();
-                effects.extend(silent.iter().copied().map(Effect::Ask));
-                self.phase =
-                    Phase::Asking(Round { ends: now + ROUND, silent, answers: Vec::new(), sent: false });
+                let asked: Vec<_> = wanted.take(SERVERS_MAX).collect();
+                effects.extend(asked.iter().copied().map(Effect::Ask));
+                let silent = asked.clone();
+                let ends = now + ROUND;
+                self.phase = Phase::Asking(Round { ends, asked, silent, answers: Vec::new(), sent: false });
             }
             (Event::Unsent(server), Phase::Asking(round)) => round.silent.retain(|silent| *silent != server),
             (Event::Refused(server), Phase::Asking(round)) => {
@@ -168,8 +174,10 @@ impl Client {
             Answer::Time { offset_us, travel_us } => {
                 let clock_us = i128::try_from(clock.as_micros()).unwrap_or(i128::MAX);
                 let claimed_us = clock_us.saturating_add(offset_us.into());
-                if claimed_us >= i128::from(EARLIEST_S) * 1_000_000 {
-                    round.answers.push(Sample { server, offset_us, travel_us });
+                if u64::try_from(claimed_us / 1_000_000).is_ok_and(is_moment) {
+                    let place = round.asked.iter().position(|asked| *asked == server);
+                    let rank = place.unwrap_or(round.asked.len()) as u64;
+                    round.answers.push(Sample { server, rank, offset_us, travel_us });
                 }
             }
             Answer::GoAway { forever: true } => self.forbidden.push(server),
@@ -184,7 +192,7 @@ impl Client {
             return;
         }
         let sent = round.sent || !round.silent.is_empty();
-        let best = best(&round.answers);
+        let best = best(&round.answers, self.is_set);
         effects.push(Effect::Forget);
         let pause_s = match best {
             Some(sample) => self.believe(sample, effects),
@@ -198,8 +206,9 @@ impl Client {
         self.retry_s = 0;
         let error_us = sample.offset_us.unsigned_abs();
         let at_once = error_us >= STEP_US;
-        if at_once && self.is_set && !self.suspected {
-            self.suspected = true;
+        let confirms = |suspected_us: i64| suspected_us.abs_diff(sample.offset_us) < STEP_US;
+        if at_once && self.is_set && !self.suspected_us.is_some_and(confirms) {
+            self.suspected_us = Some(sample.offset_us);
             return CONFIRM_S;
         }
         if at_once || error_us >= DRIFT_US {
@@ -207,7 +216,7 @@ impl Client {
         } else if self.is_set {
             self.interval_s = (self.interval_s * 2).min(INTERVAL_MAX_S);
         }
-        self.suspected = false;
+        self.suspected_us = None;
         self.is_set = true;
         let Sample { server, offset_us, .. } = sample;
         effects.push(Effect::Correct(Correction { server, offset_us, at_once, interval_s: self.interval_s }));
@@ -224,11 +233,13 @@ impl Client {
 }
 
 /// Of the answers that agree with the middle one, the one that travelled the shortest: so one wrong clock among three or
-/// more servers is not believed.
-fn best(answers: &[Sample]) -> Option<Sample> {
-    let mut offsets: Vec<i64> = answers.iter().map(|sample| sample.offset_us).collect();
-    offsets.sort_unstable();
-    let middle = *offsets.get(offsets.len().saturating_sub(1) / 2)?;
+/// more servers is not believed. Of two in the middle, the clock itself decides if it was right once, else who was named first.
+fn best(answers: &[Sample], is_set: bool) -> Option<Sample> {
+    let mut sorted = answers.to_vec();
+    sorted.sort_unstable_by_key(|sample| sample.offset_us);
+    let middles = sorted.get(sorted.len().saturating_sub(1) / 2..=sorted.len() / 2)?;
+    let doubt = |sample: &&Sample| if is_set { sample.offset_us.unsigned_abs() } else { sample.rank };
+    let middle = middles.iter().min_by_key(doubt)?.offset_us;
     let agrees = |sample: &&Sample| sample.offset_us.abs_diff(middle) <= sample.travel_us / 2 + STEP_US / 4;
     answers.iter().filter(agrees).min_by_key(|sample| sample.travel_us).copied()
 }
@@ -320,6 +331,10 @@ mod tests {
         assert_eq!(waited, 16);
         assert!(correction.is_some_and(|correction| correction.at_once && correction.interval_s == 64));
 
+        assert_eq!(bench.round(&[time(90_000)]).1, None);
+        assert_eq!(bench.round(&[time(-3_600_000)]).1, None, "another one confirms nothing");
+        assert!(bench.round(&[time(-3_600_100)]).1.is_some());
+
         bench.round(&[time(0)]);
         assert_eq!(bench.round(&[time(90_000)]).1, None);
         assert!(bench.round(&[time(1)]).1.is_some_and(|correction| !correction.at_once), "it was noise");
@@ -339,12 +354,26 @@ mod tests {
     }
 
     #[test]
-    fn a_time_before_this_release_is_not_believed() {
+    fn of_two_that_disagree_the_first_is_believed_until_the_clock_knows_better() {
+        let (late, early) = (time(20_000), time(-7_200_000));
+        for [first, second] in [[late, early], [early, late]] {
+            let mut bench = Bench::new();
+            assert_eq!(bench.round(&[first, second]).1.unwrap().server, server(1));
+            let near = bench.round(&[time(-7_200_000), time(3)]).1;
+            assert_eq!(near.unwrap().server, server(2), "the clock was set by now");
+        }
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_is_not_believed() {
         let back_s = i64::try_from((CLOCK - Duration::from_secs(EARLIEST_S)).as_secs()).unwrap();
         assert!(Bench::new().round(&[time(-back_s * 1000)]).1.is_some());
         assert!(Bench::new().round(&[time(-back_s * 1000 - 1)]).1.is_none());
-        let absurd = Answer::Time { offset_us: i64::MIN, travel_us: 0 };
-        assert!(Bench::new().round(&[absurd]).1.is_none());
+        for offset_us in [i64::MIN, i64::MAX] {
+            assert!(Bench::new().round(&[Answer::Time { offset_us, travel_us: 0 }]).1.is_none());
+        }
+        let century_ms = 100 * 366 * 86_400_000;
+        assert!(Bench::new().round(&[time(century_ms)]).1.is_none());
     }
 
     #[test]

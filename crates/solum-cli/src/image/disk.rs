@@ -17,8 +17,8 @@ use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::sparse_file::{self, SparseFile};
 
-/// A disk that boots by UEFI and keeps data.
-pub fn make(maker: &Maker<'_>, format: Format, path: &Path) -> Result<(), Failure> {
+/// A disk that boots by UEFI and keeps data. `name` is what its file will be called, which one format says inside.
+pub fn make(maker: &Maker<'_>, format: Format, path: &Path, name: &str) -> Result<(), Failure> {
     // Once: it reads all content.
     let seed = maker.seed()?;
     if format == Format::Disk {
@@ -26,22 +26,20 @@ pub fn make(maker: &Maker<'_>, format: Format, path: &Path) -> Result<(), Failur
     }
     let beside = path.with_extension("raw");
     raw(maker, &seed, &beside)?;
-    wrap(maker, &seed, format, &beside, path).map_err(|error| Failure::file("cannot write", path, &error))
-}
-
-fn wrap(maker: &Maker<'_>, seed: &[u8], format: Format, raw: &Path, path: &Path) -> io::Result<()> {
-    let name = format!("{}.{}", maker.name, format.suffix());
-    let disk = SparseFile::open(raw)?;
-    let mut sink = File::create(path)?;
-    match format {
-        Format::Qcow2 => qcow2::write(&disk, &mut sink),
-        Format::Vmdk => vmdk::write(&disk, &name, &mut sink),
-        _ => {
-            let options = vhd::Options { id: Guid::derived(seed, "disk"), epoch_s: maker.epoch_s };
-            vhd::write(&disk, &options, &mut sink)
-        }
-    }?;
-    fs::remove_file(raw)
+    let wrapped = || {
+        let disk = SparseFile::open(&beside)?;
+        let mut sink = File::create(path)?;
+        match format {
+            Format::Qcow2 => qcow2::write(&disk, &mut sink),
+            Format::Vmdk => vmdk::write(&disk, name, &mut sink),
+            _ => {
+                let options = vhd::Options { id: Guid::derived(&seed, "disk"), epoch_s: maker.epoch_s };
+                vhd::write(&disk, &options, &mut sink)
+            }
+        }?;
+        fs::remove_file(&beside)
+    };
+    wrapped().map_err(|error: io::Error| Failure::file("cannot write", path, &error))
 }
 
 fn raw(maker: &Maker<'_>, seed: &[u8], path: &Path) -> Result<(), Failure> {

@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 use solum_spec::ByteSize;
+use solum_vm::LineError;
 
-/// What Firecracker adds itself is the devices. There is no ACPI power-off, and a reset ends the machine.
+/// What Firecracker adds itself is the devices. There is no ACPI power-off, and a reset ends the machine. Its keyboard has one
+/// use, to ask for the end (docs/actions.md, `SendCtrlAltDel`), and answers to nothing else.
 const LINE: &str = "rdinit=/init quiet loglevel=4 console=ttyS0 panic=-1 panic_print=0x20 reboot=k i8042.noaux \
-                    i8042.nokbd solum.end=reboot solum.control=none";
+                    i8042.nomux i8042.nopnp i8042.dumbkbd solum.end=reboot solum.control=none";
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -36,8 +38,8 @@ pub const INITRAMFS: &str = "initramfs";
 pub const CONFIGURATION: &str = "firecracker.json";
 
 /// The command line.
-pub fn kernel_line(append: &[String]) -> String {
-    [&[LINE.to_owned()], append].concat().join(" ")
+pub fn kernel_line(append: &[String]) -> Result<String, LineError> {
+    solum_vm::line_of(&[&[LINE.to_owned()], append].concat())
 }
 
 /// The command line in the text of a configuration.
@@ -52,13 +54,9 @@ pub fn is_own(word: &str) -> bool {
 }
 
 /// The text of the configuration.
-pub fn configuration(memory: ByteSize, cpus: u16, append: &[String]) -> String {
+pub fn configuration(memory: ByteSize, cpus: u16, line: String) -> String {
     let configuration = Configuration {
-        boot_source: BootSource {
-            kernel_image_path: KERNEL,
-            initrd_path: INITRAMFS,
-            boot_args: kernel_line(append),
-        },
+        boot_source: BootSource { kernel_image_path: KERNEL, initrd_path: INITRAMFS, boot_args: line },
         drives: [],
         machine_config: MachineConfig { vcpu_count: cpus, mem_size_mib: memory.as_mebibytes() },
     };
@@ -72,7 +70,7 @@ mod tests {
 
     #[test]
     fn it_is_what_firecracker_reads() {
-        let text = configuration(ByteSize::mebibytes(64), 2, &["extra".to_owned()]);
+        let text = configuration(ByteSize::mebibytes(64), 2, kernel_line(&["extra".to_owned()]).unwrap());
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["boot-source"]["kernel_image_path"], "vmlinux");
         assert_eq!(value["machine-config"]["mem_size_mib"], 64);

@@ -1,5 +1,7 @@
 //! The kernel's command line in an image, which nobody adds to when it boots.
 
+use solum_vm::{LineError, line_of};
+
 use crate::kernel_choice::Chosen;
 
 /// What every image says.
@@ -17,7 +19,7 @@ const WORDS: [&str; 8] = [
 ];
 
 /// The command line for a kernel, with the user's words last, so that theirs win.
-pub fn compose(kernel: &Chosen, append: &[String]) -> String {
+pub fn compose(kernel: &Chosen, append: &[String]) -> Result<String, LineError> {
     let mut words = WORDS.map(str::to_owned).to_vec();
     if kernel.has_screen() {
         // The last one is what programs write to: whoever has a screen looks at that.
@@ -28,5 +30,5 @@ pub fn compose(kernel: &Chosen, append: &[String]) -> String {
         words.push("no_timer_check".to_owned());
     }
     words.extend(append.iter().cloned());
-    words.join(" ")
+    line_of(&words)
 }

@@ -60,9 +60,8 @@ pub fn iso(maker: &Maker<'_>, path: &Path) -> Result<(), Failure> {
 
 /// The name by which the machine finds the very medium that it was booted from: capital letters, digits and underscores
 /// (ECMA-119, 7.4.1).
-fn volume_name(seed: &[u8]) -> String {
-    let short: String = seed.iter().take(6).map(|byte| format!("{byte:02X}")).collect();
-    format!("SOLUM_{short}")
+fn volume_name(seed: &[u8; 32]) -> String {
+    format!("SOLUM_{}", base16ct::upper::encode_string(&seed[..6]))
 }
 
 fn content_of(volume: &str) -> FileSystem {

@@ -25,6 +25,7 @@ use solum_image::uki;
 use solum_spec::ByteSize;
 use solum_spec::storage::{self, DataKind, FileSystem, Source};
 use solum_spec::system::Disk;
+use solum_vm::LineError;
 
 use crate::arguments::Format;
 use crate::assemble::{self, Contents};
@@ -101,20 +102,60 @@ impl Material<'_> {
         if format == Format::Oci {
             return container::make(&maker, path);
         }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
         let one = Product::make(path, self.has_secret(), |staged| match format {
             Format::Initramfs => maker.directory(staged),
             Format::Firecracker => maker.firecracker(staged),
             Format::Uki => write(staged, &maker.unified(self.contents.clone())?),
             Format::Iso => medium::iso(&maker, staged),
-            Format::Disk | Format::Qcow2 | Format::Vmdk | Format::Vhd => disk::make(&maker, format, staged),
+            Format::Disk | Format::Qcow2 | Format::Vmdk | Format::Vhd => {
+                disk::make(&maker, format, staged, &name)
+            }
             Format::Oci => Ok(()),
         });
         Ok(vec![one?])
     }
 
-    /// Refuses a format that it cannot be.
-    pub fn refuse(&self, format: Format) -> Result<(), Failure> {
-        if format == Format::Oci { container::container_of(self).map(drop) } else { Ok(()) }
+    /// Refuses a format that it cannot be, and a place where it cannot be.
+    pub fn refuse(&self, format: Format, path: &Path) -> Result<(), Failure> {
+        self.refuse_within_content(path)?;
+        match format {
+            Format::Oci => container::container_of(self).map(drop),
+            Format::Firecracker => self.firecracker_line().map(drop),
+            _ => self.kernel_line().map(drop),
+        }
+    }
+
+    /// An image would hold what was made of it so far, and the next one the last one.
+    fn refuse_within_content(&self, path: &Path) -> Result<(), Failure> {
+        let place = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        // What is not there yet lies where that lies which is.
+        let Some(place) = place.ancestors().skip(1).find_map(|place| fs::canonicalize(place).ok()) else {
+            return Ok(());
+        };
+        for content in [&self.iso_content, &self.data.content].into_iter().flatten() {
+            if fs::canonicalize(content).is_ok_and(|content| place.starts_with(content)) {
+                let message =
+                    format!("{} is within {}, which goes into the image", path.display(), content.display());
+                return Err(Failure::new(ExitCode::UnusableInput, message)
+                    .hint("say with --output where else it is to be".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    fn kernel_line(&self) -> Result<String, Failure> {
+        kernel_line::compose(self.kernel()?, &self.append).map_err(|error| unsaid(&error))
+    }
+
+    fn firecracker_line(&self) -> Result<String, Failure> {
+        firecracker::kernel_line(&self.append).map_err(|error| unsaid(&error))
+    }
+
+    /// The kernel; containers alone have none, and never ask.
+    fn kernel(&self) -> Result<&Chosen, Failure> {
+        self.kernel
+            .ok_or_else(|| Failure::new(ExitCode::KernelUnavailable, "no kernel was chosen for this image"))
     }
 
     /// Whether the key of a machine is inside.
@@ -178,7 +219,7 @@ impl Maker<'_> {
         create(path)?;
         write(&path.join(firecracker::KERNEL), &self.kernel()?.unpacked()?)?;
         write(&path.join(firecracker::INITRAMFS), &self.initramfs(self.contents.clone())?)?;
-        let configuration = firecracker::configuration(self.memory, self.cpus, &self.append);
+        let configuration = firecracker::configuration(self.memory, self.cpus, self.firecracker_line()?);
         write(&path.join(firecracker::CONFIGURATION), configuration.as_bytes())?;
         write(&path.join(BILL_OF_MATERIALS), &self.bill_of_materials())
     }
@@ -217,17 +258,6 @@ impl Maker<'_> {
         bill.to_json(&self.parts.used())
     }
 
-    fn kernel_line(&self) -> Result<String, Failure> {
-        Ok(kernel_line::compose(self.kernel()?, &self.append))
-    }
-
-    /// The kernel; containers alone have none, and never ask.
-    fn kernel(&self) -> Result<&Chosen, Failure> {
-        self.material
-            .kernel
-            .ok_or_else(|| Failure::new(ExitCode::KernelUnavailable, "no kernel was chosen for this image"))
-    }
-
     /// What boot menus show.
     fn os_release(&self) -> String {
         let version = env!("CARGO_PKG_VERSION");
@@ -247,6 +277,11 @@ impl Maker<'_> {
         let message = format!("{} cannot {what}: it lacks {symbol}", kernel.version());
         Err(Failure::new(ExitCode::KernelUnavailable, message).hint(hint.to_owned()))
     }
+}
+
+/// A command line that no kernel would read whole.
+fn unsaid(error: &LineError) -> Failure {
+    Failure::new(ExitCode::UnusableInput, error).hint(error.hint())
 }
 
 /// What an image was made of lies beside those that are directories.

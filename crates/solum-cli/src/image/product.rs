@@ -51,7 +51,7 @@ impl Product {
         };
         fs::create_dir_all(beside).map_err(refused)?;
         let stage = Stage::new(beside).map_err(refused)?;
-        let _interruptible = signals::making(stage.path().to_owned()).map_err(refused)?;
+        let interruptible = signals::making(stage.path().to_owned()).map_err(refused)?;
         let staged = stage.path().join("made");
         let growing = stage.path().to_owned();
         let spinner = Spinner::growing(format!("making {}", path.display()), move || {
@@ -62,6 +62,8 @@ impl Product {
             hide(&staged).map_err(refused)?;
         }
         let (size, taken) = weigh(&staged).map_err(refused)?;
+        // Whoever stops it now has either the old one or the new one.
+        drop(interruptible);
         replace(&staged, path, &stage.old()).map_err(|error| match error.kind() {
             io::ErrorKind::DirectoryNotEmpty => refused(error).hint(format!(
                 "it holds something else than an image of this kind; write into it with `--output {}/`",

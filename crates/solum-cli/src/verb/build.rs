@@ -148,9 +148,10 @@ impl<'a> Shop<'a> {
         let all =
             || materials.iter().flat_map(|material| formats.iter().map(move |format| (material, *format)));
         for (material, format) in all() {
-            material.refuse(format)?;
+            let path = places.of(&material.name, format);
+            material.refuse(format, &path)?;
             if !self.arguments.discard_data {
-                image::refuse_to_lose(&places.of(&material.name, format))?;
+                image::refuse_to_lose(&path)?;
             }
         }
         for (material, format) in all() {

@@ -1,6 +1,7 @@
 //! What is made, and that it is the same every time.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use solum_image::unpack::unpack;
@@ -66,6 +67,16 @@ fn the_same_inputs_give_the_same_bytes_anywhere_at_any_time() {
     for ((one, left), (other, right)) in first.iter().zip(&second) {
         assert!(left == right, "{one} is not {other}");
     }
+}
+
+#[test]
+fn a_disk_of_vmware_says_the_name_of_its_own_file() {
+    let scratch = Scratch::new();
+    build(&scratch, "vmdk", "server.vmdk", &[], "status 0").exits(0);
+    let mut head = vec![0; 4096];
+    std::fs::File::open(scratch.path("server.vmdk")).unwrap().read_exact(&mut head).unwrap();
+    let head = String::from_utf8_lossy(&head);
+    assert!(head.contains(" SPARSE \"server.vmdk\""), "{head}");
 }
 
 #[test]

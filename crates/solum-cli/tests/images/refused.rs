@@ -55,6 +55,34 @@ fn data_that_does_not_fit() {
 }
 
 #[test]
+fn an_image_does_not_go_into_itself() {
+    let scratch = Scratch::new();
+    scratch.file("site/index.html", "hello");
+    std::os::unix::fs::symlink("site", scratch.path("link")).unwrap();
+    for (format, option) in [("iso", "--iso-content"), ("vhd", "--data")] {
+        for output in ["site/m", "site/new/m", "link/m"] {
+            build(&scratch, format, output, &[option, "[SCRATCH]/site"], "status 0")
+                .exits(102)
+                .mentions("which goes into the image");
+        }
+    }
+    assert_eq!(scratch.names("site"), ["index.html"]);
+}
+
+#[test]
+fn a_command_line_that_no_kernel_reads() {
+    let scratch = Scratch::new();
+    let long = "x".repeat(2048);
+    for format in ["uki", "firecracker"] {
+        let finished = build(&scratch, format, "m", &["--append", &long], "status 0");
+        finished.exits(102).mentions("and the kernel reads 2047");
+        let finished = build(&scratch, format, "m", &["--append", "one\ntwo"], "status 0");
+        finished.exits(102).mentions("holds a control character");
+    }
+    assert!(!scratch.path("m").exists());
+}
+
+#[test]
 fn what_is_no_image_is_not_booted() {
     let scratch = Scratch::new();
     scratch.file("text", "no image\n");

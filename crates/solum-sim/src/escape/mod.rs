@@ -124,21 +124,35 @@ impl fmt::Display for Escape {
     }
 }
 
-/// The first frame of a backtrace, as the standard library prints it, that is neither of this module nor of Rust's libraries.
+/// The first frame of a backtrace, as the standard library prints it, behind that of the call and those of Rust's libraries.
 fn place(trace: &str, call: &str) -> Option<String> {
-    let mut lines = trace.lines().map(str::trim).peekable();
-    while let Some(line) = lines.next() {
-        let Some((number, function)) = line.split_once(": ") else { continue };
-        let at = lines.peek().and_then(|next| next.strip_prefix("at ")).map(str::to_owned);
-        let is_library = ["std::", "core::", "alloc::", concat!(env!("CARGO_CRATE_NAME"), "::escape::")]
+    let frames = frames(trace);
+    let behind = frames.iter().position(|(function, _)| *function == call).map_or(0, |call| call + 1);
+    let is_library = |function: &str, at: Option<&str>| {
+        let name = function.trim_start_matches('<');
+        // An executable with nothing but lines tells functions without their modules.
+        ["std::", "core::", "alloc::", concat!(env!("CARGO_CRATE_NAME"), "::escape::")]
             .iter()
-            .any(|library| function.trim_start_matches('<').starts_with(library));
-        let is_frame = number.parse::<u32>().is_ok();
-        if is_frame && !is_library && function != call {
-            return Some(at.map_or_else(|| function.to_owned(), |at| format!("{function} ({at})")));
+            .any(|library| name.starts_with(library))
+            || at.is_some_and(|at| at.starts_with("/rustc/"))
+    };
+    let (function, at) = frames[behind..].iter().find(|(function, at)| !is_library(function, *at))?;
+    Some(at.map_or_else(|| (*function).to_owned(), |at| format!("{function} ({at})")))
+}
+
+/// The functions of a backtrace with their places.
+fn frames(trace: &str) -> Vec<(&str, Option<&str>)> {
+    let mut frames: Vec<(&str, Option<&str>)> = Vec::new();
+    for line in trace.lines().map(str::trim) {
+        match (line.strip_prefix("at "), line.split_once(": "), frames.last_mut()) {
+            (Some(place), _, Some((_, at))) => *at = Some(place),
+            (None, Some((number, function)), _) if number.parse::<u32>().is_ok() => {
+                frames.push((function, None))
+            }
+            _ => {}
         }
     }
-    None
+    frames
 }
 
 thread_local! {

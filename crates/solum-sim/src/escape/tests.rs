@@ -238,4 +238,9 @@ fn an_escape_tells_where_it_was() {
     let here = "<front::Unit as cluster::calls::Service>::look (./front/src/lib.rs:45:9)";
     assert_eq!(place(trace, "clock_gettime").as_deref(), Some(here));
     assert_eq!(place("   0: clock_gettime\n", "clock_gettime"), None);
+    // With nothing but tables of lines.
+    let trace = "   0: {closure#1}\n             at ./src/escape/mod.rs:238:67\n   1: clock_gettime\n             at \
+                 ./src/escape/clock.rs:3:4\n   2: now\n             at /rustc/std/src/time.rs:3:4\n   3: look\n             \
+                 at ./front/src/lib.rs:45:9\n";
+    assert_eq!(place(trace, "clock_gettime").as_deref(), Some("look (./front/src/lib.rs:45:9)"));
 }
