@@ -425,6 +425,37 @@ fn a_partition_and_its_file_system_grow_with_their_disk() {
 }
 
 #[test]
+fn a_partition_table_without_room_beside_it_is_left_alone() {
+    let scratch = Scratch::new();
+    let Some(volume) = ext4(&scratch, "volume", "data") else { return };
+    let disk = scratch.path("disk.img");
+    fs::File::create(&disk).unwrap().set_len(64 << 20).unwrap();
+    // The first one is where tools of a Mac put it.
+    let layout = words("-a 1 -n 1:40:2047 -n 2:2048:+24M");
+    if !made("sgdisk", &[&layout[..], &[text(&disk)]].concat()) {
+        return;
+    }
+    let (from, to) = (format!("if={}", text(&volume)), format!("of={}", text(&disk)));
+    made("dd", &[&from, &to, "bs=512", "seek=2048", "conv=notrunc"]);
+    let table = || {
+        let bytes = fs::read(&disk).unwrap();
+        [&bytes[..1 << 20], &bytes[bytes.len() - 16896..]].concat()
+    };
+    let before = table();
+    let options = ["--disk", "[SCRATCH]/disk.img", "--mount", "LABEL=data:/perm:grow"];
+    probe(&scratch, &options, &words("write /perm/x y")).run().exits(0).prints("/perm/x: Ok(())\n").says(
+        "solum: warning: /perm: it could not be made larger: beside the partition table of vda there is no room for a copy, \
+         without which a power cut now could lose every partition; enlarge the partition on another computer\n",
+    );
+    assert_eq!(differences(&before, &table()), (0, 0));
+    // What is in the partition grew all the same.
+    let bytes = fs::read(&disk).unwrap();
+    fs::write(&volume, &bytes[1 << 20..25 << 20]).unwrap();
+    let described = printed("dumpe2fs", &["-h", text(&volume)]);
+    assert!(described.contains("Block count:              24576\n"), "{described}");
+}
+
+#[test]
 fn files_that_cannot_be_disks_are_refused() {
     let scratch = Scratch::new();
     scratch.directory("directory");
