@@ -36,7 +36,9 @@ pub use child::die_with_us;
 pub use disk_file::DiskFile;
 pub use error::VmError;
 pub use kernel_line::{LineError, line_of};
-pub use machine::{Boot, Bus, Console, DiskFormat, Firmware, Machine, MachineType, Medium, Screen};
+pub use machine::{
+    Boot, Bus, Console, DEFAULT_EMULATOR, DiskFormat, Firmware, Machine, MachineType, Medium, Screen,
+};
 pub use report::{Durations, End, Report};
 pub use requests::{Handle, Requests, requests};
 pub use run::{Limits, Notice, Streams, run, run_wired};

@@ -10,7 +10,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount as mount_kernel};
 use solum_spec::reason;
-use solum_spec::storage::{E2FSCK, FileSystem, Kind};
+use solum_spec::storage::{E2FSCK, FileSystem, Kind, PERMANENT};
 
 use super::Owners;
 use super::check::{self, Verdict};
@@ -51,7 +51,8 @@ pub fn mount(wanted: &FileSystem, device: Option<&Device>, owners: &Owners) -> R
     if read_only {
         flags |= MountFlags::RDONLY;
     }
-    let own = with_defaults(kind, &given, owners);
+    warnings.extend(closed_to_units(kind, read_only, &given, target, owners));
+    let own = with_defaults(kind, &given, target, owners);
     if let Some(device) = device {
         is_whole(device, &given).map_err(failed)?;
         warnings.extend(examine(device, kind, read_only).map_err(failed)?);
@@ -110,7 +111,7 @@ fn driver(kind: Kind) -> &'static str {
 }
 
 /// What holds unless the options say otherwise.
-fn with_defaults(kind: Kind, given: &str, owners: &Owners) -> String {
+fn with_defaults(kind: Kind, given: &str, target: &str, owners: &Owners) -> String {
     let mut options = String::new();
     let is_given = |name: &str| options::has(given, name);
     match (kind, owners) {
@@ -119,8 +120,10 @@ fn with_defaults(kind: Kind, given: &str, owners: &Owners) -> String {
             options::add(&mut options, "errors=remount-ro");
         }
         // It knows no owners, so that everything belongs to whom it is for.
-        (Kind::Vfat, Owners::Program(user)) if !is_given("uid") && !is_given("gid") => {
-            options::add(&mut options, &format!("uid={user},gid={user}"));
+        (Kind::Vfat, _) if !is_given("uid") && !is_given("gid") => {
+            if let Some(user) = only_user(target, owners) {
+                options::add(&mut options, &format!("uid={user},gid={user}"));
+            }
         }
         (Kind::Tmpfs, Owners::Program(user)) if !is_given("uid") && !is_given("mode") => {
             options::add(&mut options, &format!("uid={user},gid={user},mode=0755"));
@@ -143,6 +146,36 @@ fn is_whole(device: &Device, given: &str) -> Result<(), String> {
         "{} is one of {devices} devices that its file system needs; name the others as options, like device=/dev/…",
         device.shown()
     ))
+}
+
+/// Who alone writes there. At [`PERMANENT`] PID 1 does, too, beside the units.
+fn only_user(target: &str, owners: &Owners) -> Option<u32> {
+    match owners {
+        Owners::Program(user) => Some(*user),
+        Owners::Units(units) => match &units[..] {
+            [(_, user)] if target != PERMANENT => Some(*user),
+            _ => None,
+        },
+    }
+}
+
+/// What of vfat surprises units: all of it belongs to one user (Documentation/filesystems/vfat.rst), which can be only one of them.
+fn closed_to_units(
+    kind: Kind,
+    read_only: bool,
+    given: &str,
+    target: &str,
+    owners: &Owners,
+) -> Option<String> {
+    let has_units = matches!(owners, Owners::Units(units) if !units.is_empty());
+    let is_decided =
+        ["uid", "gid", "umask", "dmask", "fmask"].into_iter().any(|name| options::has(given, name));
+    let is_closed = has_units && only_user(target, owners).is_none() && !is_decided;
+    (kind == Kind::Vfat && !read_only && is_closed).then(|| {
+        "vfat knows no owners, so that only root can write to it; the option `umask=000` lets every unit, and ext4 knows whose \
+         each file is"
+            .to_owned()
+    })
 }
 
 /// Looks at a file system before it is mounted; what somebody should know of it.
@@ -266,4 +299,40 @@ fn fullness(target: &str, can_be_full: bool) -> Option<String> {
     // A file system that counts nothing (9p without a word about it) is not full.
     (space.f_blocks > 0 && free < NEARLY_FULL)
         .then(|| format!("it is full: only {} KiB are free", free / 1024))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn units(count: u32) -> Owners {
+        Owners::Units((0..count).map(|index| (format!("u{index}"), 2000 + index)).collect())
+    }
+
+    #[test]
+    fn what_knows_no_owners_belongs_to_whom_it_is_for() {
+        let options = |given: &str, target: &str, owners: &Owners| {
+            with_defaults(Kind::Vfat, given.to_owned(), target, owners)
+        };
+        assert_eq!(options("", "/photos", &Owners::Program(1000)), "uid=1000,gid=1000");
+        assert_eq!(options("flush", "/photos", &units(1)), "uid=2000,gid=2000,flush");
+        assert_eq!(options("uid=7", "/photos", &units(1)), "uid=7");
+        assert_eq!(options("flush", "/photos", &units(2)), "flush", "it cannot be both");
+        assert_eq!(options("flush", PERMANENT, &units(1)), "flush", "PID 1 is there, too");
+    }
+
+    #[test]
+    fn units_that_cannot_write_are_spoken_of() {
+        let said = |kind, read_only, given: &str, owners: &Owners| {
+            closed_to_units(kind, read_only, given, "/photos", owners).is_some()
+        };
+        assert!(said(Kind::Vfat, false, "flush", &units(2)));
+        assert!(!said(Kind::Ext4, false, "", &units(2)), "it knows owners");
+        assert!(!said(Kind::Vfat, true, "", &units(2)), "nobody writes");
+        assert!(!said(Kind::Vfat, false, "flush,umask=000", &units(2)), "it was decided");
+        assert!(!said(Kind::Vfat, false, "", &units(1)), "it is the unit's");
+        assert!(!said(Kind::Vfat, false, "", &units(0)), "nobody wants to");
+        assert!(!said(Kind::Vfat, false, "", &Owners::Program(1000)), "it is the program's");
+        assert!(closed_to_units(Kind::Vfat, false, "", PERMANENT, &units(1)).is_some());
+    }
 }

@@ -9,6 +9,8 @@ pub struct Device {
     pub name: String,
     /// Its major and minor number.
     pub number: (u32, u32),
+    /// Of all that were ever plugged in since the host's start, the how manieth its disk is, if the kernel counts them (since 5.15).
+    pub sequence: Option<u64>,
     /// Of a partition, the disk that it is a part of.
     pub whole: Option<String>,
     /// How large it is.
@@ -70,6 +72,16 @@ pub enum Use {
     },
 }
 
+impl Device {
+    /// Whether it is the one that was looked at before: names and numbers go to others when something is plugged in.
+    pub fn is_still(&self, before: &Self) -> bool {
+        let made = |device: &Self| {
+            (device.number, device.sequence, device.size, device.vendor.clone(), device.model.clone())
+        };
+        made(self) == made(before)
+    }
+}
+
 /// What a person needs to see to know that it is the right one: a line each.
 pub fn describe(device: &Device) -> Vec<String> {
     let maker = [&device.vendor, &device.model].into_iter().flatten().cloned().collect::<Vec<_>>().join(" ");
@@ -102,6 +114,21 @@ pub fn describe(device: &Device) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_stick_in_the_same_place_is_another_device() {
+        let stick = Device { number: (8, 16), sequence: Some(9), size: 8 << 30, ..Device::default() };
+        assert!(
+            Device { uses: vec![Use::Swap { what: "sdb".to_owned() }], ..stick.clone() }.is_still(&stick)
+        );
+        for other in [
+            Device { sequence: Some(10), ..stick.clone() },
+            Device { size: 4 << 30, ..stick.clone() },
+            Device { model: Some("Stick".to_owned()), ..stick.clone() },
+        ] {
+            assert!(!other.is_still(&stick), "{other:?}");
+        }
+    }
 
     #[test]
     fn a_person_sees_what_it_is() {

@@ -147,6 +147,7 @@ impl Sources {
         Ok(Device {
             name: name(&directory),
             number,
+            sequence: figure(disk.join("diskseq")),
             whole: whole.as_deref().map(name),
             // In sectors of 512 bytes, whatever the device has (Documentation/ABI/stable/sysfs-block).
             size: figure(directory.join("size")).unwrap_or(0).saturating_mul(512),
@@ -247,6 +248,7 @@ mod tests {
         }
         symlink(&crypt, usb.join("sdb2/holders/dm-0")).unwrap();
         fs::write(usb.join("removable"), "1\n").unwrap();
+        fs::write(usb.join("diskseq"), "9\n").unwrap();
         fs::create_dir_all(usb.join("device")).unwrap();
         fs::write(usb.join("device/model"), "Stick   \n").unwrap();
         let number_of = |path: &str| (path == "/dev/sdb1").then_some((8, 17));
@@ -290,6 +292,7 @@ mod tests {
         let (_place, sources) = sources("");
         let device = sources.device((8, 18)).unwrap();
         assert_eq!((&*device.name, device.whole.as_deref()), ("sdb2", Some("sdb")));
+        assert_eq!(device.sequence, Some(9), "that of its disk");
         assert!(sources.device((9, 9)).is_err());
     }
 

@@ -12,7 +12,7 @@ use rustix::ioctl::{NoArg, ioctl, opcode};
 
 use super::copy::Target;
 use super::device::Device;
-use super::facts::number;
+use super::facts::{find, number};
 
 /// Addresses, places and lengths are multiples of this where the host's memory is gone around (open(2), `O_DIRECT`): no device has
 /// larger sectors.
@@ -34,8 +34,9 @@ impl BlockDevice {
     pub fn open(path: &Path, device: &Device) -> io::Result<Self> {
         let exclusive = OFlags::EXCL.bits() as i32;
         let file = OpenOptions::new().read(true).write(true).custom_flags(exclusive).open(path)?;
-        // Names of devices are given to others when something is plugged in; somebody may have taken his time to answer.
-        if number(file.metadata()?.rdev()) != device.number {
+        // Somebody may have taken his time to answer. From here on the opened file is that of one device, whatever is plugged in.
+        let is_same_number = number(file.metadata()?.rdev()) == device.number;
+        if !is_same_number || !find(path)?.is_some_and(|now| now.is_still(device)) {
             return Err(io::Error::other("it is another device than it was a moment ago"));
         }
         let direct = OpenOptions::new().read(true).custom_flags(OFlags::DIRECT.bits() as i32).open(path).ok();

@@ -7,6 +7,7 @@ pub mod elf;
 mod finished;
 pub mod kernel;
 mod live;
+pub mod monitor;
 pub mod running;
 mod scratch;
 pub mod system;

@@ -1,11 +1,11 @@
 //! QEMU as a person starts it, with what `solum run --dry-run` printed: no host listens, and the buttons can be pressed.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
+use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use crate::harness::kernel::{option, words_of};
+use crate::harness::monitor::Monitor;
 use crate::harness::{Finished, Scratch};
 
 /// What `solum run` is to be given. A microvm has no buttons.
@@ -14,7 +14,7 @@ pub const OPTIONS: [&str; 3] = ["--machine", "q35", "--dry-run"];
 pub struct ByHand {
     qemu: Child,
     output: BufReader<ChildStdout>,
-    monitor: UnixStream,
+    monitor: Monitor,
     /// What the dry run left for QEMU.
     initramfs: Option<PathBuf>,
     seen: String,
@@ -51,7 +51,7 @@ fn launch(scratch: &Scratch, words: &[String], more: &[&str]) -> ByHand {
     let mut seen = String::new();
     // The monitor is there before the machine says anything.
     output.read_line(&mut seen).unwrap();
-    ByHand { qemu, output, monitor: UnixStream::connect(socket).unwrap(), initramfs, seen }
+    ByHand { qemu, output, monitor: Monitor::connect(&socket), initramfs, seen }
 }
 
 impl ByHand {
@@ -65,26 +65,15 @@ impl ByHand {
         self.seen.clone()
     }
 
-    pub fn press_power_button(&self) {
-        self.command(r#"{"execute":"system_powerdown"}"#);
+    pub fn press_power_button(&mut self) {
+        self.monitor.press_power_button();
     }
 
     /// Presses these keys together, named as QEMU's `QKeyCode`.
-    pub fn press_keys(&self, keys: &[&str]) {
+    pub fn press_keys(&mut self, keys: &[&str]) {
         let keys = keys.iter().map(|key| format!(r#"{{"type":"qcode","data":"{key}"}}"#));
         let keys = keys.collect::<Vec<_>>().join(",");
-        self.command(&format!(r#"{{"execute":"send-key","arguments":{{"keys":[{keys}]}}}}"#));
-    }
-
-    /// QMP: after the greeting and the capabilities, a command.
-    fn command(&self, command: &str) {
-        let mut replies = BufReader::new(&self.monitor).lines();
-        let mut writer = &self.monitor;
-        assert!(replies.next().unwrap().unwrap().contains("QMP"));
-        for command in [r#"{"execute":"qmp_capabilities"}"#, command] {
-            writeln!(writer, "{command}").unwrap();
-            while !replies.next().unwrap().unwrap().contains("return") {}
-        }
+        self.monitor.ask(&format!(r#"{{"execute":"send-key","arguments":{{"keys":[{keys}]}}}}"#));
     }
 
     /// Waits for its end; gives all that it said.

@@ -16,6 +16,7 @@ mod given;
 mod host;
 mod kernels;
 mod languages;
+mod meanwhile;
 mod network;
 mod permanent;
 mod picture;
@@ -28,6 +29,7 @@ mod storage;
 mod streams;
 mod systems;
 mod terminal;
+mod time_server;
 mod viewer;
 
 use harness::{Scratch, Solum};

@@ -12,7 +12,7 @@ use crate::harness::{Scratch, Solum};
 use crate::probe;
 
 /// Runs a tool of the host's; false, with a word about it, where that is not installed.
-fn made(program: &str, arguments: &[&str]) -> bool {
+pub fn made(program: &str, arguments: &[&str]) -> bool {
     // Where Debian has tools for file systems, and the PATH of users has not.
     let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
     let output = match Command::new("env").arg(format!("PATH={path}")).arg(program).args(arguments).output() {
@@ -29,25 +29,25 @@ fn made(program: &str, arguments: &[&str]) -> bool {
 }
 
 /// What a tool prints, whatever it thinks of it.
-fn printed(program: &str, arguments: &[&str]) -> String {
+pub fn printed(program: &str, arguments: &[&str]) -> String {
     let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
     let output =
         Command::new("env").arg(format!("PATH={path}")).arg(program).args(arguments).output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn text(path: &Path) -> &str {
+pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
 /// A file with an ext4 file system of this name in it.
-fn ext4(scratch: &Scratch, name: &str, label: &str) -> Option<PathBuf> {
+pub fn ext4(scratch: &Scratch, name: &str, label: &str) -> Option<PathBuf> {
     let path = scratch.path(name);
     made("mke2fs", &["-q", "-t", "ext4", "-m", "0", "-L", label, text(&path), "16M"]).then_some(path)
 }
 
 /// Writes a file into an ext4 file system, and does what else debugfs(8) is told.
-fn debugfs(image: &Path, requests: &[&str]) {
+pub fn debugfs(image: &Path, requests: &[&str]) {
     for request in requests {
         made("debugfs", &["-w", "-R", request, text(image)]);
     }
@@ -60,7 +60,7 @@ fn differences(one: &[u8], other: &[u8]) -> (usize, usize) {
     places.fold((0, 0), |(count, _), (place, _)| (count + 1, place))
 }
 
-fn words(errand: &str) -> Vec<&str> {
+pub fn words(errand: &str) -> Vec<&str> {
     errand.split_whitespace().collect()
 }
 

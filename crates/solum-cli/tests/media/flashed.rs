@@ -101,6 +101,25 @@ fn what_cannot_hold_the_image_is_refused() {
 }
 
 #[test]
+fn a_partition_is_no_device_to_boot_from() {
+    let scratch = Scratch::new();
+    let raw = scratch.file("raw", bytes(&disk(None)));
+    let parted = scratch.file("parted", fs::read(raw).unwrap());
+    let Some(device) = Device::of(parted, &["--partscan"]) else { return };
+    // Not every kernel reads such tables by itself.
+    run("partx", &["--add", device.text()]);
+    let partition = format!("{}p1", device.text());
+    if !std::path::Path::new(&partition).exists() {
+        println!("skipped: there are no partitions of loop devices here");
+        return;
+    }
+    let before = fs::read(&device.file).unwrap();
+    let finished = scratch.solum_without_init(&["flash", "[SCRATCH]/raw", &partition, "--yes"]).run();
+    finished.exits(102).mentions(&format!("{}p1 is a partition of {}", device.name(), device.name()));
+    finished.check(fs::read(&device.file).unwrap() == before, "nothing should be written");
+}
+
+#[test]
 fn what_is_no_device_or_no_disk_is_refused() {
     let scratch = Scratch::new();
     scratch.file("raw", bytes(&disk(None)));
