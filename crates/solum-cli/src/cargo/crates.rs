@@ -123,9 +123,12 @@ fn name_and_version(package: &str) -> (&str, &str) {
     })
 }
 
+fn source(package: &str) -> &str {
+    package.split_once(" (").map_or(package, |(_, source)| source)
+}
+
 fn is_crates_io(package: &str) -> bool {
-    let source = package.split_once(" (").map_or(package, |(_, source)| source.trim_end_matches(')'));
-    let source = source.split('#').next().unwrap_or(source);
+    let source = source(package).split(['#', ')']).next().unwrap_or_default();
     source.starts_with("registry+") && source.ends_with(CRATES_IO)
 }
 
