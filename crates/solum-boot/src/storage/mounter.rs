@@ -311,9 +311,8 @@ mod tests {
 
     #[test]
     fn what_knows_no_owners_belongs_to_whom_it_is_for() {
-        let options = |given: &str, target: &str, owners: &Owners| {
-            with_defaults(Kind::Vfat, given.to_owned(), target, owners)
-        };
+        let options =
+            |given: &str, target: &str, owners: &Owners| with_defaults(Kind::Vfat, given, target, owners);
         assert_eq!(options("", "/photos", &Owners::Program(1000)), "uid=1000,gid=1000");
         assert_eq!(options("flush", "/photos", &units(1)), "uid=2000,gid=2000,flush");
         assert_eq!(options("uid=7", "/photos", &units(1)), "uid=7");
