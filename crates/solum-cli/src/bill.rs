@@ -18,6 +18,8 @@ pub struct Bill {
     /// The time that is written, in seconds since 1970.
     epoch_s: u64,
     components: Vec<Component>,
+    /// References to what may be made of more than is told.
+    unknown: Vec<String>,
 }
 
 /// Something that an image was made of.
@@ -60,6 +62,15 @@ struct Document<'a> {
     version: u32,
     metadata: Metadata,
     components: &'a [Component],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    compositions: Vec<Composition<'a>>,
+}
+
+/// How much is known of what components are made of (CycloneDX 1.6, `compositions`).
+#[derive(Serialize)]
+struct Composition<'a> {
+    aggregate: &'static str,
+    assemblies: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -77,13 +88,15 @@ struct Tools {
 impl Bill {
     /// Nothing yet.
     pub fn new(name: &str, epoch_s: u64) -> Self {
-        Self { name: name.to_owned(), epoch_s, components: Vec::new() }
+        Self { name: name.to_owned(), epoch_s, components: Vec::new(), unknown: Vec::new() }
     }
 
-    /// An executable, and the crates it was compiled from, where they are known.
-    pub fn add_program(&mut self, name: &str, bytes: &[u8], crates: &[Crate]) {
-        let (own, others): (Vec<&Crate>, Vec<&Crate>) = crates.iter().partition(|known| known.is_root);
+    /// An executable, and the crates it was compiled from; where they are not known, that is said.
+    pub fn add_program(&mut self, name: &str, bytes: &[u8], crates: Option<&[Crate]>) {
+        let known = crates.unwrap_or_default().iter();
+        let (own, others): (Vec<&Crate>, Vec<&Crate>) = known.partition(|known| known.is_root);
         let mut component = component("application", name);
+        self.unknown.extend(crates.is_none().then(|| component.reference.clone()));
         component.hashes = vec![sha256(&base16ct::lower::encode_string(&Sha256::digest(bytes)))];
         component.version = own.first().map(|own| own.version.clone());
         component.licenses = own.first().map(|own| licences(own)).unwrap_or_default();
@@ -97,7 +110,8 @@ impl Bill {
         component.version = Some(kernel.release().to_owned());
         component.hashes = vec![sha256(kernel.hash())];
         component.licenses = vec![Licence { expression: "GPL-2.0-only WITH Linux-syscall-note".to_owned() }];
-        component.purl = kernel.package_url();
+        let package = kernel.package();
+        component.purl = package.map(|package| package_url("deb/debian", &package.name, &package.version));
         self.components.push(component);
     }
 
@@ -127,6 +141,10 @@ impl Bill {
                 component: component("firmware", &self.name),
             },
             components: &components,
+            compositions: match self.unknown.as_slice() {
+                [] => Vec::new(),
+                assemblies => vec![Composition { aggregate: "unknown", assemblies }],
+            },
         };
         // Plain structures with names as keys have no way not to be JSON.
         let mut bytes = serde_json::to_vec_pretty(&document).unwrap_or_default();
@@ -145,7 +163,7 @@ fn library(program: &str, known: &Crate) -> Component {
         reference: format!("library:{program}/{}@{}", known.name, known.version),
         version: Some(known.version.clone()),
         licenses: licences(known),
-        purl: known.is_from_registry.then(|| format!("pkg:cargo/{}@{}", known.name, known.version)),
+        purl: known.is_from_crates_io.then(|| package_url("cargo", &known.name, &known.version)),
         ..component("library", &known.name)
     }
 }
@@ -161,11 +179,55 @@ fn of_part(name: &str, part: &Part) -> Component {
         version: package.map(|package| package.version.clone()),
         hashes: vec![sha256(&part.sha256)],
         licenses: vec![Licence { expression: part.licence.to_owned() }],
-        purl: package.map(|package| format!("pkg:deb/debian/{}@{}", package.name, package.version)),
+        purl: package.map(|package| package_url("deb/debian", &package.name, &package.version)),
         ..component("firmware", name)
     }
 }
 
+/// Where a package is from (Package-URL specification, "How to build"). Versions may have a `+`, which some readers take for a
+/// space; a colon stays as it is everywhere.
+fn package_url(kind: &str, name: &str, version: &str) -> String {
+    let encoded = |text: &str| {
+        text.bytes().fold(String::new(), |mut url, byte| {
+            match byte {
+                b'.' | b'-' | b'_' | b'~' | b':' => url.push(char::from(byte)),
+                byte if byte.is_ascii_alphanumeric() => url.push(char::from(byte)),
+                byte => url.push_str(&format!("%{byte:02X}")),
+            }
+            url
+        })
+    };
+    format!("pkg:{kind}/{}@{}", encoded(name), encoded(version))
+}
+
 fn sha256(content: &str) -> Hash {
     Hash { alg: "SHA-256", content: content.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn package_urls_are_encoded() {
+        for (name, version, url) in [
+            ("toml", "1.1.3+spec-1.1.0", "pkg:deb/debian/toml@1.1.3%2Bspec-1.1.0"),
+            ("libstdc++6", "1:2.0~rc1+dfsg1-2", "pkg:deb/debian/libstdc%2B%2B6@1:2.0~rc1%2Bdfsg1-2"),
+            ("a_b", "1/2@3 é", "pkg:deb/debian/a_b@1%2F2%403%20%C3%A9"),
+        ] {
+            assert_eq!(package_url("deb/debian", name, version), url);
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_of_a_program_is_said() {
+        let of = |crates: Option<&[Crate]>| {
+            let mut bill = Bill::new("m", 0);
+            bill.add_program("p", b"", crates);
+            serde_json::from_slice::<serde_json::Value>(&bill.to_json(&BTreeMap::new())).unwrap()
+        };
+        let unknown = serde_json::json!([{"aggregate": "unknown", "assemblies": ["application:p"]}]);
+        assert_eq!(of(None)["compositions"], unknown);
+        assert!(of(Some(&[])).get("compositions").is_none());
+    }
 }

@@ -1,5 +1,6 @@
 //! Driving Cargo: which package, which binary, for which target, and where the executable came out.
 
+mod crates;
 mod flags;
 
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
@@ -15,6 +16,9 @@ use crate::arguments::Program;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::program::Purpose;
+use crates::Compiled;
+
+pub use crates::{Crate, Origin};
 
 /// How Rust programs are linked so that they need nothing beside them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,15 +68,6 @@ pub struct Built {
     pub origin: Origin,
 }
 
-/// What an executable was built from.
-#[derive(Clone, Debug)]
-pub struct Origin {
-    /// The package's manifest.
-    pub manifest: PathBuf,
-    /// The target triple.
-    pub target: String,
-}
-
 /// Builds the program of a package directory and says where it is. Cargo's own output goes to the user.
 pub fn build_program(directory: &Path, program: &Program, purpose: Purpose) -> Result<Built, Failure> {
     let manifest = manifest(directory, purpose)?;
@@ -93,8 +88,8 @@ pub fn build_program(directory: &Path, program: &Program, purpose: Purpose) -> R
     }
     target.configure(&mut cargo, &[]);
     let talk = if purpose == Purpose::System { Talk::WithoutFinished } else { Talk::All };
-    let path = run_build(cargo, &name, talk, &mut || {})?;
-    Ok(Built { name, path, origin: Origin { manifest, target: target.triple } })
+    let output = run_build(cargo, &name, talk, &mut || {})?;
+    Ok(output.of(name, manifest, target.triple))
 }
 
 /// Builds the simulation of a system, an executable as any other of this host, and says where it is.
@@ -104,7 +99,7 @@ pub fn build_simulation(directory: &Path, simulation: &Simulation) -> Result<Pat
     let name = binary(&package, simulation.binary.as_deref(), Purpose::Simulation)?;
     let mut cargo = cargo_build(&manifest, simulation.profile.as_deref().unwrap_or("release"));
     cargo.args(["--package", &package.name, "--bin", &name]);
-    run_build(cargo, &name, Talk::WithoutFinished, &mut || {})
+    Ok(run_build(cargo, &name, Talk::WithoutFinished, &mut || {})?.executable)
 }
 
 /// The absolute path of a package's manifest.
@@ -122,11 +117,14 @@ pub fn build_init(
     workspace: &Path,
     target: &StaticTarget,
     begun: &mut dyn FnMut(),
-) -> Result<PathBuf, Failure> {
-    let mut cargo = cargo_build(&workspace.join("Cargo.toml"), "machine");
-    cargo.args(["--package", "solum-init", "--bin", "solum-init", "--quiet"]);
+) -> Result<Built, Failure> {
+    const NAME: &str = "solum-init";
+    let manifest = workspace.join("Cargo.toml");
+    let mut cargo = cargo_build(&manifest, "machine");
+    cargo.args(["--package", NAME, "--bin", NAME, "--quiet"]);
     target.configure(&mut cargo, &INIT_FLAGS);
-    run_build(cargo, "solum-init", Talk::All, begun)
+    let output = run_build(cargo, NAME, Talk::All, begun)?;
+    Ok(output.of(NAME.to_owned(), manifest, target.triple.clone()))
 }
 
 /// The command that installs the published init of this version below `root`.
@@ -216,26 +214,38 @@ fn is_finished(line: &[u8]) -> bool {
     plain.starts_with("    Finished ")
 }
 
+/// What came of a build.
+struct Output {
+    executable: PathBuf,
+    /// The id of the package that it is of.
+    package: String,
+    compiled: Vec<Compiled>,
+}
+
+impl Output {
+    fn of(self, name: String, manifest: PathBuf, target: String) -> Built {
+        let Self { executable, package, compiled } = self;
+        let origin = Origin { manifest, target, executable: executable.clone(), own: package, compiled };
+        Built { name, path: executable, origin }
+    }
+}
+
 /// Runs Cargo and returns the executable of the binary or example `name`; calls `begun` after the first thing that had to
 /// be compiled.
-fn run_build(
-    mut cargo: Command,
-    name: &str,
-    talk: Talk,
-    begun: &mut dyn FnMut(),
-) -> Result<PathBuf, Failure> {
+fn run_build(mut cargo: Command, name: &str, talk: Talk, begun: &mut dyn FnMut()) -> Result<Output, Failure> {
     let failed = || Failure::new(ExitCode::BuildFailed, format_args!("cargo could not build `{name}`"));
     let unread = |error: &std::io::Error| failed().context(vec![crate::failure::reason(error)]);
     let (mut child, passing_on) = start(&mut cargo, talk).map_err(|error| cargo_missing(&error))?;
     let messages = child.stdout.take().map(BufReader::new).map(Message::parse_stream);
-    let (mut has_begun, mut executable) = (false, None);
+    let (mut has_begun, mut made, mut compiled) = (false, None, Vec::new());
     for message in messages.into_iter().flatten() {
         let Message::CompilerArtifact(artifact) = message.map_err(|error| unread(&error))? else { continue };
         if !artifact.fresh && !std::mem::replace(&mut has_begun, true) {
             begun();
         }
-        if artifact.target.name == name {
-            executable = artifact.executable.or(executable);
+        compiled.push(Compiled::from(&artifact));
+        if let (true, Some(executable)) = (artifact.target.name == name, artifact.executable) {
+            made = Some((PathBuf::from(executable), artifact.package_id.repr));
         }
     }
     let status = child.wait().map_err(|error| unread(&error))?;
@@ -249,9 +259,10 @@ fn run_build(
     if !status.success() {
         return Err(failed().hint("the reason is in Cargo's own messages above".to_owned()));
     }
-    executable.map(PathBuf::from).ok_or_else(|| {
+    let (executable, package) = made.ok_or_else(|| {
         failed().hint("Cargo succeeded, but named no executable; please report this".to_owned())
-    })
+    })?;
+    Ok(Output { executable, package, compiled })
 }
 
 fn cargo_missing(error: &std::io::Error) -> Failure {
@@ -293,65 +304,6 @@ pub fn package(manifest: &Path) -> Result<Package, Failure> {
         )
         .hint(format!("give the directory of one of its packages: {}", names.join(", ")))
     })
-}
-
-/// A crate that a program is compiled from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Crate {
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// Its licence, as an SPDX expression.
-    pub licence: Option<String>,
-    /// It comes from a registry, not from beside the program.
-    pub is_from_registry: bool,
-    /// It is the program's own.
-    pub is_root: bool,
-}
-
-/// The crates that are in a program: its own, and those that it depends on, directly or
-/// not, but for building and testing. Empty where Cargo does not tell: a bill of materials is no reason not to build.
-pub fn crates(origin: &Origin) -> Vec<Crate> {
-    let Origin { manifest, target } = origin;
-    let metadata = MetadataCommand::new()
-        .manifest_path(manifest)
-        .current_dir(manifest.parent().unwrap_or(manifest))
-        .other_options(vec!["--filter-platform".to_owned(), target.clone(), "--offline".to_owned()])
-        .exec();
-    let Ok(metadata) = metadata else { return Vec::new() };
-    let canonical = manifest.canonicalize().unwrap_or_else(|_| manifest.to_owned());
-    let root = metadata.packages.iter().find(|package| package.manifest_path == canonical);
-    let (Some(root), Some(resolve)) = (root, &metadata.resolve) else { return Vec::new() };
-    let mut reached = std::collections::BTreeSet::from([&root.id]);
-    let mut waiting = vec![&root.id];
-    while let Some(id) = waiting.pop() {
-        let Some(node) = resolve.nodes.iter().find(|node| node.id == *id) else { continue };
-        let is_linked = |dependency: &&cargo_metadata::NodeDep| {
-            dependency.dep_kinds.iter().any(|kind| kind.kind == cargo_metadata::DependencyKind::Normal)
-        };
-        for dependency in node.deps.iter().filter(is_linked) {
-            let is_macro = metadata[&dependency.pkg].targets.iter().any(|target| target.is_proc_macro());
-            if !is_macro && reached.insert(&dependency.pkg) {
-                waiting.push(&dependency.pkg);
-            }
-        }
-    }
-    let mut crates: Vec<Crate> = reached
-        .into_iter()
-        .map(|id| {
-            let package = &metadata[id];
-            Crate {
-                name: package.name.to_string(),
-                version: package.version.to_string(),
-                licence: package.license.clone(),
-                is_from_registry: package.source.is_some(),
-                is_root: *id == root.id,
-            }
-        })
-        .collect();
-    crates.sort();
-    crates
 }
 
 /// The name of the binary that is meant.
@@ -422,8 +374,8 @@ mod tests {
             let mut cargo = cargo_build(&manifest, "dev");
             cargo.arg("--quiet").env("CARGO_TARGET_DIR", directory.path().join("target"));
             let mut told = 0;
-            let path = run_build(cargo, "small", Talk::All, &mut || told += 1).unwrap();
-            assert!(path.is_file());
+            let output = run_build(cargo, "small", Talk::All, &mut || told += 1).unwrap();
+            assert!(output.executable.is_file());
             assert_eq!(told, expected);
         }
     }

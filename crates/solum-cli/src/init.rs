@@ -17,39 +17,48 @@ use crate::terminal::say;
 /// The version that host and machine must share.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The bytes of PID 1 for machines of this host's architecture.
-pub fn find(cache: &Cache) -> Result<Vec<u8>, Failure> {
-    let path = locate(cache)?;
+/// PID 1 for machines of this host's architecture.
+pub struct Init {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// What it was built from, if it was built here.
+    origin: Option<Origin>,
+}
+
+impl Init {
+    /// The crates that it was compiled from, if that is known.
+    pub fn crates(&self) -> Option<Vec<Crate>> {
+        self.origin.as_ref().map(Origin::crates)
+    }
+}
+
+/// Finds it, building or installing it if it must be.
+pub fn find(cache: &Cache) -> Result<Init, Failure> {
+    let (path, origin) = locate(cache)?;
     let bytes = fs::read(&path).map_err(|error| Failure::file("cannot read the init", &path, &error))?;
     executable::inspect(&bytes, Architecture::HOST).map_err(|refusal| {
         Failure::new(ExitCode::UnusableInput, format_args!("the init {} {refusal}", path.display()))
     })?;
-    Ok(bytes)
+    Ok(Init { bytes, origin })
 }
 
-fn locate(cache: &Cache) -> Result<PathBuf, Failure> {
+fn locate(cache: &Cache) -> Result<(PathBuf, Option<Origin>), Failure> {
     let solum = env::current_exe().ok().and_then(|path| path.canonicalize().ok());
     let beside = solum
         .as_deref()
         .and_then(Path::parent)
         .map(|directory| directory.join(format!("solum-init-{}", Architecture::HOST)));
     if let Some(path) = beside.filter(|path| path.is_file()) {
-        return Ok(path);
+        return Ok((path, None));
     }
     if let Some(workspace) = workspace() {
         let target = StaticTarget::best_for(&workspace, Architecture::HOST);
-        return cargo::build_init(&workspace, &target, &mut || {
+        let built = cargo::build_init(&workspace, &target, &mut || {
             say("building PID 1, which later runs find built")
-        });
+        })?;
+        return Ok((built.path, Some(built.origin)));
     }
-    install(cache)
-}
-
-/// The crates that PID 1 is compiled from, where its sources are at hand.
-pub fn crates() -> Vec<Crate> {
-    let Some(workspace) = workspace() else { return Vec::new() };
-    let target = StaticTarget::best_for(&workspace, Architecture::HOST).triple;
-    cargo::crates(&Origin { manifest: workspace.join("crates/solum-init/Cargo.toml"), target })
+    Ok((install(cache)?, None))
 }
 
 /// Solum's own workspace: that of this executable, or the one it is run from, or the one it was built from.

@@ -25,9 +25,9 @@ pub struct Found {
 }
 
 impl Found {
-    /// The crates that it was compiled from, as far as that is known.
-    pub fn crates(&self) -> Vec<Crate> {
-        self.origin.as_ref().map(cargo::crates).unwrap_or_default()
+    /// The crates that it was compiled from, if that is known.
+    pub fn crates(&self) -> Option<Vec<Crate>> {
+        self.origin.as_ref().map(Origin::crates)
     }
 }
 

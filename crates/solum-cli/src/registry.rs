@@ -2,6 +2,7 @@
 
 mod challenge;
 mod credentials;
+mod place;
 
 use std::cell::RefCell;
 use std::io::{self, Read};
@@ -19,6 +20,7 @@ use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use challenge::Challenge;
 use credentials::Credentials;
+use place::Place;
 
 /// The most of an answer that is read: a list of what is attached to an image has a few hundred bytes for each.
 const ANSWER_MAX_BYTES: u64 = 4 << 20;
@@ -26,9 +28,9 @@ const ANSWER_MAX_BYTES: u64 = 4 << 20;
 const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// A repository in a registry.
-pub struct Registry<'a> {
+pub struct Registry {
     agent: Agent,
-    reference: &'a Reference,
+    place: Place,
     is_plain: bool,
     credentials: Option<Credentials>,
     /// What each request says about who sends it, as soon as the registry has asked.
@@ -81,10 +83,11 @@ struct List {
     manifests: Vec<serde_json::Value>,
 }
 
-impl<'a> Registry<'a> {
+impl Registry {
     /// The repository that a reference names. Nothing is asked yet.
-    pub fn new(reference: &'a Reference, plain_http: bool) -> Result<Self, Failure> {
-        let host = reference.registry.as_str();
+    pub fn new(reference: &Reference, plain_http: bool) -> Result<Self, Failure> {
+        let place = Place::of(reference);
+        let host = place.host.as_str();
         let name = match host.rsplit_once(':') {
             Some((name, port)) if !port.contains(']') => name,
             _ => host,
@@ -98,8 +101,8 @@ impl<'a> Registry<'a> {
             .timeout_recv_response(Some(Duration::from_secs(120)))
             .build()
             .into();
-        let credentials = Credentials::find(host, &reference.repository)?;
-        Ok(Self { agent, reference, is_plain, credentials, authorization: RefCell::new(None) })
+        let credentials = Credentials::find(&place)?;
+        Ok(Self { agent, place, is_plain, credentials, authorization: RefCell::new(None) })
     }
 
     /// Whether the registry has a blob already.
@@ -176,7 +179,7 @@ impl<'a> Registry<'a> {
 
     fn url(&self, rest: &str) -> String {
         let scheme = if self.is_plain { "http" } else { "https" };
-        format!("{scheme}://{}/v2/{}/{rest}", self.reference.registry, self.reference.repository)
+        format!("{scheme}://{}/v2/{}/{rest}", self.place.host, self.place.repository)
     }
 
     /// A place may be told without its host (RFC 9110, section 10.2.2).
@@ -184,7 +187,7 @@ impl<'a> Registry<'a> {
         match location.starts_with('/') {
             true => {
                 let scheme = if self.is_plain { "http" } else { "https" };
-                format!("{scheme}://{}{location}", self.reference.registry)
+                format!("{scheme}://{}{location}", self.place.host)
             }
             false => location.to_owned(),
         }
@@ -236,7 +239,7 @@ impl<'a> Registry<'a> {
                 request.and_then(|request| self.agent.run(request))
             }
         };
-        sent.map_err(|error| self.unreachable(&self.reference.registry, &error))
+        sent.map_err(|error| self.unreachable(&self.place.host, &error))
     }
 
     /// The token for what the registry just refused.
@@ -282,18 +285,15 @@ impl<'a> Registry<'a> {
     }
 
     fn failure(&self, what: &str) -> Failure {
-        Failure::new(
-            ExitCode::RegistryRefuses,
-            format_args!("the registry {} {what}", self.reference.registry),
-        )
+        Failure::new(ExitCode::RegistryRefuses, format_args!("the registry {} {what}", self.place.registry))
     }
 
     fn not_a_registry(&self) -> String {
-        format!("look whether {} is a registry of images", self.reference.registry)
+        format!("look whether {} is a registry of images", self.place.registry)
     }
 
     fn unknown_user(&self) -> Failure {
-        let registry = &self.reference.registry;
+        let registry = &self.place.registry;
         match &self.credentials {
             None => self
                 .failure("wants to know who you are")
@@ -301,9 +301,8 @@ impl<'a> Registry<'a> {
             Some(login) => self
                 .failure(&format!("does not accept {} with the password from {}", login.user, login.source))
                 .hint(format!(
-                    "log in again with `podman login {registry}` or `docker login {registry}`, or ask for the right to \
-                     write to {}",
-                    self.reference.repository
+                    "log in again with `podman login {registry}` or `docker login {registry}`, or {}",
+                    self.place.asking_for_the_right()
                 )),
         }
     }
@@ -339,9 +338,9 @@ impl<'a> Registry<'a> {
             _ => status.to_string(),
         };
         let code = reason.map(|reason| reason.code).unwrap_or_default();
-        let repository = &self.reference.repository;
+        let repository = &self.place.repository;
         let hint = match (code.as_str(), status.as_u16()) {
-            ("DENIED", _) | (_, 403) => format!("ask for the right to write to {repository}"),
+            ("DENIED", _) | (_, 403) => self.place.asking_for_the_right(),
             ("NAME_INVALID" | "NAME_UNKNOWN", _) => {
                 format!("give another name than {repository}, or make it there first")
             }

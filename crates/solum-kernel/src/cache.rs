@@ -18,12 +18,17 @@ use crate::files;
 use crate::kernel::{Kernel, Provider};
 use crate::lock::Lock;
 use crate::modules::ModuleTree;
+use crate::parts::PackageVersion;
 use crate::progress::Progress;
 
 const MANIFEST: &str = "manifest.json";
 const STAGING: &str = ".staging";
 /// The staging directory of what is on its way out.
 const REMOVED: &str = "removed";
+/// The input that is the name of a distribution's package.
+pub(crate) const PACKAGE: &str = "package";
+/// The input that is its version.
+pub(crate) const PACKAGE_VERSION: &str = "package version";
 
 /// The directory in which kernels are kept.
 #[derive(Clone, Debug)]
@@ -85,6 +90,14 @@ pub struct Member {
     pub modified_ns: u64,
 }
 
+impl Manifest {
+    /// The distribution's package that the kernel came in.
+    fn package(&self) -> Option<PackageVersion> {
+        let input = |name: &str| self.inputs.get(name).cloned();
+        Some(PackageVersion { name: input(PACKAGE)?, version: input(PACKAGE_VERSION)? })
+    }
+}
+
 impl Member {
     pub(crate) fn of(directory: &Path, path: &str) -> Result<Self, Error> {
         let file = directory.join(path);
@@ -140,6 +153,7 @@ impl Entry {
             modules: modules.transpose()?,
             config: manifest.config.as_ref().map(|config| self.directory.join(config)),
             hash: manifest.hash.clone(),
+            package: manifest.package(),
         })
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::apt::{Apt, Package, compare_versions};
 use crate::architecture::Architecture;
-use crate::cache::{Cache, Manifest, Member};
+use crate::cache::{Cache, Manifest, Member, PACKAGE, PACKAGE_VERSION};
 use crate::error::Error;
 use crate::files;
 use crate::image::{self, Format};
@@ -102,7 +102,7 @@ fn entry_name(package: &Package, flavour: Flavour) -> String {
 fn newest_cached(cache: &Cache, suffix: &str) -> Result<Option<Kernel>, Error> {
     let kernels = cache.list()?.into_iter().filter(|entry| {
         entry.manifest.as_ref().is_some_and(|manifest| {
-            let package = manifest.inputs.get("package");
+            let package = manifest.inputs.get(PACKAGE);
             let is_wanted = package.is_some_and(|name| release_in(name, suffix).is_some());
             manifest.provider == Provider::Debian && is_wanted
         })
@@ -142,8 +142,8 @@ fn arrange(unpacked: &Path, entry: &Path, package: &Package) -> Result<Manifest,
         architecture: inspection.architecture,
         hash: package.sha256.clone(),
         inputs: BTreeMap::from([
-            ("package".to_owned(), package.name.clone()),
-            ("package version".to_owned(), package.version.clone()),
+            (PACKAGE.to_owned(), package.name.clone()),
+            (PACKAGE_VERSION.to_owned(), package.version.clone()),
             ("package sha256".to_owned(), package.sha256.clone()),
         ]),
         image: Member::of(entry, "vmlinuz")?,

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::files;
 use crate::image::{self, Format};
 use crate::modules::{Module, ModuleTree};
+use crate::parts::PackageVersion;
 
 /// Where a kernel comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -63,6 +64,8 @@ pub struct Kernel {
     pub config: Option<PathBuf>,
     /// SHA-256 in hexadecimal: of the image (`path`, `host`), of the package (`debian`), of all inputs (`source`).
     pub hash: String,
+    /// The distribution's package that it came in (`debian`).
+    pub package: Option<PackageVersion>,
 }
 
 impl Kernel {
@@ -87,6 +90,7 @@ impl Kernel {
             modules: None,
             config: None,
             hash: files::sha256(&bytes),
+            package: None,
         })
     }
 

@@ -3,7 +3,8 @@
 use std::fs;
 
 use solum_image::initramfs::Module;
-use solum_kernel::{Provider, hardware};
+use solum_kernel::hardware;
+use solum_kernel::parts::PackageVersion;
 use solum_spec::storage::FileSystem;
 
 use crate::exit_code::ExitCode;
@@ -22,13 +23,9 @@ impl Chosen {
         &self.0.hash
     }
 
-    /// Where its package is from, for bills of materials (purl-spec).
-    pub fn package_url(&self) -> Option<String> {
-        let release = self.release();
-        match self.0.provider {
-            Provider::Debian => Some(format!("pkg:deb/debian/linux-image-{release}")),
-            _ => None,
-        }
+    /// The distribution's package that it came in, if it did.
+    pub fn package(&self) -> Option<&PackageVersion> {
+        self.0.package.as_ref()
     }
 
     /// The image that firmware and boot loaders load.

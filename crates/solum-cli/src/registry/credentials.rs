@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, reason};
+use crate::registry::place::Place;
 
 /// The name under which a helper gives a token that stands for a login (Docker, "docker login", "Credential helper protocol").
 const TOKEN_USER: &str = "<token>";
@@ -47,7 +48,7 @@ impl Credentials {
     }
 
     /// Those of the user for a repository of a registry, if there are any: the first file that knows it decides.
-    pub fn find(registry: &str, repository: &str) -> Result<Option<Self>, Failure> {
+    pub fn find(place: &Place) -> Result<Option<Self>, Failure> {
         for (path, must_be) in files() {
             let text = match fs::read(&path) {
                 Ok(text) => text,
@@ -61,7 +62,7 @@ impl Credentials {
                 )
                 .hint("write them anew with `podman login` or `docker login`".to_owned())
             })?;
-            if let Some(found) = logins.find(&path, registry, repository)? {
+            if let Some(found) = logins.find(&path, place)? {
                 return Ok(Some(found));
             }
         }
@@ -109,11 +110,11 @@ struct Helped {
 }
 
 impl Logins {
-    fn find(&self, path: &Path, registry: &str, repository: &str) -> Result<Option<Credentials>, Failure> {
-        if let Some(helper) = self.cred_helpers.get(registry) {
-            return ask(helper, registry);
+    fn find(&self, path: &Path, place: &Place) -> Result<Option<Credentials>, Failure> {
+        if let Some(helper) = self.helper(place) {
+            return ask_for_any(helper, place);
         }
-        let login = names(registry, repository).into_iter().find_map(|name| {
+        let login = place.names().into_iter().find_map(|name| {
             self.auths.iter().find(|(key, _)| plain_key(key) == name).map(|(_, login)| login)
         });
         if let Some(login) = login
@@ -123,19 +124,15 @@ impl Logins {
         }
         // A store has whatever was logged in to; Docker lists the registry without a password beside it.
         match &self.creds_store {
-            Some(helper) => ask(helper, registry),
+            Some(helper) => ask_for_any(helper, place),
             None => Ok(None),
         }
     }
-}
 
-/// Under which names the logins of a repository may be, the closest first.
-fn names(registry: &str, repository: &str) -> Vec<String> {
-    let whole = format!("{registry}/{repository}");
-    let ends = whole.match_indices('/').map(|(slash, _)| whole[..slash].to_owned());
-    let mut names: Vec<String> = ends.chain([whole.clone()]).collect();
-    names.reverse();
-    names
+    /// The helper that keeps the login of this registry alone.
+    fn helper(&self, place: &Place) -> Option<&str> {
+        place.servers().into_iter().find_map(|server| self.cred_helpers.get(server)).map(String::as_str)
+    }
 }
 
 /// Docker once wrote addresses in the place of names.
@@ -170,6 +167,16 @@ impl Login {
         let password = password.trim_end_matches('\0');
         Ok(Some(Credentials { user: user.to_owned(), password: password.to_owned(), source }))
     }
+}
+
+/// Asks a program that keeps logins under each of a registry's names.
+fn ask_for_any(helper: &str, place: &Place) -> Result<Option<Credentials>, Failure> {
+    for server in place.servers() {
+        if let Some(found) = ask(helper, server)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// Asks a program that keeps logins: `docker-credential-NAME get`, the registry on its standard input.
@@ -214,8 +221,12 @@ mod tests {
 
     fn found(text: &str, registry: &str, repository: &str) -> Option<(String, String)> {
         let logins: Logins = serde_json::from_str(text).unwrap();
-        let found = logins.find(Path::new("auth.json"), registry, repository).unwrap();
+        let found = logins.find(Path::new("auth.json"), &place(registry, repository)).unwrap();
         found.map(|credentials| (credentials.user, credentials.password))
+    }
+
+    fn place(registry: &str, repository: &str) -> Place {
+        Place::of(&format!("{registry}/{repository}").parse().unwrap())
     }
 
     fn pair(user: &str, password: &str) -> Option<(String, String)> {
@@ -238,16 +249,51 @@ mod tests {
         assert_eq!(found(text, "old.example", "x"), pair("e", "f:g"));
         assert_eq!(found(text, "token.example", "x"), pair(TOKEN_USER, "t"));
         assert_eq!(found(text, "empty.example", "x"), None);
-        assert_eq!(found(text, "host", "x"), None);
-        assert_eq!(found("{}", "host", "x"), None);
+        assert_eq!(found(text, "host.example", "x"), None);
+        assert_eq!(found("{}", "host.example", "x"), None);
+    }
+
+    #[test]
+    fn the_login_of_docker_hub_is_found_under_each_of_its_names() {
+        for key in [
+            "https://index.docker.io/v1/",
+            "index.docker.io",
+            "docker.io",
+            "registry-1.docker.io",
+            "docker.io/me",
+        ] {
+            let text = format!(
+                r#"{{"auths": {{"{key}": {{"auth": "YTpi"}}, "other.example": {{"auth": "Yzpk"}}}}}}"#
+            );
+            assert_eq!(found(&text, "docker.io", "me/app"), pair("a", "b"), "{key}");
+        }
+        let both =
+            r#"{"auths": {"https://index.docker.io/v1/": {"auth": "YTpi"}, "docker.io": {"auth": "Yzpk"}}}"#;
+        assert_eq!(
+            found(both, "docker.io", "me/app"),
+            pair("c", "d"),
+            "the name that was typed is the closest"
+        );
+        assert_eq!(found(both, "my.docker.io", "me/app"), None);
+    }
+
+    #[test]
+    fn the_helper_of_docker_hub_is_found_under_each_of_its_names() {
+        for key in ["https://index.docker.io/v1/", "index.docker.io", "docker.io"] {
+            let logins: Logins =
+                serde_json::from_str(&format!(r#"{{"credHelpers": {{"{key}": "test"}}}}"#)).unwrap();
+            assert_eq!(logins.helper(&place("docker.io", "me/app")), Some("test"), "{key}");
+            assert_eq!(logins.helper(&place("host.example", "me/app")), None, "{key}");
+        }
     }
 
     #[test]
     fn a_login_that_is_none_is_refused_without_showing_it() {
         for auth in ["!", "YQ=="] {
             let logins: Logins =
-                serde_json::from_str(&format!(r#"{{"auths":{{"h":{{"auth":"{auth}"}}}}}}"#)).unwrap();
-            let refused = format!("{:?}", logins.find(Path::new("auth.json"), "h", "x").unwrap_err());
+                serde_json::from_str(&format!(r#"{{"auths":{{"h.example":{{"auth":"{auth}"}}}}}}"#)).unwrap();
+            let refused =
+                format!("{:?}", logins.find(Path::new("auth.json"), &place("h.example", "x")).unwrap_err());
             assert!(refused.contains("is not NAME:PASSWORD") && !refused.contains("YQ"), "{refused}");
         }
     }

@@ -18,6 +18,7 @@ use crate::assemble::{self, Contents};
 use crate::bill::Bill;
 use crate::built::{self, Built};
 use crate::cache::Cache;
+use crate::cargo::Crate;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::image::{self, Container, Data, Material, Product};
@@ -32,6 +33,8 @@ use crate::{certificates, content, init};
 
 /// The time that files in images have where `SOURCE_DATE_EPOCH` does not say: an image does not tell when it was made.
 const EPOCH_S: u64 = 1_767_225_600;
+/// PID 1 in bills of materials.
+const INIT: &str = "solum-init";
 
 /// Makes every image that was asked for.
 pub fn build(arguments: &Build) -> Result<(), Failure> {
@@ -138,9 +141,11 @@ impl<'a> Shop<'a> {
         let system = described.wire(&executables)?;
         let elsewhere = env::var_os(build_check::KEYS);
         let keys = built::kept_keys(&system, &described.directory, elsewhere.as_deref().map(Path::new))?;
-        let built = Built::new(&described.directory, &system, executables, init::find(&self.cache)?, keys);
-        let materials: Result<Vec<Material<'_>>, Failure> =
-            system.machines.iter().map(|machine| self.of_machine(&built, machine)).collect();
+        let init = init::find(&self.cache)?;
+        let crates = init.crates();
+        let built = Built::new(&described.directory, &system, executables, init.bytes, keys);
+        let of_machine = |machine| self.of_machine(&built, machine, crates.as_deref());
+        let materials: Result<Vec<Material<'_>>, Failure> = system.machines.iter().map(of_machine).collect();
         self.make(&materials?, formats)
     }
 
@@ -178,10 +183,11 @@ impl<'a> Shop<'a> {
         let init = needs_init.then(|| init::find(&self.cache)).transpose()?;
         let mut bill = Bill::new(&machine.name, self.epoch_s);
         self.kernel.iter().for_each(|kernel| bill.add_kernel(kernel));
-        init.iter().for_each(|init| bill.add_program("solum-init", init, &init::crates()));
-        bill.add_program(&program.name, &program.bytes, &program.crates());
+        init.iter().for_each(|init| bill.add_program(INIT, &init.bytes, init.crates().as_deref()));
+        let crates = program.crates();
+        bill.add_program(&program.name, &program.bytes, crates.as_deref());
         let mut of_container = Bill::new(&machine.name, self.epoch_s);
-        of_container.add_program(&program.name, &program.bytes, &program.crates());
+        of_container.add_program(&program.name, &program.bytes, crates.as_deref());
         let user_id = if machine.root { 0 } else { DEFAULT_USER_ID };
         let container = Container {
             user_id: if inside.root { 0 } else { DEFAULT_USER_ID },
@@ -191,6 +197,7 @@ impl<'a> Shop<'a> {
             labels: arguments.labels.iter().cloned().collect(),
             time_zones: if arguments.time_zones { certificates::time_zones()? } else { Vec::new() },
         };
+        let init = init.map(|init| init.bytes);
         let mut contents = Contents::of_program(&machine, inside, program, init)?;
         // An image is the same whoever makes it, and in whatever terminal.
         contents.description.unit.user_id = user_id;
@@ -210,12 +217,19 @@ impl<'a> Shop<'a> {
         })
     }
 
-    fn of_machine(&self, built: &Built<'_>, machine: &Machine) -> Result<Material<'_>, Failure> {
+    fn of_machine(
+        &self,
+        built: &Built<'_>,
+        machine: &Machine,
+        crates_of_init: Option<&[Crate]>,
+    ) -> Result<Material<'_>, Failure> {
         let plan = built.plan(machine);
         let mut bill = Bill::new(&machine.name, self.epoch_s);
         self.kernel.iter().for_each(|kernel| bill.add_kernel(kernel));
-        bill.add_program("solum-init", built.init(), &init::crates());
-        built.programs(&plan).for_each(|found| bill.add_program(&found.name, &found.bytes, &found.crates()));
+        bill.add_program(INIT, built.init(), crates_of_init);
+        for found in built.programs(&plan) {
+            bill.add_program(&found.name, &found.bytes, found.crates().as_deref());
+        }
         let contents = built.contents(machine, plan, &self.arguments.inside)?;
         let seen = |path: &String| built.directory().join(path);
         let data = Data {

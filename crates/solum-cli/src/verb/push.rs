@@ -56,7 +56,7 @@ pub fn read(path: &Path) -> Result<Image, Failure> {
 }
 
 fn send_blobs<'a>(
-    registry: &Registry<'_>,
+    registry: &Registry,
     blobs: impl Iterator<Item = &'a Blob>,
     progress: &dyn Progress,
 ) -> Result<(), Failure> {

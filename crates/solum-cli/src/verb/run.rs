@@ -93,7 +93,7 @@ fn image(
     let mut modules = devices.kernel_modules();
     modules.extend(kernel_choice::file_system_modules(&arguments.inside.file_systems));
     let modules = kernel.modules(&modules)?;
-    let init = if program.executable.is_machine { None } else { Some(init::find(cache)?) };
+    let init = if program.executable.is_machine { None } else { Some(init::find(cache)?.bytes) };
     let mut contents = Contents::of_program(machine, &arguments.inside, program, init)?;
     contents.modules = modules;
     contents.offer_checker(&Parts::new(cache))?;

@@ -72,7 +72,7 @@ impl<'a> Builder<'a> {
         }
         // They live as long as this run.
         let keys = built::new_keys(system)?;
-        let built = Built::new(directory, system, executables, init::find(&cache)?, keys);
+        let built = Built::new(directory, system, executables, init::find(&cache)?.bytes, keys);
         Ok(Self { built, arguments, kernel })
     }
 

@@ -37,7 +37,7 @@ pub fn take(arguments: &Take) -> Result<(), Failure> {
         }
         None => Vec::new(),
     };
-    let init = if program.executable.is_machine { None } else { Some(init::find(&cache)?) };
+    let init = if program.executable.is_machine { None } else { Some(init::find(&cache)?.bytes) };
     let mut contents = Contents::of_program(&machine, &arguments.inside, program, init)?;
     contents.modules = modules;
     contents.provide_checker(&Parts::new(&cache))?;

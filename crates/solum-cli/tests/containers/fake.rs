@@ -48,8 +48,8 @@ impl Fake {
     }
 }
 
-/// One question for each connection, which is simplest.
-fn converse(stream: &TcpStream, answer: impl FnOnce(&Asked) -> Reply) {
+/// One question for each connection, which is simplest; one more where a way through was asked for.
+fn converse(stream: &TcpStream, answer: impl Fn(&Asked) -> Reply) {
     let mut reader = BufReader::new(stream);
     let mut head = Vec::new();
     loop {
@@ -75,6 +75,10 @@ fn converse(stream: &TcpStream, answer: impl FnOnce(&Asked) -> Reply) {
     let line = head[0].rsplit_once(' ').unwrap().0.to_owned();
     let asked = Asked { line, authorization: header("authorization"), body };
     let (status, headers, text) = answer(&asked);
+    if asked.line.starts_with("CONNECT") && status == 200 {
+        (&*stream).write_all(b"HTTP/1.1 200 As told\r\n\r\n").unwrap();
+        return converse(stream, answer);
+    }
     let mut reply =
         format!("HTTP/1.1 {status} As told\r\nConnection: close\r\nContent-Length: {}\r\n", text.len());
     for (name, value) in headers {

@@ -7,6 +7,7 @@ mod harness;
 #[path = "../machines/probe.rs"]
 mod probe;
 
+mod bill;
 mod fake;
 mod made;
 mod podman;

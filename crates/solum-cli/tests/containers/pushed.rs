@@ -207,6 +207,35 @@ fn who_the_user_is_is_told_to_the_registry_alone() {
 }
 
 #[test]
+fn docker_hub_is_asked_at_its_own_host_with_the_login_that_docker_keeps() {
+    let scratch = Scratch::new();
+    let proxy = Fake::new(|port, asked| match asked.line.strip_prefix("CONNECT ") {
+        Some(_) => (200, vec![], String::new()),
+        None => with_tokens(port, asked),
+    });
+    let made = probe(&scratch, &[]);
+    let helper = format!(
+        "#!/bin/sh\nread -r name\n\
+         [ \"$1 $name\" = 'get https://index.docker.io/v1/' ] || {{ echo credentials not found; exit 1; }}\n\
+         echo '{{\"ServerURL\":\"\",\"Username\":\"{USER}\",\"Secret\":\"{PASSWORD}\"}}'\n"
+    );
+    scratch.executable("bin/docker-credential-test", helper);
+    scratch.file(".docker/config.json", r#"{"credsStore": "test"}"#);
+    let words = ["push", made.layout, "docker.io/me/probe:v1", "--plain-http"];
+    let command = scratch.solum_without_init(&words).env("HOME", "[SCRATCH]").env("XDG_RUNTIME_DIR", "");
+    let path = format!("[SCRATCH]/bin:{}", std::env::var("PATH").unwrap());
+    let command = command.env("PATH", &path).env("ALL_PROXY", &format!("http://127.0.0.1:{}", proxy.port));
+    let finished = command.env("DOCKER_CONFIG", "").env("NO_PROXY", "").env("no_proxy", "").run();
+    finished.exits(0).prints(&whole_name(&made, "docker.io/me/probe:v1"));
+    let asked = proxy.asked();
+    let lines: Vec<&str> = asked.iter().map(|one| one.line.as_str()).collect();
+    for line in ["CONNECT registry-1.docker.io:80", "PUT /v2/me/probe/manifests/v1"] {
+        assert!(lines.contains(&line), "{line}: {lines:?}");
+    }
+    assert!(!lines.contains(&"CONNECT docker.io:80"), "{lines:?}");
+}
+
+#[test]
 fn a_certificate_that_the_host_trusts_is_trusted() {
     let scratch = Scratch::new();
     let made = probe(&scratch, &[]);

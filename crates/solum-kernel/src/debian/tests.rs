@@ -91,6 +91,8 @@ fn the_newest_kernel_is_fetched_once() {
     bench.touch("lists");
     let kernel = bench.fetch(false).unwrap();
     assert_eq!((kernel.provider, kernel.version.as_str()), (Provider::Debian, "6.12.117+deb12-cloud-amd64"));
+    let package = kernel.package.as_ref().map(|package| (package.name.as_str(), package.version.as_str()));
+    assert_eq!(package, Some(("linux-image-6.12.117+deb12-cloud-amd64", "6.12.117-1")));
     assert!(kernel.vmlinux.is_some(), "the kernel within the image was unpacked");
     assert_eq!(kernel.has("CONFIG_VIRTIO_PCI").unwrap(), Some(true));
     assert!(kernel.modules(&["virtio_pci"]).unwrap().is_empty());
