@@ -28,6 +28,8 @@ pub const NET_USER_ID: u32 = 65_530;
 pub const TIME_USER_ID: u32 = 65_531;
 /// User and group of the role `link`.
 pub const LINK_USER_ID: u32 = 65_532;
+/// The first user of units, which are numbered by their order; below are those of plain machines.
+pub const FIRST_UNIT_USER: u32 = 2000;
 /// Where the role `net` keeps what it writes.
 pub const NET_DIRECTORY: &str = "/run/net";
 /// Where the role `time` keeps what it writes.

@@ -26,13 +26,12 @@ use solum_unit::{Confinement, Entry, News, Operator, Place, Runner, status_of};
 
 use crate::desk::{self, Desk};
 use crate::devices::{self, Announcements};
+use crate::identity::FIRST_UNIT_USER;
 use crate::storage::Owners;
 use crate::tail::LAST_WORDS_MAX;
 use crate::unit_console::UnitConsole;
 use crate::{kernel_log, process};
 
-/// The first user of units; below are those of plain machines.
-const FIRST_USER: u32 = 2000;
 /// An empty directory that nobody can write, the root of ported units.
 const EMPTY_ROOT: &str = "/run/solum/empty";
 /// Control groups of units are in this one.
@@ -78,7 +77,7 @@ pub fn owners(plan: &Plan) -> Owners {
 
 /// The user that the unit at this place in the plan runs as; none for root.
 fn user_id(index: usize, unit: &plan::Unit) -> Option<u32> {
-    (!unit.root).then_some(FIRST_USER + index as u32)
+    (!unit.root).then_some(FIRST_UNIT_USER + index as u32)
 }
 
 /// Waits until the kernel has found what the plan names, once, before anything runs: a unit that misses a device later is

@@ -8,6 +8,7 @@ use solum_spec::description::{self, Description, Mount, Network, Unit};
 use solum_spec::machine::{DEFAULT_MEMORY, Draft, Machine, MachineError};
 use solum_spec::plan::Plan;
 use solum_spec::storage::{E2FSCK, FileSystem, Kind, Source};
+use solum_spec::{Share, outer_first};
 
 use crate::arguments::Inside;
 use crate::exit_code::ExitCode;
@@ -74,6 +75,7 @@ pub fn draft(inside: &Inside, arguments: &[String], program: &Found) -> Result<D
         network: inside.network(),
         publish: Vec::new(),
         shares: Vec::new(),
+        file_systems: inside.file_systems.clone(),
         arguments: arguments.to_vec(),
         environment: environment(&inside.environment)?,
         root: inside.root || program.executable.is_machine,
@@ -94,20 +96,18 @@ pub fn share_tag(index: usize) -> String {
 
 /// What PID 1 of a machine of one program is told.
 fn describe(machine: &Machine, inside: &Inside, program: &str) -> Description {
+    let mount = |(index, share): (usize, &Share)| Mount {
+        tag: share_tag(index),
+        target: share.target.clone(),
+        read_only: share.read_only,
+    };
+    let mut shares: Vec<Mount> = machine.shares.iter().enumerate().map(mount).collect();
+    outer_first(&mut shares, |mount| &mount.target);
     Description {
         host_name: machine.name.clone(),
         modules: Vec::new(),
-        shares: machine
-            .shares
-            .iter()
-            .enumerate()
-            .map(|(index, share)| Mount {
-                tag: share_tag(index),
-                target: share.target.clone(),
-                read_only: share.read_only,
-            })
-            .collect(),
-        file_systems: inside.file_systems.clone(),
+        shares,
+        file_systems: machine.file_systems.clone(),
         network: machine.network.clone(),
         time_servers: inside.time_servers.clone(),
         when_ended: inside.when_ended(),

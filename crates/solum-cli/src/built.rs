@@ -19,7 +19,7 @@ use crate::assemble::Contents;
 use crate::exit_code::ExitCode;
 use crate::failure::{Failure, reason};
 use crate::program::Found;
-use crate::running::state_directory;
+use crate::running::{STATE, state_directory};
 use crate::system::Executables;
 use crate::{bundle, certificates};
 
@@ -161,13 +161,14 @@ fn keys(pair: KeyPair) -> Keys {
 }
 
 /// The keys by which the images of a system know each other, from a file that is made with the first image: images that
-/// are built later must fit those that run, and the same inputs must give the same bytes.
-pub fn kept_keys(system: &System, directory: &Path) -> Result<Vec<Keys>, Failure> {
+/// are built later must fit those that run, and the same inputs must give the same bytes. `elsewhere` is a directory in place of
+/// the system's own.
+pub fn kept_keys(system: &System, directory: &Path, elsewhere: Option<&Path>) -> Result<Vec<Keys>, Failure> {
     if system.machines.len() < 2 {
         // Nobody else knows them, and they are not in the image.
         return new_keys(system);
     }
-    let state = state_directory(directory)?;
+    let state = elsewhere.map_or_else(|| state_directory(directory), |elsewhere| Ok(elsewhere.to_owned()))?;
     let path = state.join(KEYS);
     // Two first builds at once would make two sets, and the images of one of them would know nobody. It ends with this function.
     let _locked = fs::File::open(&state)
@@ -208,6 +209,17 @@ pub fn kept_keys(system: &System, directory: &Path) -> Result<Vec<Keys>, Failure
     Ok(all.into_iter().map(|(_, keys)| keys).collect())
 }
 
+/// Puts the keys that a system has, if it has any, into another directory.
+pub fn copy_keys(directory: &Path, elsewhere: &Path) -> Result<(), Failure> {
+    let path = directory.join(STATE).join(KEYS);
+    match fs::copy(&path, elsewhere.join(KEYS)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Failure::file("cannot read", &path, &error))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn secret(hex: &str) -> Option<SecretKey> {
     Some(SecretKey::from_bytes(base16ct::lower::decode_vec(hex).ok()?.try_into().ok()?))
 }
@@ -232,19 +244,43 @@ mod tests {
 
     use super::*;
 
+    fn two_machines() -> System {
+        let text = "[system]\nname = \"s\"\n[program.p]\nfile = \"p\"\n\
+                    [machine.a.unit.x]\nprogram = \"p\"\n[machine.b.unit.y]\nprogram = \"p\"\n";
+        let programs = BTreeMap::from([("p".to_owned(), None)]);
+        Draft::read(text).unwrap().wire(&programs).unwrap()
+    }
+
+    fn public(keys: Vec<Keys>) -> Vec<[u8; 32]> {
+        keys.into_iter().map(|keys| keys.public).collect()
+    }
+
+    #[test]
+    fn keys_elsewhere_are_those_that_are_kept_or_others_that_are_not() {
+        let system = two_machines();
+        let places = [(); 3].map(|()| tempfile::tempdir().unwrap());
+        let [directory, before, after] = &places;
+        let elsewhere = |place: &tempfile::TempDir| {
+            copy_keys(directory.path(), place.path()).unwrap();
+            public(kept_keys(&system, directory.path(), Some(place.path())).unwrap())
+        };
+        let made = elsewhere(before);
+        assert_eq!(made, elsewhere(before));
+        assert!(!directory.path().join(STATE).exists());
+        let kept = public(kept_keys(&system, directory.path(), None).unwrap());
+        assert_eq!(elsewhere(after), kept);
+        assert_ne!(made, kept);
+    }
+
     #[test]
     fn builds_at_the_same_time_have_the_same_keys() {
         const BUILDS: usize = 8;
         let directory = tempfile::tempdir().unwrap();
-        let text = "[system]\nname = \"s\"\n[program.p]\nfile = \"p\"\n\
-                    [machine.a.unit.x]\nprogram = \"p\"\n[machine.b.unit.y]\nprogram = \"p\"\n";
-        let programs = BTreeMap::from([("p".to_owned(), None)]);
-        let system = Draft::read(text).unwrap().wire(&programs).unwrap();
+        let system = two_machines();
         let together = Barrier::new(BUILDS);
         let build = || {
             together.wait();
-            let keys = kept_keys(&system, directory.path()).unwrap();
-            keys.into_iter().map(|keys| keys.public).collect::<Vec<_>>()
+            public(kept_keys(&system, directory.path(), None).unwrap())
         };
         let all: Vec<_> = std::thread::scope(|scope| {
             let running: Vec<_> = (0..BUILDS).map(|_| scope.spawn(build)).collect();

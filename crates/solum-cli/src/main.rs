@@ -13,6 +13,7 @@ mod bundle;
 mod cache;
 mod cargo;
 mod certificates;
+mod container;
 mod content;
 mod data_volume;
 mod driven;

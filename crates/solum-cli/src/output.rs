@@ -83,7 +83,8 @@ impl Kept {
             let hash = Sha256::digest(bytes);
             let short = base16ct::lower::encode_string(&hash[..6]);
             let path = Cache::of_user()?.directory("images")?.join(format!("{name}-{short}.{suffix}"));
-            write_whole(&path, bytes)?;
+            // A machine's key may be in it, or what `--env` gives a program, and only this user's QEMU reads it.
+            write(&path, bytes, 0o600).map_err(|error| Failure::file("cannot write", &path, &error))?;
             return Ok(Self { path, _nameless: None });
         }
         let file = Nameless::new(bytes).map_err(|error| {
@@ -100,10 +101,11 @@ impl Kept {
 
 /// Writes a file beside its place, flushes it, and moves it there: afterwards it is there whole, or not at all.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    write(path, bytes).map_err(|error| Failure::file("cannot write", path, &error))
+    // As any program would make it: the user's umask decides.
+    write(path, bytes, 0o666).map_err(|error| Failure::file("cannot write", path, &error))
 }
 
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     // What a link leads to is what is meant; and a device or a pipe is written to, not replaced.
     let resolved = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let path = resolved.as_path();
@@ -114,8 +116,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    // As any program would make it: the user's umask decides.
-    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
     let mut file =
         tempfile::Builder::new().prefix(".solum-").permissions(permissions).tempfile_in(directory)?;
     file.write_all(bytes)?;

@@ -15,7 +15,7 @@ use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 
 /// The directory beside a description.
-const STATE: &str = ".solum";
+pub const STATE: &str = ".solum";
 const SOCKET: &str = "operator";
 const LOCK: &str = "lock";
 

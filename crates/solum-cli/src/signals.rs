@@ -15,6 +15,7 @@ use signal_hook::low_level::emulate_default_handler;
 use solum_kernel::Interrupt;
 use solum_vm::Handle;
 
+use crate::container::Container;
 use crate::exit_code::ExitCode;
 use crate::terminal;
 
@@ -22,7 +23,7 @@ use crate::terminal;
 enum Stage {
     /// What it means to any process.
     Ordinary,
-    /// Getting a kernel is to be given up.
+    /// Getting a kernel, or whatever else runs commands, is to be given up.
     Kernel(Interrupt),
     /// An image is being made, in this directory, which is to be removed.
     Making(PathBuf),
@@ -30,6 +31,27 @@ enum Stage {
     Simulation(OwnedFd),
     /// There is a machine, and whoever runs it obeys.
     Machine(Handle),
+    /// Podman runs a container, which is to end.
+    Container(Container),
+}
+
+impl Stage {
+    /// In an orderly way.
+    fn stop(&self) {
+        match self {
+            Self::Machine(handle) => handle.stop(),
+            Self::Container(container) => container.stop(),
+            _ => {}
+        }
+    }
+
+    fn kill(&self) {
+        match self {
+            Self::Machine(handle) => handle.kill(),
+            Self::Container(container) => container.kill(),
+            _ => {}
+        }
+    }
 }
 
 struct State {
@@ -97,6 +119,20 @@ impl Drop for Interruptible {
 pub fn interruptible(interrupt: Interrupt) -> io::Result<Interruptible> {
     let interruptible = Interruptible::begin(Stage::Kernel(interrupt));
     listen(&[SIGINT, SIGTERM])?;
+    Ok(interruptible)
+}
+
+/// As [`interruptible`], with the hang-up: for what leaves something behind that only this process removes.
+pub fn removing(interrupt: Interrupt) -> io::Result<Interruptible> {
+    let interruptible = interruptible(interrupt)?;
+    listen(&[SIGHUP])?;
+    Ok(interruptible)
+}
+
+/// Lets the first request stop a container in an orderly way, and the second kill it.
+pub fn end_container(container: Container) -> io::Result<Interruptible> {
+    let interruptible = Interruptible::begin(Stage::Container(container));
+    listen(&[SIGINT, SIGTERM, SIGHUP])?;
     Ok(interruptible)
 }
 
@@ -170,13 +206,17 @@ fn heard(signal: i32) {
         (Stage::Simulation(_), _) => std::process::exit(ExitCode::of_signal(signal) as i32),
         // It does not return.
         (Stage::Ordinary | Stage::Kernel(_), _) => drop(emulate_default_handler(signal)),
-        (Stage::Machine(handle), 1) => {
+        (Stage::Machine(_) | Stage::Container(_), 1) => {
             terminal::say_stopping("stopping; once more kills");
-            handle.stop();
+            state.stage.stop();
         }
-        (Stage::Machine(handle), 2) => {
+        (Stage::Machine(_) | Stage::Container(_), 2) => {
             terminal::say_stopping("killing");
-            handle.kill();
+            state.stage.kill();
+        }
+        (Stage::Container(container), _) => {
+            container.abandon();
+            std::process::exit(ExitCode::of_signal(signal) as i32)
         }
         // A third time: whatever still holds this process up, the user wants it gone.
         (Stage::Machine(_), _) => std::process::exit(ExitCode::of_signal(signal) as i32),

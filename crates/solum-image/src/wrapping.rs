@@ -7,6 +7,7 @@ pub mod vhd;
 pub mod vmdk;
 
 use std::io::{self, Seek, SeekFrom, Write};
+use std::ops::Range;
 
 use crate::sparse::{ReadAt, Unreadable};
 
@@ -106,6 +107,30 @@ fn read_blocks(
     }
     Ok(())
 }
+
+/// The first stretch at or after `from` whose blocks are in the file. `alike` says of a block whether it is, and which is the
+/// first one behind it that it has not looked at, or that is not like it.
+fn next_data(
+    size: u64,
+    length: u64,
+    from: u64,
+    mut alike: impl FnMut(u64) -> io::Result<(bool, u64)>,
+) -> io::Result<Option<Range<u64>>> {
+    let mut at = from;
+    while at < length {
+        let (is_data, next) = alike(at / size)?;
+        // Of a damaged header's numbers, too.
+        let end = next.saturating_mul(size).min(length);
+        if is_data {
+            return Ok(Some(at..end));
+        }
+        at = end;
+    }
+    Ok(None)
+}
+
+/// How many entries of a table are looked at together: what lies scattered does not have all of it read each time.
+const LOOKED_AT: u64 = 512;
 
 /// What readers say of damage that they meet while a disk is read.
 fn damaged(what: &str) -> io::Error {

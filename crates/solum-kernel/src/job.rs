@@ -7,7 +7,7 @@
 
 use std::io::{self, PipeWriter};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -42,6 +42,18 @@ impl Interrupt {
             // A group that is gone already needs no killing.
             let _ = kill_process_group(*group, Signal::KILL);
         }
+    }
+
+    /// Runs a command to its end, and ends with it what it leaves behind. `None` where everything was told to stop.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub fn run(&self, command: &mut Command) -> io::Result<Option<ExitStatus>> {
+        let Some((mut child, group)) = self.start(command)? else { return Ok(None) };
+        let status = child.wait();
+        drop(group);
+        if self.is_raised() { Ok(None) } else { status.map(Some) }
     }
 
     /// Whether everything was told to stop.

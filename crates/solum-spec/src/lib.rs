@@ -26,5 +26,5 @@ pub use description::Description;
 pub use endpoint::{Protocol, Publish, PublishError};
 pub use machine::Machine;
 pub use reason::{count, reason};
-pub use share::{Bundle, BundleError, Share, ShareError};
+pub use share::{Bundle, BundleError, Share, ShareError, outer_first};
 pub use size::{ByteSize, ByteSizeError};

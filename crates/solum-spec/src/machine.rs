@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::path::Path;
 
 use crate::description::{Network, Wait};
-use crate::{ByteSize, Publish, Share};
+use crate::storage::FileSystem;
+use crate::{ByteSize, Publish, Share, outer_first};
 
 /// The largest host name (RFC 1035, section 2.3.4: a label).
 const HOST_NAME_MAX: usize = 63;
@@ -27,6 +29,8 @@ pub struct Draft {
     pub publish: Vec<Publish>,
     /// Host directories the machine sees.
     pub shares: Vec<Share>,
+    /// File systems that the machine mounts, after its shares. In a [`Machine`] each comes before those below it.
+    pub file_systems: Vec<FileSystem>,
     /// Arguments of the program, without its name.
     pub arguments: Vec<String>,
     /// Environment of the program.
@@ -58,8 +62,15 @@ pub enum MachineError {
     NoCpu,
     /// Two published ports want the same port of the host.
     PublishedTwice(Publish),
-    /// Two shares want the same place in the machine.
-    SharedTwice(String),
+    /// Two shares or file systems want the same place in the machine.
+    MountedTwice(String),
+    /// A file system would be mounted over a share.
+    Hidden {
+        /// Where the share is.
+        share: String,
+        /// Where the file system is.
+        file_system: String,
+    },
     /// A published port of a machine that has no network.
     PublishedWithoutNetwork(Publish),
     /// The program would wait for ever.
@@ -75,7 +86,12 @@ impl fmt::Display for MachineError {
             Self::PublishedTwice(publish) => {
                 write!(f, "port {} of the host is published twice", publish.host_port)
             }
-            Self::SharedTwice(target) => write!(f, "two shares have the same place in the machine: {target}"),
+            Self::MountedTwice(target) => {
+                write!(f, "two shares or file systems have the same place in the machine: {target}")
+            }
+            Self::Hidden { share, file_system } => {
+                write!(f, "the file system at {file_system} would hide the share at {share}")
+            }
             Self::PublishedWithoutNetwork(publish) => {
                 write!(f, "port {} is published, but the machine has no network", publish.machine_port)
             }
@@ -95,7 +111,7 @@ impl MachineError {
         let hint = match self {
             Self::NoCpu => "try --cpus 1",
             Self::PublishedTwice(_) => "give one of them another port of the host",
-            Self::SharedTwice(_) => "give one of them another path",
+            Self::MountedTwice(_) | Self::Hidden { .. } => "give one of them another path",
             Self::PublishedWithoutNetwork(_) => "leave out --publish, or --network none",
             Self::WaitWithoutNetwork => "leave out --wait, or --network none",
             Self::BadVariable(_) => "write --env NAME=VALUE",
@@ -122,12 +138,8 @@ impl Draft {
                 return Err(MachineError::PublishedTwice(*publish));
             }
         }
-        let mut targets = HashSet::new();
-        for share in &self.shares {
-            if !targets.insert(share.target.trim_end_matches('/')) {
-                return Err(MachineError::SharedTwice(share.target.clone()));
-            }
-        }
+        self.check_places()?;
+        outer_first(&mut self.file_systems, |one| &one.target);
         if self.network == Network::None && self.wait.iter().any(|w| matches!(w, Wait::Network | Wait::Clock))
         {
             return Err(MachineError::WaitWithoutNetwork);
@@ -139,6 +151,25 @@ impl Draft {
         }
         self.name = host_name(&self.name);
         Ok(Machine(self))
+    }
+
+    /// What is mounted hides nothing else that is. A file system below a share is fine, since shares are mounted first.
+    fn check_places(&self) -> Result<(), MachineError> {
+        let shares = self.shares.iter().map(|share| &share.target);
+        let mut known = HashSet::new();
+        for target in shares.clone().chain(self.file_systems.iter().map(|one| &one.target)) {
+            if !known.insert(target) {
+                return Err(MachineError::MountedTwice(target.clone()));
+            }
+        }
+        for share in shares {
+            if let Some(over) = self.file_systems.iter().find(|one| Path::new(share).starts_with(&one.target))
+            {
+                let file_system = over.target.clone();
+                return Err(MachineError::Hidden { share: share.clone(), file_system });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -165,6 +196,7 @@ mod tests {
             network: Network::Automatic,
             publish: vec![],
             shares: vec![],
+            file_systems: vec![],
             arguments: vec![],
             environment: vec![],
             root: false,
@@ -192,8 +224,24 @@ mod tests {
                 MachineError::PublishedWithoutNetwork(port),
             ),
             (
-                Draft { shares: vec![share, "b:/data/".parse().unwrap()], ..draft() },
-                MachineError::SharedTwice("/data/".into()),
+                Draft { shares: vec![share.clone(), "b:/data/".parse().unwrap()], ..draft() },
+                MachineError::MountedTwice("/data".into()),
+            ),
+            (
+                Draft { file_systems: file_systems(&["LABEL=a:/perm", "LABEL=b://perm/."]), ..draft() },
+                MachineError::MountedTwice("/perm".into()),
+            ),
+            (
+                Draft { shares: vec![share], file_systems: file_systems(&["LABEL=a:/data"]), ..draft() },
+                MachineError::MountedTwice("/data".into()),
+            ),
+            (
+                Draft {
+                    shares: vec!["a:/data/sub".parse().unwrap()],
+                    file_systems: file_systems(&["LABEL=a:/data"]),
+                    ..draft()
+                },
+                MachineError::Hidden { share: "/data/sub".into(), file_system: "/data".into() },
             ),
             (
                 Draft { wait: vec![Wait::Network], network: Network::None, ..draft() },
@@ -207,6 +255,19 @@ mod tests {
         for (draft, error) in cases {
             assert_eq!(draft.validate().unwrap_err(), error);
         }
+    }
+
+    fn file_systems(texts: &[&str]) -> Vec<FileSystem> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_file_system_is_mounted_before_those_below_it() {
+        let file_systems = file_systems(&["LABEL=c:/b/c/d", "LABEL=b:/data", "LABEL=d:/b/c", "LABEL=a:/b"]);
+        let shares = vec!["a:/dat".parse().unwrap(), "b:/x".parse().unwrap()];
+        let machine = Draft { file_systems, shares, ..draft() }.validate().unwrap();
+        let targets: Vec<&str> = machine.file_systems.iter().map(|one| one.target.as_str()).collect();
+        assert_eq!(targets, ["/data", "/b", "/b/c", "/b/c/d"]);
     }
 
     #[test]

@@ -41,8 +41,8 @@ impl FromStr for Share {
         };
         let (source, target) =
             split_at_target(rest).ok_or_else(|| wrong("has no `:/path` for the machine"))?;
-        check_target(target).map_err(wrong)?;
-        Ok(Self { source: source.into(), target: target.to_owned(), read_only })
+        let target = place(target).map_err(wrong)?;
+        Ok(Self { source: source.into(), target, read_only })
     }
 }
 
@@ -102,15 +102,31 @@ fn split_at_target(text: &str) -> Option<(&str, &str)> {
 /// What the kernel and PID 1 own: a user's files there would be hidden, or would hide theirs.
 const RESERVED: [&str; 4] = ["dev", "proc", "sys", "init"];
 
+/// What a path of the machine consists of, however it is written.
+fn parts(target: &str) -> impl Iterator<Item = &str> {
+    target.split('/').filter(|part| !["", "."].contains(part))
+}
+
 fn top_directory(target: &str) -> &str {
-    target.trim_start_matches('/').split('/').next().unwrap_or_default()
+    parts(target).next().unwrap_or_default()
+}
+
+/// Where something is mounted, written in the one way in which it can be compared.
+pub(crate) fn place(target: &str) -> Result<String, &'static str> {
+    check_target(target)?;
+    Ok(parts(target).fold(String::new(), |path, part| path + "/" + part))
+}
+
+/// Puts what is mounted in the order in which nothing hides another: a place before those below it.
+pub fn outer_first<T>(mounted: &mut [T], target: impl Fn(&T) -> &str) {
+    mounted.sort_by_key(|one| parts(target(one)).count());
 }
 
 pub(crate) fn check_target(target: &str) -> Result<(), &'static str> {
     if target.split('/').any(|part| part == "..") {
         return Err("has `..` in the machine's path");
     }
-    if target.trim_matches('/').is_empty() {
+    if parts(target).next().is_none() {
         return Err("would replace the machine's root directory");
     }
     if RESERVED.contains(&top_directory(target)) {
@@ -127,6 +143,8 @@ mod tests {
     fn shares_are_read() {
         let share: Share = "a:b/c:/data:ro".parse().unwrap();
         assert_eq!(share, Share { source: "a:b/c".into(), target: "/data".into(), read_only: true });
+        let share: Share = "a:/.//data/./sub/".parse().unwrap();
+        assert_eq!(share.target, "/data/sub");
         let share: Share = ".:/src".parse().unwrap();
         assert_eq!(share, Share { source: ".".into(), target: "/src".into(), read_only: false });
     }
@@ -136,6 +154,8 @@ mod tests {
         for (text, reason) in [
             ("dir", "has no `:/path` for the machine"),
             (":/data", "has no `:/path` for the machine"),
+            ("dir:/.//", "would replace the machine's root directory"),
+            ("dir:/./proc", "lies where the kernel or PID 1 puts its own files (/dev, /proc, /sys, /init)"),
             ("dir:/", "would replace the machine's root directory"),
             ("dir:/a/../b", "has `..` in the machine's path"),
             ("dir:/proc/x", "lies where the kernel or PID 1 puts its own files (/dev, /proc, /sys, /init)"),

@@ -199,13 +199,13 @@ impl FileSystem {
     ///
     /// The source is of none of the forms, or the place is one that the machine itself needs.
     pub fn new(source: &str, target: &str) -> Result<Self, FileSystemError> {
-        share::check_target(target)
+        let target = share::place(target)
             .map_err(|reason| FileSystemError(format!("`{target}` {reason}; write another path")))?;
         let kind = source.parse::<Kind>().ok().filter(|kind| kind.is_memory());
         let source = if kind.is_some() { Source::Memory } else { source.parse()? };
         Ok(Self {
             source,
-            target: target.trim_end_matches('/').to_owned(),
+            target,
             kind,
             read_only: false,
             options: String::new(),

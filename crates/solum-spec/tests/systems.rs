@@ -61,6 +61,15 @@ fn everything_that_is_written_arrives() {
 }
 
 #[test]
+fn a_file_system_is_mounted_before_those_below_it() {
+    let text = "[system]\nname = \"s\"\n[program.p]\nfile = \"p\"\n[machine.m]\nmount.\"/a/b\" = \"LABEL=b\"\nmount.\"/a\" = \
+                \"LABEL=a\"\n[machine.m.unit.u]\nprogram = \"p\"\n";
+    let system = Draft::read(text).unwrap().wire(&declared::ports(text)).unwrap();
+    let targets: Vec<&str> = system.machines[0].file_systems.iter().map(|one| one.target.as_str()).collect();
+    assert_eq!(targets, ["/a", "/a/b"]);
+}
+
+#[test]
 fn plugs_are_in_the_order_of_the_program_and_links_have_two_ends() {
     let system = system("mirror");
     let mirror = system.machines[0].unit("mirror").unwrap();

@@ -32,7 +32,7 @@ pub mod system;
 mod user_network;
 
 pub use accelerator::Accelerator;
-pub use child::die_with_us;
+pub use child::{ask_with_our_end, die_with_us};
 pub use disk_file::DiskFile;
 pub use error::VmError;
 pub use kernel_line::{LineError, line_of};

@@ -1,5 +1,6 @@
 //! Who may write where on what outlives the machine.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown};
@@ -9,6 +10,7 @@ use solum_spec::reason;
 use solum_spec::storage::{PERMANENT, PRIVATE};
 
 use super::{Errand, Owners};
+use crate::identity::FIRST_UNIT_USER;
 use crate::mounts::is_writable_mount;
 
 /// Gives everybody their place in [`PERMANENT`], if something is mounted there that can be written. What could not be done, as
@@ -30,12 +32,28 @@ pub fn prepare(errand: &Errand) -> Vec<String> {
     let private = Path::new(PRIVATE);
     note(private, directory(private, 0o700, 0));
     if let Owners::Units(units) = &errand.owners {
+        let is_owned = |name: &OsStr| units.iter().any(|(unit, _)| name == unit.as_str());
+        let entries = fs::read_dir(root).inspect_err(|error| note(root, Err(error.kind().into())));
+        for entry in entries.into_iter().flatten().flatten().filter(|entry| !is_owned(&entry.file_name())) {
+            note(&entry.path(), shut_abandoned(&entry.path()));
+        }
         for (name, user) in units {
             let path = root.join(name);
             note(&path, directory(&path, 0o700, *user));
         }
     }
     troubles
+}
+
+/// Shuts what is the directory of a unit that is no more: another one has its user now. Only the directory itself changes hands;
+/// a unit that comes back gets everything in it, from [`directory`].
+fn shut_abandoned(path: &Path) -> io::Result<()> {
+    let found = fs::symlink_metadata(path)?;
+    if found.is_dir() && found.uid() >= FIRST_UNIT_USER {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+        chown(path, Some(0), Some(0))?;
+    }
+    Ok(())
 }
 
 /// A directory of this user, with everything in it. Users are numbered by the order of units, so that they change with it.

@@ -82,6 +82,18 @@ pub fn choose<'a>(devices: &'a [Device], source: &Source) -> Result<Option<&'a D
     if rest.iter().all(is_copy) {
         return Ok(Some(first));
     }
+    if let Some(volume) = first.volume.as_ref().filter(|volume| volume.devices > 1)
+        && first.volume == second.volume
+    {
+        let devices = volume.devices;
+        let (one, other) = (&first.name, &second.name);
+        return Err(format!(
+            "{source} is not one device, because {} and {other} belong to one {} of {devices} devices; leave them all in \
+             place, and name one as the source and each other as an option, like /dev/{one}:/PATH:device=/dev/{other}",
+            first.shown(),
+            volume.kind
+        ));
+    }
     let identifiers = [first, second].map(|device| device.volume.as_ref().map_or("", |volume| &volume.uuid));
     let advice = match identifiers {
         [one, other] if one != other && !one.is_empty() && !other.is_empty() => {
@@ -111,7 +123,7 @@ mod tests {
     use crate::storage::volume::State;
 
     fn device(name: &str, disk: &str, partition: Option<u32>, kind: Kind, label: &str, uuid: &str) -> Device {
-        let volume = Volume { kind, label: label.into(), uuid: uuid.into(), state: State::Clean };
+        let volume = Volume { kind, label: label.into(), uuid: uuid.into(), state: State::Clean, devices: 1 };
         let volume = Some(volume);
         Device { name: name.into(), disk: disk.into(), partition, volume, ..Device::default() }
     }
@@ -161,6 +173,20 @@ mod tests {
             device("vda", "vda", None, Kind::Ext4, "data", "aa"),
         ];
         assert!(name(&copies, "UUID=aa").unwrap_err().ends_with("; take one of them away"));
+    }
+
+    #[test]
+    fn nobody_is_told_to_take_a_part_of_a_file_system_away() {
+        let mut devices =
+            ["vda", "vdb", "vdc"].map(|name| device(name, name, None, Kind::Btrfs, "pool", "aa"));
+        devices.iter_mut().for_each(|one| one.volume.as_mut().unwrap().devices = 3);
+        for source in ["LABEL=pool", "UUID=aa"] {
+            let said = "is not one device, because vda (btrfs, label pool) and vdb belong to one btrfs of 3 devices; leave them \
+                        all in place, and name one as the source and each other as an option, like \
+                        /dev/vda:/PATH:device=/dev/vdb";
+            assert_eq!(name(&devices, source), Err(format!("{source} {said}")));
+        }
+        assert_eq!(name(&devices, "/dev/vdb"), Ok(Some("vdb".into())));
     }
 
     #[test]

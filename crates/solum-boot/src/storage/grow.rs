@@ -10,12 +10,14 @@ use solum_spec::storage::Kind;
 
 use super::find::Device;
 use super::scan;
-use super::table::Growth;
+use super::table::{Growth, NoRoom};
 
-/// Makes it larger where it can be. What could not be done, as a sentence: it is used as it is then.
+/// Makes it larger where it can be. What could not be done, as a sentence: it is used as it is then. A file system may be smaller
+/// than a partition that cannot grow.
 pub fn grow(device: &Device, kind: Kind, target: &str) -> Option<String> {
-    let done = grow_partition(device).and_then(|()| grow_file_system(device, kind, target));
-    done.err().map(|error| format!("it could not be made larger: {}", reason(&error)))
+    let partition = grow_partition(device);
+    let file_system = grow_file_system(device, kind, target);
+    partition.and(file_system).err().map(|error| format!("it could not be made larger: {}", reason(&error)))
 }
 
 fn grow_partition(device: &Device) -> io::Result<()> {
@@ -26,6 +28,13 @@ fn grow_partition(device: &Device) -> io::Result<()> {
     let table = scan::table(&mut disk, &device.disk).ok_or_else(without)?;
     let sectors = scan::bytes(&device.disk) / scan::sector(&device.disk);
     let Some(growth) = table.grow(&mut disk, number, sectors) else { return Ok(()) };
+    let growth = growth.map_err(|NoRoom| {
+        io::Error::other(format!(
+            "beside the partition table of {} there is no room for a copy, without which a power cut now could lose every \
+             partition; enlarge the partition on another computer",
+            device.disk
+        ))
+    })?;
     for (place, bytes) in &growth.writes {
         disk.write_all_at(bytes, *place)?;
         disk.sync_data()?;

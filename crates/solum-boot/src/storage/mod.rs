@@ -39,6 +39,8 @@ pub const CAPABILITIES: CapabilitySet = CapabilitySet::SYS_ADMIN
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The same for what the machine can do without.
 const PATIENCE_FOR_OPTIONAL: Duration = Duration::from_secs(5);
+/// Nobody waits for longer, and a time so far away can be written down.
+const PATIENCE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// After this long somebody who watches is told what is waited for.
 const TELL_AFTER: Duration = Duration::from_secs(3);
 /// The word of the kernel's command line that names another patience, in seconds.
@@ -147,7 +149,8 @@ impl Role {
     fn find(&self, wanted: &FileSystem) -> Result<Device, String> {
         let source = &wanted.source;
         let usual = if wanted.required { PATIENCE } else { PATIENCE_FOR_OPTIONAL };
-        let patience = command_line::value(PATIENCE_WORD).map_or(usual, Duration::from_secs);
+        let asked = command_line::value(PATIENCE_WORD).map(Duration::from_secs);
+        let patience = asked.map_or(usual, |asked| asked.min(PATIENCE_MAX));
         let end = self.started + patience;
         let look = || {
             let devices = scan::devices();

@@ -40,7 +40,7 @@ pub fn mount(wanted: &FileSystem, device: Option<&Device>, owners: &Owners) -> R
     let failed = |why: String| format!("{target} cannot be mounted: {why}");
     let mut warnings = Vec::new();
     let kind = kind(wanted, device).map_err(failed)?;
-    let (mut flags, mut own) = options::split(&wanted.options);
+    let (mut flags, given) = options::split(&wanted.options);
     let mut read_only = wanted.read_only;
     if let Some(device) = device {
         if device.read_only && !read_only && kind != Kind::Iso9660 {
@@ -51,9 +51,10 @@ pub fn mount(wanted: &FileSystem, device: Option<&Device>, owners: &Owners) -> R
     if read_only {
         flags |= MountFlags::RDONLY;
     }
-    warnings.extend(closed_to_units(kind, read_only, &own, target, owners));
-    own = with_defaults(kind, own, target, owners);
+    warnings.extend(closed_to_units(kind, read_only, &given, target, owners));
+    let own = with_defaults(kind, &given, target, owners);
     if let Some(device) = device {
+        is_whole(device, &given).map_err(failed)?;
         warnings.extend(examine(device, kind, read_only).map_err(failed)?);
     }
     let source = device.map_or_else(|| kind.name().to_owned(), |device| format!("/dev/{}", device.name));
@@ -63,7 +64,7 @@ pub fn mount(wanted: &FileSystem, device: Option<&Device>, owners: &Owners) -> R
     fs::create_dir_all(target).map_err(|error| failed(reason(&error)))?;
     let data = CString::new(own.as_str()).unwrap_or_default();
     mount_kernel(source.as_str(), target.as_str(), driver(kind), flags, data.as_c_str())
-        .map_err(|error| failed(explain(error, kind, &own, device)))?;
+        .map_err(|error| failed(explain(error, kind, &given, device)))?;
     if let Some(device) = device.filter(|_| wanted.grow && !read_only) {
         warnings.extend(grow::grow(device, kind, target));
     }
@@ -109,15 +110,10 @@ fn driver(kind: Kind) -> &'static str {
     }
 }
 
-/// Whether an option of this name is among those that were given.
-fn has(given: &str, name: &str) -> bool {
-    given.split(',').any(|option| option.split('=').next() == Some(name))
-}
-
 /// What holds unless the options say otherwise.
-fn with_defaults(kind: Kind, given: String, target: &str, owners: &Owners) -> String {
+fn with_defaults(kind: Kind, given: &str, target: &str, owners: &Owners) -> String {
     let mut options = String::new();
-    let is_given = |name: &str| has(&given, name);
+    let is_given = |name: &str| options::has(given, name);
     match (kind, owners) {
         // After the first error that the kernel finds nothing is written any more (ext4(5), `errors`).
         (Kind::Ext2 | Kind::Ext3 | Kind::Ext4, _) if !is_given("errors") => {
@@ -135,9 +131,21 @@ fn with_defaults(kind: Kind, given: String, target: &str, owners: &Owners) -> St
         _ => {}
     }
     if !given.is_empty() {
-        options::add(&mut options, &given);
+        options::add(&mut options, given);
     }
     options
+}
+
+/// Whether there is more of it than this device, and nobody says where: the kernel would call that damaged.
+fn is_whole(device: &Device, given: &str) -> Result<(), String> {
+    let devices = device.volume.as_ref().map_or(1, |volume| volume.devices);
+    if devices <= 1 || options::has(given, "device") || options::has(given, "degraded") {
+        return Ok(());
+    }
+    Err(format!(
+        "{} is one of {devices} devices that its file system needs; name the others as options, like device=/dev/…",
+        device.shown()
+    ))
 }
 
 /// Who alone writes there. At [`PERMANENT`] PID 1 does, too, beside the units.
@@ -160,7 +168,8 @@ fn closed_to_units(
     owners: &Owners,
 ) -> Option<String> {
     let has_units = matches!(owners, Owners::Units(units) if !units.is_empty());
-    let is_decided = ["uid", "gid", "umask", "dmask", "fmask"].into_iter().any(|name| has(given, name));
+    let is_decided =
+        ["uid", "gid", "umask", "dmask", "fmask"].into_iter().any(|name| options::has(given, name));
     let is_closed = has_units && only_user(target, owners).is_none() && !is_decided;
     (kind == Kind::Vfat && !read_only && is_closed).then(|| {
         "vfat knows no owners, so that only root can write to it; the option `umask=000` lets every unit, and ext4 knows whose \
@@ -184,7 +193,14 @@ fn examine(device: &Device, kind: Kind, read_only: bool) -> Result<Vec<String>, 
             Err(set_aside(device, "the kernel has found errors in it, and there is no e2fsck to repair it"))
         }
         State::Unclean => {
-            Ok(vec![format!("{} was not unmounted when it was used last, and was not checked", device.name)])
+            // A later use that ended well does not clear that (fs/fat/inode.c, `fat_set_state`; fs/ext4/super.c,
+            // `ext4_put_super`).
+            Ok(vec![format!(
+                "{0} was not unmounted once, and was not checked since; `{1} /dev/{0}` on another computer clears this, under \
+                 the name that it has there",
+                device.name,
+                checker(kind)
+            )])
         }
     }
 }
@@ -223,11 +239,7 @@ fn run_e2fsck(path: &str) -> io::Result<(ExitStatus, String)> {
 
 /// What becomes of what cannot be used: nothing.
 fn set_aside(device: &Device, why: &str) -> String {
-    let repair = match device.volume.as_ref().map(|volume| volume.kind) {
-        Some(Kind::Btrfs) => "btrfs check",
-        Some(Kind::Vfat) => "fsck.vfat",
-        _ => "e2fsck -f",
-    };
+    let repair = device.volume.as_ref().map_or("fsck", |volume| checker(volume.kind));
     let name = &device.name;
     format!(
         "{} is damaged ({why}). It is left as it is; repair it on another computer with `{repair} /dev/{name}`, under the \
@@ -236,6 +248,16 @@ fn set_aside(device: &Device, why: &str) -> String {
     )
 }
 
+/// The program that checks and repairs a file system.
+fn checker(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Btrfs => "btrfs check",
+        Kind::Vfat => "fsck.vfat",
+        _ => "e2fsck -f",
+    }
+}
+
+/// Why the kernel does not mount it with these options, which are those that were given.
 fn explain(error: Errno, kind: Kind, options: &str, device: Option<&Device>) -> String {
     /// The kernel's name for a structure of a file system that cannot be (EFSCORRUPTED, fs/ext4/ext4.h).
     const CORRUPTED: Errno = Errno::UCLEAN;
@@ -244,11 +266,25 @@ fn explain(error: Errno, kind: Kind, options: &str, device: Option<&Device>) -> 
         Errno::NODEV => format!("the kernel cannot read {kind}, which is what {} is", device.name),
         Errno::BUSY => format!("{} is in use already, itself or another part of its disk", device.name),
         CORRUPTED | Errno::IO | Errno::BADMSG => set_aside(device, &reason(&io::Error::from(error))),
-        Errno::INVAL => format!(
-            "the kernel refuses {}: either it does not know one of the options `{options}`, or the file system is damaged; it \
-             is left as it is, and the kernel's log says more",
-            device.shown()
+        // A journal is replayed before anything is read, even for somebody who does not write (fs/ext4/super.c,
+        // `ext4_load_journal`; fs/btrfs/disk-io.c, `open_ctree`).
+        Errno::ROFS => format!(
+            "{} was not unmounted, and its journal cannot be replayed, because the disk cannot be written; make that possible \
+             once, or mount it with the option {}, which leaves out what was written last",
+            device.shown(),
+            if kind == Kind::Btrfs { "rescue=nologreplay" } else { "noload" }
         ),
+        Errno::INVAL => {
+            let options = match options {
+                "" => String::new(),
+                _ => format!("it does not know one of the options `{options}`, or "),
+            };
+            format!(
+                "the kernel refuses {}: {options}the file system is damaged, or of a kind that it does not know yet; it is left \
+                 as it is, and the kernel's log says more",
+                device.shown()
+            )
+        }
         _ => format!("{}: {}", device.shown(), reason(&io::Error::from(error))),
     }
 }
@@ -275,9 +311,8 @@ mod tests {
 
     #[test]
     fn what_knows_no_owners_belongs_to_whom_it_is_for() {
-        let options = |given: &str, target: &str, owners: &Owners| {
-            with_defaults(Kind::Vfat, given.to_owned(), target, owners)
-        };
+        let options =
+            |given: &str, target: &str, owners: &Owners| with_defaults(Kind::Vfat, given, target, owners);
         assert_eq!(options("", "/photos", &Owners::Program(1000)), "uid=1000,gid=1000");
         assert_eq!(options("flush", "/photos", &units(1)), "uid=2000,gid=2000,flush");
         assert_eq!(options("uid=7", "/photos", &units(1)), "uid=7");

@@ -30,6 +30,11 @@ pub fn split(options: &str) -> (MountFlags, String) {
     (flags, own)
 }
 
+/// Whether one of this name is among them.
+pub fn has(options: &str, name: &str) -> bool {
+    options.split(',').any(|option| option.split('=').next() == Some(name))
+}
+
 /// Adds one to options of a file system.
 pub fn add(options: &mut String, option: &str) {
     if !options.is_empty() {

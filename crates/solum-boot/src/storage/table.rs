@@ -25,6 +25,10 @@ pub struct Table {
     entry_bytes: usize,
 }
 
+/// There is no room beside a table for a second one, without which a power cut while it is changed could lose every partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRoom;
+
 /// How a partition becomes larger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Growth {
@@ -67,7 +71,7 @@ impl Table {
 
     /// How this partition takes all that is free behind it, on a disk of so many sectors. `None` if it is not the last one, or
     /// there is nothing to gain.
-    pub fn grow(&self, disk: &mut impl Bytes, number: u32, sectors: u64) -> Option<Growth> {
+    pub fn grow(&self, disk: &mut impl Bytes, number: u32, sectors: u64) -> Option<Result<Growth, NoRoom>> {
         let (first, last) = span(self.entry(number)?);
         let is_last = self.spans().all(|(_, other)| other <= last);
         let entry_sectors = self.entries.len() as u64 / self.sector;
@@ -86,32 +90,46 @@ impl Table {
         let place = (number as usize - 1) * self.entry_bytes + 40;
         larger.entries.get_mut(place..place + 8)?.copy_from_slice(&end.to_le_bytes());
         put(&mut larger.header, 48, usable);
+        let beside = ENTRIES_AT + entry_sectors;
+        let Some(places) = self.places(disk, beside, &larger.entries) else { return Some(Err(NoRoom)) };
         let mut writes = Vec::new();
         let mut write = |place: u64, bytes: Vec<u8>| writes.push((place * self.sector, bytes));
         write(backup_entries_at, larger.entries.clone());
         write(backup_at, larger.header_for(backup_at, HEADER_AT, backup_entries_at));
-        for entries_at in self.places(entry_sectors) {
+        for entries_at in places {
             write(entries_at, larger.entries.clone());
             write(HEADER_AT, larger.header_for(HEADER_AT, backup_at, entries_at));
         }
+        // So that what is found there the next time is not this.
+        write(beside, vec![0; larger.entries.len()]);
         if let Some(record) = protective_record(disk, self.sector, sectors) {
             write(0, record);
         }
-        Some(Growth { writes, start: first * self.sector, length: (end - first + 1) * self.sector })
+        Some(Ok(Growth { writes, start: first * self.sector, length: (end - first + 1) * self.sector }))
     }
 
     /// Where the entries are written. A header and its entries cannot be changed at once, and Linux looks for the backup only if
     /// it is told to (`gpt`, Documentation/admin-guide/kernel-parameters.txt). So entries are written to a place that is not in
-    /// use, the header, which is one sector, then changes over, and it all moves back.
-    fn places(&self, entry_sectors: u64) -> Vec<u64> {
-        let now = u64_at(&self.header, 72);
-        let beside = ENTRIES_AT + entry_sectors;
-        let is_free = self.spans().all(|(first, _)| first >= beside + entry_sectors);
-        match now {
-            ENTRIES_AT if is_free => vec![beside, ENTRIES_AT],
+    /// use, the header, which is one sector, then changes over, and it all moves back. `None` if there is no such place: where
+    /// no partition is, and around a table that lies elsewhere, there may be what the computer boots (U-Boot,
+    /// doc/board/rockchip/rockchip.rst: from sector 64 on).
+    fn places(&self, disk: &mut impl Bytes, beside: u64, larger: &[u8]) -> Option<Vec<u64>> {
+        let (sector, length) = (self.sector as usize, self.entries.len());
+        let there = disk.at(beside * self.sector, length)?;
+        // What was begun before the power failed may be written again.
+        let own = self.entries.chunks(sector).zip(larger.chunks(sector));
+        let mut sectors = there.chunks(sector).zip(own);
+        let is_unused = sectors
+            .all(|(there, (now, then))| there == now || there == then || there.iter().all(|byte| *byte == 0));
+        let end = beside + length as u64 / self.sector;
+        if !is_unused || self.spans().any(|(first, _)| first < end) {
+            return None;
+        }
+        match u64_at(&self.header, 72) {
+            ENTRIES_AT => Some(vec![beside, ENTRIES_AT]),
             // The power failed in between.
-            now if now == beside => vec![ENTRIES_AT],
-            now => vec![now],
+            now if now == beside => Some(vec![ENTRIES_AT]),
+            _ => None,
         }
     }
 
@@ -214,7 +232,7 @@ mod tests {
     }
 
     fn growth(disk: &mut Vec<u8>, number: u32) -> Option<Growth> {
-        Table::read(disk, 512)?.grow(disk, number, SECTORS)
+        Table::read(disk, 512)?.grow(disk, number, SECTORS)?.ok()
     }
 
     fn apply(disk: &mut [u8], place: u64, bytes: &[u8]) {
@@ -236,6 +254,7 @@ mod tests {
         for (place, bytes) in &growth.writes {
             apply(&mut disk, *place, bytes);
         }
+        assert_eq!(disk[34 * 512..66 * 512], [0; 32 * 512]);
         let table = Table::read(&mut disk, 512).unwrap();
         assert_eq!(table.spans().collect::<Vec<_>>(), [(100, 2047), (2048, GROWN)]);
         assert_eq!(table.identifier(2).unwrap(), "03020100-0504-0706-0809-0a0b0c0d0e0f");
@@ -246,6 +265,28 @@ mod tests {
         assert_eq!(u32_at(&disk, 446 + 12), SECTORS as u32 - 1);
         assert_eq!(table.grow(&mut disk, 2, SECTORS), None, "nothing is left to gain");
         assert_eq!(table.grow(&mut disk, 2, 10), None, "a smaller disk is nothing to grow on");
+    }
+
+    #[test]
+    fn without_room_for_a_second_table_nothing_is_touched() {
+        for (first_data, has_room) in [(40, false), (65, false), (66, true)] {
+            let mut disk = disk(first_data);
+            let table = Table::read(&mut disk, 512).unwrap();
+            let growth = table.grow(&mut disk, 2, SECTORS).unwrap();
+            assert_eq!(growth.is_ok(), has_room, "a partition begins at sector {first_data}");
+            // There is nothing to complain of where there is nothing to gain.
+            assert_eq!(table.grow(&mut disk, 2, SECTORS / 2), None);
+        }
+        // A boot loader in its place.
+        let mut disk = disk(2047);
+        disk[64 * 512] = 1;
+        let table = Table::read(&mut disk, 512).unwrap();
+        assert!(table.grow(&mut disk, 2, SECTORS).unwrap().is_err());
+        // A table elsewhere, as tools put it where a boot loader needs its place.
+        disk[64 * 512] = 0;
+        let mut table = Table::read(&mut disk, 512).unwrap();
+        table.header = table.header_for(1, SECTORS / 2 - 1, 56);
+        assert!(table.grow(&mut disk, 2, SECTORS).unwrap().is_err());
     }
 
     #[test]

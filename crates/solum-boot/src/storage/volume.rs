@@ -20,6 +20,8 @@ pub struct Volume {
     pub uuid: String,
     /// What it says about its health.
     pub state: State,
+    /// How many devices it is spread over.
+    pub devices: u64,
 }
 
 /// What a file system says about its health.
@@ -102,7 +104,7 @@ fn extended(device: &mut impl Bytes) -> Option<Volume> {
         state if state & 1 == 0 && !journal => State::Unclean,
         _ => State::Clean,
     };
-    Some(Volume { kind, label: text(&block[0x78..0x88]), uuid: uuid(&block[0x68..0x78]), state })
+    Some(Volume { kind, label: text(&block[0x78..0x88]), uuid: uuid(&block[0x68..0x78]), state, devices: 1 })
 }
 
 /// include/uapi/linux/btrfs_tree.h, `struct btrfs_super_block`.
@@ -112,7 +114,7 @@ fn btrfs(device: &mut impl Bytes) -> Option<Volume> {
         return None;
     }
     let (label, uuid) = (text(&block[0x12b..0x22b]), uuid(&block[0x20..0x30]));
-    Some(Volume { kind: Kind::Btrfs, label, uuid, state: State::Clean })
+    Some(Volume { kind: Kind::Btrfs, label, uuid, state: State::Clean, devices: u64_at(&block, 0x88) })
 }
 
 /// ECMA-119, 8.4: the primary volume descriptor.
@@ -132,7 +134,7 @@ fn iso9660(device: &mut impl Bytes) -> Option<Volume> {
         }
         uuid.push(char::from(*digit));
     }
-    Some(Volume { kind: Kind::Iso9660, label: text(&block[40..72]), uuid, state: State::Clean })
+    Some(Volume { kind: Kind::Iso9660, label: text(&block[40..72]), uuid, state: State::Clean, devices: 1 })
 }
 
 /// Microsoft, "FAT: General Overview of On-Disk Format", version 1.03.
@@ -173,6 +175,7 @@ fn vfat(device: &mut impl Bytes) -> Option<Volume> {
         label: if label == "NO NAME" { String::new() } else { label },
         uuid: format!("{:04x}-{:04x}", serial >> 16, serial & 0xffff),
         state: if boot[extension + 1] & 1 == 0 { State::Clean } else { State::Unclean },
+        devices: 1,
     })
 }
 
@@ -285,8 +288,9 @@ mod tests {
         assert_eq!(found.uuid, "2026-11-21-20-19-34-00");
         put(&mut disk, 0x10040, b"_BHRfS_M");
         put(&mut disk, 0x1012b, b"pool");
+        put(&mut disk, 0x10088, &2u64.to_le_bytes());
         let found = identify(&mut disk).unwrap();
-        assert_eq!((found.kind, found.label.as_str()), (Kind::Btrfs, "pool"));
+        assert_eq!((found.kind, found.label.as_str(), found.devices), (Kind::Btrfs, "pool", 2));
     }
 
     proptest! {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{Artifact, Metadata, MetadataCommand};
 use serde::Deserialize;
 
-/// Where crates are from that name no other place: how Cargo writes it in package ids, whatever it downloads them from.
-const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
+/// The index of crates that name no other place. So it ends in package ids and lock files, whatever crates are downloaded from.
+const CRATES_IO: &str = "/crates.io-index";
 
 /// A crate that a program is compiled from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,7 +84,7 @@ impl Origin {
                     name: name.to_owned(),
                     version: version.to_owned(),
                     licence: licences.of(compiled),
-                    is_from_crates_io: source(&compiled.package).starts_with(CRATES_IO),
+                    is_from_crates_io: is_crates_io(&compiled.package),
                     is_root: compiled.package == self.own,
                 }
             })
@@ -125,6 +125,11 @@ fn name_and_version(package: &str) -> (&str, &str) {
 
 fn source(package: &str) -> &str {
     package.split_once(" (").map_or(package, |(_, source)| source)
+}
+
+fn is_crates_io(package: &str) -> bool {
+    let source = source(package).split(['#', ')']).next().unwrap_or_default();
+    source.starts_with("registry+") && source.ends_with(CRATES_IO)
 }
 
 /// The licences of packages by their manifests, each of which was there to be compiled.
@@ -181,19 +186,18 @@ mod tests {
     #[test]
     fn package_ids_have_names_and_versions() {
         for (package, name, version) in [
-            ("registry+https://github.com/rust-lang/crates.io-index#a@1.0.0+b", "a", "1.0.0+b"),
+            ("registry+https://host.example/crates.io-index#a@1.0.0+b", "a", "1.0.0+b"),
             ("path+file:///home/a%20b#0.1.0", "a%20b", "0.1.0"),
             ("path+file:///home/b/#c@0.1.0", "c", "0.1.0"),
             ("git+https://host.example/a/b.git?rev=1#0.2.0", "b", "0.2.0"),
-            ("a 1.0.0 (registry+https://github.com/rust-lang/crates.io-index)", "a", "1.0.0"),
+            ("a 1.0.0 (registry+https://host.example/crates.io-index)", "a", "1.0.0"),
         ] {
             assert_eq!(name_and_version(package), (name, version), "{package}");
         }
-        let crates_io = |package| source(package).starts_with(CRATES_IO);
-        assert!(crates_io("registry+https://github.com/rust-lang/crates.io-index#a@1.0.0"));
-        assert!(crates_io("a 1.0.0 (registry+https://github.com/rust-lang/crates.io-index)"));
-        assert!(!crates_io("registry+https://host.example/index#a@1.0.0"));
-        assert!(!crates_io("git+https://github.com/rust-lang/crates.io-index#a@1.0.0"));
+        assert!(is_crates_io("registry+https://host.example/crates.io-index#a@1.0.0"));
+        assert!(is_crates_io("a 1.0.0 (registry+https://host.example/crates.io-index)"));
+        assert!(!is_crates_io("registry+https://host.example/index#a@1.0.0"));
+        assert!(!is_crates_io("git+https://host.example/crates.io-index#a@1.0.0"));
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub fn build(arguments: &Build) -> Result<(), Failure> {
     refuse_unused(arguments)?;
     read_content(arguments)?;
     if arguments.check {
-        return build_check::check();
+        return build_check::check(&arguments.program.program);
     }
     Shop::open(arguments, &formats)?.make_all(&formats)
 }
@@ -139,7 +139,8 @@ impl<'a> Shop<'a> {
         let described = Described::read(given)?;
         let executables = described.build()?;
         let system = described.wire(&executables)?;
-        let keys = built::kept_keys(&system, &described.directory)?;
+        let elsewhere = env::var_os(build_check::KEYS);
+        let keys = built::kept_keys(&system, &described.directory, elsewhere.as_deref().map(Path::new))?;
         let init = init::find(&self.cache)?;
         let crates = init.crates();
         let built = Built::new(&described.directory, &system, executables, init.bytes, keys);

@@ -2,9 +2,10 @@
 
 use std::io::{BufRead, BufReader};
 
+use rustix::process::Signal;
 use solum_image::oci::CERTIFICATES_PATH;
 
-use crate::harness::Scratch;
+use crate::harness::{Scratch, Solum};
 use crate::made::{self, make};
 use crate::podman::Podman;
 use crate::probe;
@@ -86,15 +87,96 @@ fn the_status_is_the_programs_own() {
     }
 }
 
+/// `solum run --image`, with this directory before all others that have programs.
+fn run<'a>(scratch: &'a Scratch, image: &str, programs: &str) -> Solum<'a> {
+    let path = format!("{programs}:{}", std::env::var("PATH").unwrap());
+    scratch.solum(&["run", "--image", image]).env("PATH", &path)
+}
+
+/// Nothing of the container is in Podman's store, and nothing of Solum's where temporary files are.
+#[track_caller]
+fn nothing_is_left(scratch: &Scratch, podman: &Podman<'_>) {
+    assert_eq!(podman.done(&["ps", "--all", "--quiet"]), "");
+    assert_eq!(podman.done(&["images", "--all", "--quiet"]), "");
+    assert_eq!(scratch.names("tmp"), [""; 0]);
+}
+
+#[test]
+fn who_asks_solum_to_end_asks_the_program() {
+    let scratch = Scratch::new();
+    let Some(podman) = Podman::new(&scratch) else { return };
+    made::probe(&scratch, &["polite"]);
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let running = run(&scratch, "[SCRATCH]/image.tar", &podman.for_path()).start();
+        let running = running.until_it_prints("ready\n");
+        // To Solum alone, not to what it has started.
+        running.signal(signal);
+        let finished = running.finish();
+        finished.exits(7).prints("ready\nasked to end by signal 15\n");
+        finished.says("solum: stopping; once more kills\n");
+        nothing_is_left(&scratch, &podman);
+    }
+}
+
+#[test]
+fn the_second_request_kills_the_container() {
+    let scratch = Scratch::new();
+    let Some(podman) = Podman::new(&scratch) else { return };
+    made::probe(&scratch, &["stubborn"]);
+    let running = run(&scratch, "[SCRATCH]/image.tar", &podman.for_path()).start();
+    let running = running.until_it_prints("ready\n");
+    running.signal(Signal::INT);
+    let finished = running.until_it_says("solum: stopping; once more kills\n").insist(Signal::INT);
+    let text = "solum: stopping; once more kills\nsolum: killing\nerror: the container was killed\n";
+    finished.exits(130).prints("ready\n").says(text);
+    nothing_is_left(&scratch, &podman);
+}
+
+#[test]
+fn a_solum_that_is_killed_takes_the_container_along() {
+    let scratch = Scratch::new();
+    let Some(podman) = Podman::new(&scratch) else { return };
+    made::probe(&scratch, &["polite"]);
+    let running = run(&scratch, "[SCRATCH]/image.tar", &podman.for_path()).start();
+    let running = running.until_it_prints("ready\n");
+    running.signal(Signal::KILL);
+    // Its output ends when Podman's does, which by then has taken away what it had.
+    running.finish().prints("ready\nasked to end by signal 15\n");
+    assert_eq!(podman.done(&["ps", "--all", "--quiet"]), "");
+    assert_eq!(podman.done(&["images", "--all", "--quiet"]), "");
+}
+
+#[test]
+fn what_podman_has_to_say_is_not_the_programs_status() {
+    let scratch = Scratch::new();
+    let Some(podman) = Podman::new(&scratch) else { return };
+    let programs = podman.for_path();
+    made::probe(&scratch, &["status", "125"]);
+    run(&scratch, "[SCRATCH]/image.tar", &programs).run().exits(125).says("");
+    // A Podman that can do everything but run.
+    let script = format!(
+        "#!/bin/sh\n[ $1 = run ] || exec '{programs}/podman' \"$@\"\necho Error: no luck >&2\nexit $STATUS\n"
+    );
+    scratch.executable("unlucky/podman", script);
+    for (podmans, status, message) in [
+        ("125", 106, "error: Podman did not run the container, and ended with status 125\n"),
+        ("127", 107, "error: the program could not be started in its container\n"),
+    ] {
+        let finished = run(&scratch, "[SCRATCH]/image.tar", &scratch.expand("[SCRATCH]/unlucky"));
+        let finished = finished.env("STATUS", podmans).run();
+        finished.exits(status).mentions("Error: no luck\n").mentions(message).mentions("\nhint: ");
+    }
+    nothing_is_left(&scratch, &podman);
+}
+
 #[test]
 fn solum_runs_both_and_leaves_the_users_images_as_they_were() {
     let scratch = Scratch::new();
     let Some(podman) = Podman::new(&scratch) else { return };
-    let path = format!("{}:{}", podman.for_path(), std::env::var("PATH").unwrap());
     make(&scratch, probe::path(), &[], &["status", "7"]);
     // A name with capitals, which Podman would not take as that of an image.
     std::fs::rename(scratch.path("image"), scratch.path("Image.oci")).unwrap();
-    let run = |image: &str| scratch.solum(&["run", "--image", image]).env("PATH", &path).run();
+    let run = |image: &str| run(&scratch, image, &podman.for_path()).run();
     for image in ["[SCRATCH]/Image.oci", "[SCRATCH]/image.tar"] {
         run(image).exits(7);
         assert_eq!(podman.done(&["images", "--all", "--quiet"]), "", "after {image}");

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
+use rustix::process::Signal;
 use solum_image::unpack::unpack;
 
 use crate::harness::Scratch;
@@ -106,17 +107,38 @@ fn a_check_builds_twice_and_compares() {
 #[test]
 fn a_check_tells_what_is_not_the_same() {
     let scratch = Scratch::new();
-    // A program that is another one each time it is built.
-    scratch.file(
-        "solum.toml",
-        format!(
-            "[system]\nname = \"s\"\n[program.p]\nbuild = [\"sh\", \"-c\", \"cp {} p; date +%N >> p\"]\noutput = \"p\"\n\
-             [machine.m.unit.u]\nprogram = \"p\"\n",
-            probe::path()
-        ),
-    );
+    scratch.file("same", fs::read(probe::path()).unwrap());
+    // A program that is another one each time it is built, in the second of two machines.
+    let text = "[system]\nname = \"s\"\n[program.same]\nfile = \"same\"\n\
+         [program.p]\nbuild = [\"sh\", \"-c\", \"cp same p; date +%N >> p\"]\noutput = \"p\"\n\
+         [machine.a.unit.u]\nprogram = \"same\"\n[machine.m.unit.u]\nprogram = \"p\"\n";
+    scratch.file("solum.toml", text);
     let finished = scratch.solum(&["build", "[SCRATCH]", "--format", "initramfs", "--check"]).run();
     finished.exits(111).mentions("error: m.boot/initramfs differs from byte ");
+    // Each image has a key, which is the same, and belongs to this check alone.
+    finished.check(finished.stdout().contains("a.boot/initramfs: the same\n"), "the other is the same");
+    assert_eq!(scratch.names("."), ["p", "same", "solum.toml", "tmp"], "no keys are written");
+    assert_eq!(scratch.names("tmp"), [""; 0]);
+}
+
+/// A program whose build says that it goes on, and waits for a pipe to which nobody writes.
+const ENDLESS: &str = "[system]\nname = \"s\"\n\
+    [program.p]\nbuild = [\"sh\", \"-c\", \"mkfifo never; echo it goes on >&2; exec cat never\"]\noutput = \"p\"\n\
+    [machine.m.unit.u]\nprogram = \"p\"\n";
+
+#[test]
+fn a_check_that_is_interrupted_leaves_nothing() {
+    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let scratch = Scratch::new();
+        scratch.file("solum.toml", ENDLESS);
+        let check = scratch.solum(&["build", "[SCRATCH]", "--format", "initramfs", "--check"]);
+        let running = check.start().until_it_says("it goes on\n");
+        running.signal(signal);
+        // It ends when all that have its standard error are gone.
+        let finished = running.finish();
+        finished.exits(status).mentions("error: the check was interrupted\n");
+        assert_eq!(scratch.names("tmp"), [""; 0]);
+    }
 }
 
 #[test]

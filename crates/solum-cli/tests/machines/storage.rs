@@ -1,13 +1,14 @@
 //! File systems that outlive their machine: found, mounted, mended, left alone, made larger.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::harness::Scratch;
 use crate::harness::system::System;
+use crate::harness::{Scratch, Solum};
 use crate::probe;
 
 /// Runs a tool of the host's; false, with a word about it, where that is not installed.
@@ -79,7 +80,9 @@ fn what_is_written_is_there_after_the_next_start() {
     assert!(!described.contains("needs_recovery"), "{described}");
     let uuid = described.lines().find_map(|line| line.strip_prefix("Filesystem UUID:")).unwrap().trim();
     let read_only = format!("UUID={}:/else/where:ro,noatime", uuid.to_uppercase());
-    let options = ["--disk", "[SCRATCH]/data.img:ro", "--mount", &read_only];
+    // Nobody waits for that long, and a clock cannot say when it would be over.
+    let append = format!("solum.patience={}", u64::MAX);
+    let options = ["--disk", "[SCRATCH]/data.img:ro", "--mount", &read_only, "--append", &append];
     let errand = "read /else/where/kept then write /else/where/new x";
     let finished = probe(&scratch, &options, &words(errand)).run();
     finished
@@ -109,10 +112,7 @@ fn what_is_not_there_is_said_with_what_is() {
         .mentions("error: /photos cannot be mounted: there is no file system of a known kind on vdb; it is left as it is.");
     assert_eq!(fs::read(scratch.path("empty.img")).unwrap(), vec![0; 1 << 20]);
     let options = [&disks[..], &["--mount", "/dev/vda:/photos:frobnicate"]].concat();
-    probe(&scratch, &options, &["status", "3"])
-        .run()
-        .exits(107)
-        .mentions("the options `errors=remount-ro,frobnicate`");
+    probe(&scratch, &options, &["status", "3"]).run().exits(107).mentions("the options `frobnicate`");
     let options = [&disks[..], &["--mount", "LABEL=data:/photos:type=vfat"]].concat();
     let text = "error: /photos cannot be mounted: vda is ext4, and it is described as vfat\n";
     probe(&scratch, &options, &["status", "3"]).run().exits(107).says(text);
@@ -155,8 +155,7 @@ fn every_kind_of_file_system_is_mounted() {
         return;
     }
     fs::OpenOptions::new().write(true).open(&pool).unwrap().set_len(400 << 20).unwrap();
-    let mut options =
-        words("--kernel debian --mount tmpfs:/cache:size=1M,noexec --mount ramfs:/memory --memory 256M");
+    let mut options = words("--mount tmpfs:/cache:size=1M,noexec --mount ramfs:/memory --memory 256M");
     for (file, mount) in [
         ("[SCRATCH]/two", "LABEL=two:/two"),
         ("[SCRATCH]/photos", "LABEL=PHOTOS:/photos"),
@@ -167,14 +166,7 @@ fn every_kind_of_file_system_is_mounted() {
     }
     let errand = "read /iso/hello.txt then write /iso/x y then write /photos/x y then write /perm/x y then write /cache/x y \
                   then look /two then list /memory";
-    // Two kernels on one command line are one too many, so that this names its own beside `probe`.
-    let words: Vec<&str> = ["run", probe::path(), "--timeout", "300"]
-        .into_iter()
-        .chain(options)
-        .chain(["--"])
-        .chain(words(errand))
-        .collect();
-    scratch.solum(&words).run().exits(0).says("").prints(
+    probe_debian(&scratch, &options, &words(errand)).run().exits(0).says("").prints(
         "/iso/hello.txt: Ok(\"from a CD\")\n/iso/x: Err(ReadOnlyFilesystem)\n/photos/x: Ok(())\n/perm/x: Ok(())\n\
          /cache/x: Ok(())\n/two: directory 755 0:0\n/memory: \n",
     );
@@ -236,6 +228,105 @@ fn without_a_mender_a_damaged_file_system_is_not_even_touched() {
         "is damaged (the kernel has found errors in it, and there is no e2fsck to repair it). It is left as it is",
     );
     assert_eq!(differences(&before, &fs::read(&image).unwrap()), (0, 0));
+}
+
+#[test]
+fn a_journal_that_cannot_be_replayed_is_explained() {
+    let scratch = Scratch::new();
+    let Some(image) = ext4(&scratch, "data.img", "data") else { return };
+    debugfs(&image, &["feature needs_recovery"]);
+    let before = fs::read(&image).unwrap();
+    let options = ["--disk", "[SCRATCH]/data.img:ro", "--mount", "LABEL=data:/data"];
+    let finished = probe(&scratch, &options, &["status", "0"]).run();
+    finished.exits(107).says(
+        "error: /data cannot be mounted: vda (ext4, label data) was not unmounted, and its journal cannot be replayed, because \
+         the disk cannot be written; make that possible once, or mount it with the option noload, which leaves out what was \
+         written last\n",
+    );
+    let options = ["--disk", "[SCRATCH]/data.img:ro", "--mount", "LABEL=data:/data:ro,noload"];
+    probe(&scratch, &options, &["list", "/data"]).run().exits(0).says("").prints("/data: lost+found\n");
+    assert_eq!(differences(&before, &fs::read(&image).unwrap()), (0, 0));
+}
+
+/// `solum run` of the probe with Debian's kernel, which has modules for all file systems.
+fn probe_debian<'a>(scratch: &'a Scratch, options: &[&str], errand: &[&str]) -> Solum<'a> {
+    // Two kernels on one command line are one too many, so that this names its own beside `probe`.
+    let words = [&["run", probe::path(), "--timeout", "300", "--kernel", "debian"], options, &["--"], errand];
+    scratch.solum(&words.concat())
+}
+
+#[test]
+fn what_is_no_ext_and_cannot_be_mounted_is_left_alone_too() {
+    let scratch = Scratch::new();
+    let [photos, card, pool] = ["photos", "card", "pool"].map(|name| scratch.path(name));
+    for (empty, mebibytes) in [(&photos, 16), (&card, 16), (&pool, 128)] {
+        fs::File::create(empty).unwrap().set_len(mebibytes << 20).unwrap();
+    }
+    let is_complete = made("mkfs.vfat", &["-F", "16", "-n", "PHOTOS", text(&photos)])
+        && made("mkfs.vfat", &["-F", "16", "-n", "CARD", text(&card)])
+        && made("mkfs.btrfs", &["-q", "-L", "pool", text(&pool)]);
+    if !is_complete {
+        return;
+    }
+    let patch = |path: &Path, place: u64, bytes: &[u8]| {
+        fs::OpenOptions::new().write(true).open(path).unwrap().write_all_at(bytes, place).unwrap();
+    };
+    // A root directory that ends within a sector (fs/fat/inode.c, `fat_fill_super`).
+    patch(&photos, 17, &17u16.to_le_bytes());
+    // BS_Reserved1, whose lowest bit Linux sets while it is mounted.
+    patch(&card, 37, &[1]);
+    // The root tree's place, behind the magic, so that the checksum is wrong.
+    patch(&pool, 0x1_0050, &[0xff; 8]);
+    let bytes = || [&photos, &pool].map(|path| fs::read(path).unwrap());
+    let before = bytes();
+    let disks = ["--disk", "[SCRATCH]/photos", "--disk", "[SCRATCH]/card", "--disk", "[SCRATCH]/pool"];
+    let why = |target: &str, device: &str| {
+        format!(
+            "{target} cannot be mounted: the kernel refuses {device}: the file system is damaged, or of a kind that it does not \
+             know yet; it is left as it is, and the kernel's log says more\n"
+        )
+    };
+    let (of_photos, of_pool) =
+        (why("/photos", "vda (vfat, label PHOTOS)"), why("/pool", "vdc (btrfs, label pool)"));
+    let mounts = ["--mount", "LABEL=PHOTOS:/photos:nofail", "--mount", "LABEL=CARD:/card", "--mount"];
+    let optional = [&disks[..], &mounts, &["LABEL=pool:/pool:nofail"]].concat();
+    probe_debian(&scratch, &optional, &["write", "/card/x", "y"]).run().exits(0).prints("/card/x: Ok(())\n").says(
+        &format!(
+            "solum: warning: {of_photos}solum: warning: /card: vdb was not unmounted once, and was not checked since; \
+             `fsck.vfat /dev/vdb` on another computer clears this, under the name that it has there\nsolum: warning: {of_pool}"
+        ),
+    );
+    let required = [&disks[..], &["--mount", "LABEL=pool:/pool"]].concat();
+    let finished = probe_debian(&scratch, &required, &["status", "0"]).run();
+    finished.exits(107).prints("").says(&format!("error: {of_pool}"));
+    assert!(before == bytes(), "something was written to what is damaged");
+}
+
+#[test]
+fn the_parts_of_a_btrfs_are_left_in_place() {
+    let scratch = Scratch::new();
+    let [one, other] = ["one", "other"].map(|name| scratch.path(name));
+    for empty in [&one, &other] {
+        fs::File::create(empty).unwrap().set_len(128 << 20).unwrap();
+    }
+    let redundant = ["-q", "-L", "pool", "-d", "raid1", "-m", "raid1", text(&one), text(&other)];
+    if !made("mkfs.btrfs", &redundant) {
+        return;
+    }
+    let disks = ["--disk", "[SCRATCH]/one", "--disk", "[SCRATCH]/other"];
+    let said = "/pool cannot be mounted: LABEL=pool is not one device, because vda (btrfs, label pool) and vdb belong to one btrfs \
+                of 2 devices; leave them all in place, and name one as the source and each other as an option, like \
+                /dev/vda:/PATH:device=/dev/vdb\n";
+    let alone = "/one cannot be mounted: vda (btrfs, label pool) is one of 2 devices that its file system needs; name the others \
+                 as options, like device=/dev/…\n";
+    let mounts = ["LABEL=pool:/pool:nofail", "/dev/vda:/one:nofail", "/dev/vda:/perm:device=/dev/vdb"];
+    let mounts = mounts.iter().flat_map(|mount| ["--mount", mount]);
+    let options: Vec<&str> = disks.into_iter().chain(mounts).collect();
+    let finished = probe_debian(&scratch, &options, &["write", "/perm/x", "y"]).run();
+    finished
+        .exits(0)
+        .prints("/perm/x: Ok(())\n")
+        .says(&format!("solum: warning: {said}solum: warning: {alone}"));
 }
 
 #[test]
@@ -334,6 +425,37 @@ fn a_partition_and_its_file_system_grow_with_their_disk() {
 }
 
 #[test]
+fn a_partition_table_without_room_beside_it_is_left_alone() {
+    let scratch = Scratch::new();
+    let Some(volume) = ext4(&scratch, "volume", "data") else { return };
+    let disk = scratch.path("disk.img");
+    fs::File::create(&disk).unwrap().set_len(64 << 20).unwrap();
+    // The first one is where tools of a Mac put it.
+    let layout = words("-a 1 -n 1:40:2047 -n 2:2048:+24M");
+    if !made("sgdisk", &[&layout[..], &[text(&disk)]].concat()) {
+        return;
+    }
+    let (from, to) = (format!("if={}", text(&volume)), format!("of={}", text(&disk)));
+    made("dd", &[&from, &to, "bs=512", "seek=2048", "conv=notrunc"]);
+    let table = || {
+        let bytes = fs::read(&disk).unwrap();
+        [&bytes[..1 << 20], &bytes[bytes.len() - 16896..]].concat()
+    };
+    let before = table();
+    let options = ["--disk", "[SCRATCH]/disk.img", "--mount", "LABEL=data:/perm:grow"];
+    probe(&scratch, &options, &words("write /perm/x y")).run().exits(0).prints("/perm/x: Ok(())\n").says(
+        "solum: warning: /perm: it could not be made larger: beside the partition table of vda there is no room for a copy, \
+         without which a power cut now could lose every partition; enlarge the partition on another computer\n",
+    );
+    assert_eq!(differences(&before, &table()), (0, 0));
+    // What is in the partition grew all the same.
+    let bytes = fs::read(&disk).unwrap();
+    fs::write(&volume, &bytes[1 << 20..25 << 20]).unwrap();
+    let described = printed("dumpe2fs", &["-h", text(&volume)]);
+    assert!(described.contains("Block count:              24576\n"), "{described}");
+}
+
+#[test]
 fn files_that_cannot_be_disks_are_refused() {
     let scratch = Scratch::new();
     scratch.directory("directory");
@@ -393,6 +515,17 @@ fn each_plain_unit_has_a_directory_that_stays_its_own() {
     finished.exits(0).prints(
         "m.b | /perm/b/kept: Ok(\"yes\")\nm.b | /perm/b/kept: file 644 2001:2001\nm.b | /perm/a/x: Err(PermissionDenied)\n",
     );
+    // Without it, what was its user's is not for the one that has its number now.
+    let units = [("b", "look /perm/b/kept then look /perm/a then read /perm/a/x")];
+    system.scratch.file("system/solum.toml", described(&units));
+    system.in_machines(&[]).run().exits(0).prints(
+        "m.b | /perm/b/kept: file 644 2000:2000\nm.b | /perm/a: directory 700 0:0\nm.b | /perm/a/x: Err(PermissionDenied)\n",
+    );
+    // It comes back, behind the other one.
+    let units = [("b", "status 0"), ("a", "write /perm/a/kept yes then look /perm/a")];
+    system.scratch.file("system/solum.toml", described(&units));
+    let finished = system.in_machines(&[]).run();
+    finished.exits(0).prints("m.a | /perm/a/kept: Ok(())\nm.a | /perm/a: directory 700 2001:2001\n");
 }
 
 #[test]

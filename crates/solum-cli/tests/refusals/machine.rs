@@ -15,7 +15,7 @@ fn run(scratch: &Scratch, options: &[&str]) -> Finished {
 fn parts_that_contradict_each_other() {
     let scratch = Scratch::new();
     scratch.directory("data");
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 11] = [
         (
             &["--wait", "network", "--network", "none"],
             "error: the program is to wait for the network, but the machine has none\n\
@@ -33,7 +33,22 @@ fn parts_that_contradict_each_other() {
         ),
         (
             &["--share", "[SCRATCH]/data:/data", "--share", "[SCRATCH]/tmp:/data/"],
-            "error: two shares have the same place in the machine: /data/\n\
+            "error: two shares or file systems have the same place in the machine: /data\n\
+             hint: give one of them another path\n",
+        ),
+        (
+            &["--mount", "LABEL=a:/perm", "--mount", "LABEL=b:/perm"],
+            "error: two shares or file systems have the same place in the machine: /perm\n\
+             hint: give one of them another path\n",
+        ),
+        (
+            &["--share", "[SCRATCH]/data:/data", "--mount", "tmpfs:/data"],
+            "error: two shares or file systems have the same place in the machine: /data\n\
+             hint: give one of them another path\n",
+        ),
+        (
+            &["--share", "[SCRATCH]/data:/data/sub", "--mount", "tmpfs:/data"],
+            "error: the file system at /data would hide the share at /data/sub\n\
              hint: give one of them another path\n",
         ),
         (&["--cpus", "0"], "error: a machine needs at least one CPU\nhint: try --cpus 1\n"),

@@ -1,5 +1,7 @@
 //! What can be had without a machine: completions, man pages, the command by hand.
 
+use std::os::unix::fs::PermissionsExt;
+
 use crate::harness::kernel::{option, words_of};
 use crate::harness::{Scratch, elf};
 use crate::without_a_trace;
@@ -113,7 +115,10 @@ fn a_dry_run_prints_a_command_that_a_shell_can_read() {
     let image = option(&words, "-initrd");
     let name = image.strip_prefix(&scratch.expand("[SCRATCH]/cache/images/")).unwrap_or_default();
     assert!(name.starts_with("dry-run-") && name.ends_with(".initramfs"), "{image}");
-    assert!(std::fs::metadata(image).unwrap().len() > 0, "the image stays for whoever runs the command");
+    let kept = std::fs::metadata(image).unwrap();
+    assert!(kept.len() > 0, "the image stays for whoever runs the command");
+    // What `--env` says is in it, or a machine's key.
+    assert_eq!(kept.permissions().mode() & 0o777, 0o600, "and nobody else reads it");
     assert_eq!(scratch.names("cache/images"), [name]);
 }
 

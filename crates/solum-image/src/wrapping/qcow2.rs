@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, SeekFrom};
+use std::ops::Range;
 use std::sync::Mutex;
 
 use flate2::read::DeflateDecoder;
 
-use super::{Sink, damaged, each_block, read_blocks};
+use super::{LOOKED_AT, Sink, damaged, each_block, next_data, read_blocks};
 use crate::sparse::number::{put, u32_be, u64_be};
 use crate::sparse::{ReadAt, Unreadable, read_vec};
 
@@ -180,6 +181,11 @@ fn compressed_place_bits(cluster_bits: u32) -> u32 {
     62 - (cluster_bits - 8)
 }
 
+/// Whether an entry is that of a cluster in the file. Bit 0 of a compressed one belongs to its place.
+fn is_data(entry: u64) -> bool {
+    entry & COMPRESSED != 0 || (entry & PLACE != 0 && entry & ZEROS == 0)
+}
+
 /// The disk in such a file.
 #[derive(Debug)]
 pub struct Qcow2<R> {
@@ -230,16 +236,38 @@ impl<R: ReadAt> Qcow2<R> {
         Ok(Self { medium, size, cluster_bits, is_zstd, l1, last: Mutex::default() })
     }
 
+    /// How many entries a table of the second level has.
+    fn entries(&self) -> u64 {
+        1 << (self.cluster_bits - 3)
+    }
+
+    /// Where the table with the entry of a cluster is; 0 where there is none.
+    fn table(&self, index: u64) -> u64 {
+        self.l1.get((index / self.entries()) as usize).copied().unwrap_or(0) & PLACE
+    }
+
     /// The entry of a cluster; 0 for one of zeros.
     fn entry(&self, index: u64) -> io::Result<u64> {
-        let entries = 1 << (self.cluster_bits - 3);
-        let table = self.l1.get((index / entries) as usize).copied().unwrap_or(0) & PLACE;
+        let table = self.table(index);
         if table == 0 {
             return Ok(0);
         }
         let mut entry = [0; 8];
-        self.medium.read_at(table + index % entries * 8, &mut entry)?;
+        self.medium.read_at(table + index % self.entries() * 8, &mut entry)?;
         Ok(u64::from_be_bytes(entry))
+    }
+
+    /// Whether a cluster is in the file, and up to where the others are like it.
+    fn alike(&self, index: u64) -> io::Result<(bool, u64)> {
+        let (table, inside) = (self.table(index), index % self.entries());
+        let rest = self.entries() - inside;
+        if table == 0 {
+            return Ok((false, index + rest));
+        }
+        let entries = read_vec(&self.medium, table + inside * 8, rest.min(LOOKED_AT) * 8)?;
+        let mut entries = entries.chunks_exact(8).map(|entry| is_data(u64_be(entry, 0)));
+        let is_data = entries.next().unwrap_or(false);
+        Ok((is_data, index + 1 + entries.take_while(|other| *other == is_data).count() as u64))
     }
 
     fn read_cluster(&self, index: u64, inside: u64, part: &mut [u8]) -> io::Result<()> {
@@ -252,12 +280,11 @@ impl<R: ReadAt> Qcow2<R> {
             part.copy_from_slice(&last.1[inside as usize..][..part.len()]);
             return Ok(());
         }
-        let place = entry & PLACE;
-        if place == 0 || entry & ZEROS != 0 {
+        if !is_data(entry) {
             part.fill(0);
             return Ok(());
         }
-        self.medium.read_at(place + inside, part)
+        self.medium.read_at((entry & PLACE) + inside, part)
     }
 
     fn decompress(&self, entry: u64) -> io::Result<Vec<u8>> {
@@ -288,5 +315,9 @@ impl<R: ReadAt> ReadAt for Qcow2<R> {
         read_blocks(cluster, self.size, offset, buffer, |index, inside, part| {
             self.read_cluster(index, inside, part)
         })
+    }
+
+    fn next_data(&self, from: u64) -> io::Result<Option<Range<u64>>> {
+        next_data(1 << self.cluster_bits, self.size, from, |index| self.alike(index))
     }
 }

@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, SeekFrom};
+use std::ops::Range;
 
-use super::{Sink, each_block, read_blocks};
+use super::{LOOKED_AT, Sink, each_block, next_data, read_blocks};
 use crate::sparse::number::{put, u32_le, u64_le};
 use crate::sparse::{ReadAt, Unreadable, read_vec};
 
@@ -198,18 +199,42 @@ impl<R: ReadAt> Vmdk<R> {
         Ok(Self { medium, size, grain: grain * SECTOR, entries, directory, has_zero_grains })
     }
 
-    fn read_grain(&self, index: u64, inside: u64, part: &mut [u8]) -> io::Result<()> {
+    /// Where the table with the entry of a grain is; 0 where there is none.
+    fn table(&self, index: u64) -> u64 {
         let table = self.directory.get((index / self.entries) as usize).copied().unwrap_or(0);
+        u64::from(table) * SECTOR
+    }
+
+    /// Whether an entry is that of a grain in the file.
+    fn is_data(&self, entry: u32) -> bool {
+        !(entry == 0 || (entry == 1 && self.has_zero_grains))
+    }
+
+    /// Whether a grain is in the file, and up to where the others are like it.
+    fn alike(&self, index: u64) -> io::Result<(bool, u64)> {
+        let (table, inside) = (self.table(index), index % self.entries);
+        let rest = self.entries - inside;
+        if table == 0 {
+            return Ok((false, index + rest));
+        }
+        let entries = read_vec(&self.medium, table + inside * 4, rest.min(LOOKED_AT) * 4)?;
+        let mut entries = entries.chunks_exact(4).map(|entry| self.is_data(u32_le(entry, 0)));
+        let is_data = entries.next().unwrap_or(false);
+        Ok((is_data, index + 1 + entries.take_while(|other| *other == is_data).count() as u64))
+    }
+
+    fn read_grain(&self, index: u64, inside: u64, part: &mut [u8]) -> io::Result<()> {
+        let table = self.table(index);
         let mut entry = [0; 4];
         if table != 0 {
-            self.medium.read_at(u64::from(table) * SECTOR + index % self.entries * 4, &mut entry)?;
+            self.medium.read_at(table + index % self.entries * 4, &mut entry)?;
         }
-        match u32::from_le_bytes(entry) {
-            0 => part.fill(0),
-            1 if self.has_zero_grains => part.fill(0),
-            place => self.medium.read_at(u64::from(place) * SECTOR + inside, part)?,
+        let place = u32::from_le_bytes(entry);
+        if !self.is_data(place) {
+            part.fill(0);
+            return Ok(());
         }
-        Ok(())
+        self.medium.read_at(u64::from(place) * SECTOR + inside, part)
     }
 }
 
@@ -222,5 +247,9 @@ impl<R: ReadAt> ReadAt for Vmdk<R> {
         read_blocks(self.grain, self.size, offset, buffer, |index, inside, part| {
             self.read_grain(index, inside, part)
         })
+    }
+
+    fn next_data(&self, from: u64) -> io::Result<Option<Range<u64>>> {
+        next_data(self.grain, self.size, from, |index| self.alike(index))
     }
 }

@@ -4,8 +4,8 @@ use super::diagnostic::Diagnostic;
 use super::draft::{DraftUnit, Group, Reader, in_text_order};
 use super::raw::{self, Located, Named};
 use super::{Data, Disk, Machine, Screen, duration, names, units};
-use crate::ByteSize;
 use crate::storage::FileSystem;
+use crate::{ByteSize, outer_first};
 
 const MEMORY: ByteSize = ByteSize::mebibytes(128);
 const BLOCK_BYTES: u32 = 512;
@@ -151,7 +151,9 @@ fn file_systems(reader: &mut Reader<'_>, mounts: Named<Located<String>>) -> Vec<
             }
         }
     }
-    known.into_iter().map(|(file_system, _)| file_system).collect()
+    let mut known: Vec<FileSystem> = known.into_iter().map(|(file_system, _)| file_system).collect();
+    outer_first(&mut known, |one| &one.target);
+    known
 }
 
 fn data(reader: &mut Reader<'_>, raw: raw::Data) -> Data {
