@@ -70,6 +70,10 @@ impl Units {
         match self.0 {}
     }
 
+    pub fn drain(&mut self) {
+        match self.0 {}
+    }
+
     pub fn failed(&mut self) -> Option<Failed> {
         match self.0 {}
     }

@@ -322,7 +322,7 @@ impl Pid1 {
     }
 
     fn listen_to_units(&mut self) {
-        let over = self.units.as_mut().and_then(Units::turn);
+        // First: at the end of all, a turn waits for operators.
         let failed = self.units.as_mut().and_then(Units::failed);
         if let (Some(permanent), Some(failed)) = (&self.permanent, failed) {
             // Each orderly end would else cover what a person is to read: some units never stop well.
@@ -330,7 +330,7 @@ impl Pid1 {
                 permanent.last_panic(&failed.what, &failed.words);
             }
         }
-        if let Some((outcome, ending)) = over {
+        if let Some((outcome, ending)) = self.units.as_mut().and_then(Units::turn) {
             self.happen(Event::UnitsOver(outcome, ending));
         }
     }
@@ -541,6 +541,7 @@ impl Pid1 {
         }
         // Before anybody is waited for who may never read.
         power::secure_data();
+        self.units.iter_mut().for_each(Units::drain);
         self.processes.drain(HANG_UP_PATIENCE);
         let heard = match &mut self.channel {
             Some(channel) => say_goodbye(channel, &outcome, ending),

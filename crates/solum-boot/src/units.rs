@@ -232,10 +232,14 @@ impl Units {
             News::Printed(_) | News::Changed(..) => None,
         })?;
         self.operator.finish(&mut self.runner, FAREWELL_PATIENCE);
+        Some(over)
+    }
+
+    /// Waits until what units printed has left the machine, for a while at most.
+    pub fn drain(&mut self) {
         if let Some(console) = &mut self.console {
             console.drain(FAREWELL_PATIENCE);
         }
-        Some(over)
     }
 
     /// Whether the process was one of the units'.

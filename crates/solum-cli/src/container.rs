@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::driven::Tool;
+use crate::terminal::say;
 
 /// What runs containers.
 pub const PODMAN: Tool = Tool { program: "podman", package: "podman", purpose: "to run containers" };
@@ -73,6 +74,10 @@ impl Container {
     /// Nobody waits for its end any more.
     pub fn abandon(&self) {
         let _ = fs::remove_dir_all(&self.shared.place);
+        let name = &self.shared.name;
+        say(&format!(
+            "warning: {name} may be left in Podman's store; `podman rmi --force {name}` removes it"
+        ));
     }
 
     /// It has ended; nobody asks for that any more.

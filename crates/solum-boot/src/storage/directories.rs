@@ -32,28 +32,38 @@ pub fn prepare(errand: &Errand) -> Vec<String> {
     let private = Path::new(PRIVATE);
     note(private, directory(private, 0o700, 0));
     if let Owners::Units(units) = &errand.owners {
+        let marks = private.join(MARKS);
+        note(&marks, directory(&marks, 0o700, 0));
         let is_owned = |name: &OsStr| units.iter().any(|(unit, _)| name == unit.as_str());
-        let entries = fs::read_dir(root).inspect_err(|error| note(root, Err(error.kind().into())));
-        for entry in entries.into_iter().flatten().flatten().filter(|entry| !is_owned(&entry.file_name())) {
-            note(&entry.path(), shut_abandoned(&entry.path()));
+        let marked = fs::read_dir(&marks).into_iter().flatten().flatten();
+        for mark in marked.filter(|mark| !is_owned(&mark.file_name())) {
+            let path = root.join(mark.file_name());
+            note(&path, shut_abandoned(&path).and_then(|()| fs::remove_file(mark.path())));
         }
         for (name, user) in units {
             let path = root.join(name);
-            note(&path, directory(&path, 0o700, *user));
+            // Before it is the unit's, or a power cut could leave one that nobody shuts.
+            let marked = fs::File::create(marks.join(name));
+            note(&path, marked.and_then(|_| directory(&path, 0o700, *user)));
         }
     }
     troubles
 }
 
+/// Below [`PRIVATE`], an empty file for each unit that has a directory. What else lies in [`PERMANENT`], others put there.
+const MARKS: &str = "units";
+
 /// Shuts what is the directory of a unit that is no more: another one has its user now. Only the directory itself changes hands;
 /// a unit that comes back gets everything in it, from [`directory`].
 fn shut_abandoned(path: &Path) -> io::Result<()> {
-    let found = fs::symlink_metadata(path)?;
-    if found.is_dir() && found.uid() >= FIRST_UNIT_USER {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
-        chown(path, Some(0), Some(0))?;
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() && found.uid() >= FIRST_UNIT_USER => {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+            chown(path, Some(0), Some(0))
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// A directory of this user, with everything in it. Users are numbered by the order of units, so that they change with it.

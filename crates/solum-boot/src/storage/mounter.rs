@@ -171,11 +171,15 @@ fn closed_to_units(
     let is_decided =
         ["uid", "gid", "umask", "dmask", "fmask"].into_iter().any(|name| options::has(given, name));
     let is_closed = has_units && only_user(target, owners).is_none() && !is_decided;
-    (kind == Kind::Vfat && !read_only && is_closed).then(|| {
+    let is_shared = has_units && target == PERMANENT;
+    let text = if is_shared {
+        // With open permissions each unit would read what PID 1 and the others keep.
+        "vfat knows no owners, so that units have no directories of their own on it: take ext4 or btrfs for this"
+    } else {
         "vfat knows no owners, so that only root can write to it; the option `umask=000` lets every unit, and ext4 knows whose \
          each file is"
-            .to_owned()
-    })
+    };
+    (kind == Kind::Vfat && !read_only && (is_closed || is_shared)).then(|| text.to_owned())
 }
 
 /// Looks at a file system before it is mounted; what somebody should know of it.
@@ -332,6 +336,8 @@ mod tests {
         assert!(!said(Kind::Vfat, false, "", &units(1)), "it is the unit's");
         assert!(!said(Kind::Vfat, false, "", &units(0)), "nobody wants to");
         assert!(!said(Kind::Vfat, false, "", &Owners::Program(1000)), "it is the program's");
-        assert!(closed_to_units(Kind::Vfat, false, "", PERMANENT, &units(1)).is_some());
+        let permanent = |given: &str| closed_to_units(Kind::Vfat, false, given, PERMANENT, &units(1));
+        assert!(permanent("").is_some_and(|text| !text.contains("umask")), "PID 1 keeps secrets there");
+        assert!(permanent("umask=000").is_some());
     }
 }

@@ -83,14 +83,14 @@ impl Table {
         let end = (backup_entries_at / unit * unit).checked_sub(1)?;
         let usable = backup_entries_at.checked_sub(1)?;
         let gained = end.checked_sub(last)?;
-        if !is_last || gained == 0 || first > last {
+        let beside = ENTRIES_AT + entry_sectors;
+        if !is_last || first > last || (gained == 0 && !self.is_unfinished(disk, beside)) {
             return None;
         }
         let mut larger = self.clone();
         let place = (number as usize - 1) * self.entry_bytes + 40;
         larger.entries.get_mut(place..place + 8)?.copy_from_slice(&end.to_le_bytes());
         put(&mut larger.header, 48, usable);
-        let beside = ENTRIES_AT + entry_sectors;
         let Some(places) = self.places(disk, beside, &larger.entries) else { return Some(Err(NoRoom)) };
         let mut writes = Vec::new();
         let mut write = |place: u64, bytes: Vec<u8>| writes.push((place * self.sector, bytes));
@@ -131,6 +131,12 @@ impl Table {
             now if now == beside => Some(vec![ENTRIES_AT]),
             _ => None,
         }
+    }
+
+    /// Whether the power failed before the last write of a growth, which only takes away what was written beside.
+    fn is_unfinished(&self, disk: &mut impl Bytes, beside: u64) -> bool {
+        let copy = disk.at(beside * self.sector, self.entries.len());
+        u64_at(&self.header, 72) == beside || copy.is_some_and(|copy| copy == self.entries)
     }
 
     fn header_for(&self, own: u64, other: u64, entries_at: u64) -> Vec<u8> {
@@ -315,6 +321,7 @@ mod tests {
                     let ends: Vec<u64> =
                         Table::read(&mut torn, 512).unwrap().spans().map(|(_, last)| last).collect();
                     assert_eq!(ends, [2047, GROWN]);
+                    assert_eq!(growth(&mut torn, 2), None, "write {done}, sector {sectors}: all is finished");
                 }
             }
         }

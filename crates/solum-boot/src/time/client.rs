@@ -208,8 +208,10 @@ impl Client {
         let at_once = error_us >= STEP_US;
         let confirms = |suspected_us: i64| suspected_us.abs_diff(sample.offset_us) < STEP_US;
         if at_once && self.is_set && !self.suspected_us.is_some_and(confirms) {
+            // Who says another thing each time is asked no more often than others.
+            let pause_s = if self.suspected_us.is_none() { CONFIRM_S } else { self.interval_s };
             self.suspected_us = Some(sample.offset_us);
-            return CONFIRM_S;
+            return pause_s;
         }
         if at_once || error_us >= DRIFT_US {
             self.interval_s = INTERVAL_MIN_S;
@@ -333,7 +335,8 @@ mod tests {
 
         assert_eq!(bench.round(&[time(90_000)]).1, None);
         assert_eq!(bench.round(&[time(-3_600_000)]).1, None, "another one confirms nothing");
-        assert!(bench.round(&[time(-3_600_100)]).1.is_some());
+        assert_eq!(bench.round(&[time(7_200_000)]), (64, None), "who wanders is not asked without end");
+        assert!(bench.round(&[time(7_200_100)]).1.is_some());
 
         bench.round(&[time(0)]);
         assert_eq!(bench.round(&[time(90_000)]).1, None);

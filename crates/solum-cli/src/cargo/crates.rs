@@ -158,11 +158,13 @@ impl Licences<'_> {
         if !is_published && !self.known.contains_key(manifest) {
             self.read(manifest);
         }
-        self.known.get(manifest).cloned().unwrap_or_else(|| {
+        let own = || {
             let text = std::fs::read_to_string(manifest).ok()?;
             let manifest: Manifest = toml::from_str(&text).ok()?;
             Some(manifest.package.license?.as_str()?.to_owned())
-        })
+        };
+        // Cargo is asked about each once, even if it has no answer.
+        self.known.entry(manifest.clone()).or_insert_with(own).clone()
     }
 
     /// Asks Cargo for the packages of a workspace. Nothing is resolved, so nothing has to be downloaded.

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -39,7 +40,9 @@ impl BlockDevice {
         if !is_same_number || !find(path)?.is_some_and(|now| now.is_still(device)) {
             return Err(io::Error::other("it is another device than it was a moment ago"));
         }
-        let direct = OpenOptions::new().read(true).custom_flags(OFlags::DIRECT.bits() as i32).open(path).ok();
+        // By its name it could be another one by now (proc_pid_fd(5)).
+        let same = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let direct = OpenOptions::new().read(true).custom_flags(OFlags::DIRECT.bits() as i32).open(same).ok();
         Ok(Self { file, direct, size: device.size })
     }
 

@@ -26,10 +26,13 @@ impl Stage {
         let _ = remove_orphans(beside);
         loop {
             let directory = tempfile::Builder::new().prefix(PREFIX).tempdir_in(beside)?;
-            let held = File::open(directory.path())?;
+            // Until it is locked, another may take it for one that is left over.
+            let held = match File::open(directory.path()) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                held => held?,
+            };
             // File systems without locks exist. Nobody takes a directory there for one that is left over.
             let _ = held.lock();
-            // Until it was locked, another could take it for one.
             if fs::exists(directory.path())? {
                 return Ok(Self { directory, _held: held });
             }

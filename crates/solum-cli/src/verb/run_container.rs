@@ -48,6 +48,7 @@ fn load(image: &Image, container: &Container) -> Result<(), Failure> {
     load.args(["load", "--quiet", "--input"]).arg(&archive);
     // Ctrl-C is for this process, as long as the container is.
     load.process_group(0);
+    solum_vm::die_with_us(&mut load);
     PODMAN.run(load)?;
     // It is large, and not needed any more.
     let _ = fs::remove_file(&archive);

@@ -27,11 +27,11 @@ fn the_last_lines_of_units_reach_a_serial_console() {
     let scratch = &system.scratch;
     scratch.file(
         "system/lines",
-        "a line that is as long as lines of programs mostly are, or nearly\n".repeat(600),
+        "a line that is as long as lines of programs mostly are, or nearly\n".repeat(150),
     );
     let words = ["build", &system.directory, "--format", "uki", "--output", "[SCRATCH]/out/"];
     scratch.solum(&words).run().exits(0);
     let words = [&["run", "--image", "[SCRATCH]/out/m.efi"], &by_hand::OPTIONS[..]].concat();
     let said = by_hand::start_on_serial(scratch, &scratch.solum(&words).run()).ends();
-    assert_eq!(said.matches("m.u | a line").count(), 600, "{said}");
+    assert_eq!(said.matches("m.u | a line").count(), 150, "{said}");
 }
