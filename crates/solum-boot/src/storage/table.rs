@@ -135,8 +135,12 @@ impl Table {
 
     /// Whether the power failed before the last write of a growth, which only takes away what was written beside.
     fn is_unfinished(&self, disk: &mut impl Bytes, beside: u64) -> bool {
-        let copy = disk.at(beside * self.sector, self.entries.len());
-        u64_at(&self.header, 72) == beside || copy.is_some_and(|copy| copy == self.entries)
+        let Some(copy) = disk.at(beside * self.sector, self.entries.len()) else { return false };
+        let sector = self.sector as usize;
+        let is_zero = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+        let is_of_it = |(there, own): (&[u8], &[u8])| there == own || is_zero(there);
+        u64_at(&self.header, 72) == beside
+            || (!is_zero(&copy) && copy.chunks(sector).zip(self.entries.chunks(sector)).all(is_of_it))
     }
 
     fn header_for(&self, own: u64, other: u64, entries_at: u64) -> Vec<u8> {
@@ -321,7 +325,9 @@ mod tests {
                     let ends: Vec<u64> =
                         Table::read(&mut torn, 512).unwrap().spans().map(|(_, last)| last).collect();
                     assert_eq!(ends, [2047, GROWN]);
-                    assert_eq!(growth(&mut torn, 2), None, "write {done}, sector {sectors}: all is finished");
+                    assert_eq!(torn[34 * 512..66 * 512], [0; 32 * 512], "write {done}, sector {sectors}");
+                    assert_eq!(u64_at(&torn[512..], 72), 2, "write {done}, sector {sectors}");
+                    assert_eq!(growth(&mut torn, 2), None);
                 }
             }
         }
