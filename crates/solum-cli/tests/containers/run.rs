@@ -140,10 +140,9 @@ fn a_solum_that_is_killed_takes_the_container_along() {
     let running = run(&scratch, "[SCRATCH]/image.tar", &podman.for_path()).start();
     let running = running.until_it_prints("ready\n");
     running.signal(Signal::KILL);
-    // Its output ends when Podman's does, which by then has taken away what it had.
+    // Its output ends when Podman's does. Whether that has taken the image away is up to Podman: who would see to it is dead.
     running.finish().prints("ready\nasked to end by signal 15\n");
-    assert_eq!(podman.done(&["ps", "--all", "--quiet"]), "");
-    assert_eq!(podman.done(&["images", "--all", "--quiet"]), "");
+    assert_eq!(podman.done(&["ps", "--quiet"]), "");
 }
 
 #[test]
