@@ -26,6 +26,8 @@ const BLOCK: u64 = 2048;
 const OVERHEAD: u64 = 256 << 10;
 /// Where ISOLINUX looks for its files.
 const ISOLINUX: &str = "isolinux";
+/// The root of an image that holds nothing beside the system.
+const EMPTY: &str = "empty";
 /// ECMA-119, 8.4.7; lower case is beyond the standard, and everybody reads it.
 const LONGEST_VOLUME_ID: usize = 32;
 const MEBIBYTE: u64 = 1 << 20;
@@ -138,6 +140,8 @@ impl Iso<'_> {
     fn stage(&self, items: &[Item], staged: &Path) -> io::Result<()> {
         fs::write(staged.join("esp"), self.esp)?;
         fs::write(staged.join("order"), order(items))?;
+        fs::create_dir(staged.join(EMPTY))?;
+        fs::set_permissions(staged.join(EMPTY), PermissionsExt::from_mode(0o755))?;
         let Some(bios) = self.bios else { return Ok(()) };
         fs::write(staged.join("hybrid"), bios.hybrid_sector)?;
         let directory = staged.join(ISOLINUX);
@@ -198,9 +202,9 @@ impl Iso<'_> {
         if self.bios.is_some() {
             add(&[&graft(Path::new(ISOLINUX), &staged.join(ISOLINUX))]);
         }
-        // With nothing at all xorriso would print its help.
+        // With nothing at all xorriso would print its help, and with `-root` alone write down when it was started.
         if items.is_empty() && self.bios.is_none() {
-            arguments.extend(["-root".into(), "/".into()]);
+            arguments.push(graft(Path::new(""), &staged.join(EMPTY)));
         }
         arguments
     }
@@ -349,8 +353,14 @@ mod tests {
             return;
         }
         let out = tempfile::tempdir().unwrap();
-        ISO.write(&out.path().join("iso")).unwrap();
-        assert_eq!(listed(&out.path().join("iso")).lines().count(), 1);
+        let path = out.path().join("iso");
+        ISO.write(&path).unwrap();
+        let listed = listed(&path);
+        assert_eq!(listed.lines().count(), 1, "{listed}");
+        assert!(
+            listed.starts_with("drwxr-xr-x    1 0        0               0 Nov 21  2025 '/'"),
+            "{listed}"
+        );
     }
 
     #[test]

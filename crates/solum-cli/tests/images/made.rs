@@ -71,6 +71,19 @@ fn the_same_inputs_give_the_same_bytes_anywhere_at_any_time() {
 }
 
 #[test]
+fn a_cd_with_nothing_beside_the_system_does_not_tell_when_it_was_made() {
+    let scratch = Scratch::new();
+    let now_s = || std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let begin_s = now_s();
+    build(&scratch, "iso", "m.iso", &[], "status 0").exits(0);
+    let image = fs::read(scratch.path("m.iso")).unwrap();
+    for second in begin_s..=now_s() {
+        let text = second.to_string();
+        assert!(!image.windows(text.len()).any(|bytes| bytes == text.as_bytes()), "{text}");
+    }
+}
+
+#[test]
 fn a_disk_of_vmware_says_the_name_of_its_own_file() {
     let scratch = Scratch::new();
     build(&scratch, "vmdk", "server.vmdk", &[], "status 0").exits(0);
